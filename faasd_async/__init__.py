@@ -1,0 +1,3 @@
+"""faasd-async: asynchronous functions on a single machine."""
+
+__version__ = "0.1.0"

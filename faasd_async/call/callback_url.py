@@ -1,0 +1,84 @@
+"""A callback URL: well formed, and safe to show.
+
+Credentials may stand in it (``http://user:password@host/``); they are sent as basic
+authentication and must appear in no log, so a :class:`CallbackUrl` prints itself without them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit
+
+MAX_URL_BYTES = 4096
+
+_VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_CONTROL_OR_SPACE = re.compile(rb"[\x00-\x20\x7f]")
+_HOST = re.compile(r"[^/?#@\\<>^`{|}\s]+\Z")
+
+
+class MalformedCallbackUrl(ValueError):
+    """The text says what is wrong with the URL, without repeating its credentials."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CallbackUrl:
+    """An absolute ``http`` or ``https`` URL.
+
+    :ivar text: the whole URL in ASCII, credentials included.
+    :ivar port: explicit or the scheme's own.
+    :ivar path: raw, at least ``/``; without the query.
+    """
+
+    text: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    username: str | None
+    password: str | None
+
+    @property
+    def without_credentials(self) -> str:
+        """The URL as it is requested and logged."""
+        scheme, _, rest = self.text.partition("://")
+        authority, slash, tail = re.split(r"([/?]|\Z)", rest, maxsplit=1)
+        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{tail}"
+
+    def __str__(self) -> str:
+        return self.without_credentials
+
+    def __repr__(self) -> str:
+        return f"<CallbackUrl {self.without_credentials}>"
+
+
+def parse(raw: bytes) -> CallbackUrl:
+    """Read a callback URL from a header's value.
+
+    :raises MalformedCallbackUrl: it is not an absolute ``http`` or ``https`` URL.
+    """
+    if len(raw) > MAX_URL_BYTES:
+        raise MalformedCallbackUrl(f"it is longer than {MAX_URL_BYTES} bytes")
+    if _CONTROL_OR_SPACE.search(raw):
+        raise MalformedCallbackUrl("it holds a space or a control character")
+    text = quote(raw, safe=_VISIBLE_ASCII).partition("#")[0]
+    try:
+        split = urlsplit(text)
+        host, port = split.hostname, split.port
+    except ValueError as reason:
+        raise MalformedCallbackUrl(str(reason)) from None
+    if split.scheme not in ("http", "https"):
+        raise MalformedCallbackUrl("it must be an absolute http:// or https:// URL")
+    if not host or not _HOST.match(host) or "\\" in text:
+        raise MalformedCallbackUrl("it names no host")
+    if port == 0:
+        raise MalformedCallbackUrl("port 0 cannot be called")
+    return CallbackUrl(
+        text=text,
+        scheme=split.scheme,
+        host=host,
+        port=port or (443 if split.scheme == "https" else 80),
+        path=split.path or "/",
+        username=None if split.username is None else unquote(split.username),
+        password=None if split.password is None else unquote(split.password),
+    )

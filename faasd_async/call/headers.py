@@ -1,0 +1,66 @@
+"""Header fields as they travel: pairs of bytes, in the order and case they came in.
+
+Which of them end at the next hop is told by RFC 9110 §7.6.1: the names below, and every name a
+``Connection`` field lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+#: Field lines as ``(name, value)``; names keep their case and are compared without it.
+Headers = Sequence[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"proxy-connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+#: What frames a message on one connection; each sender writes its own.
+FRAMING = frozenset((b"content-length", b"expect"))
+
+
+def end_to_end(headers: Headers, *, without: Collection[bytes] = ()) -> list[tuple[bytes, bytes]]:
+    """Keep what is meant for the far end.
+
+    :param without: further lower-case names to leave out.
+    """
+    dropped = HOP_BY_HOP | FRAMING | named_by_connection(headers)
+    return [
+        (name, value)
+        for name, value in headers
+        if (lowered := name.lower()) not in dropped and lowered not in without
+    ]
+
+
+def named_by_connection(headers: Headers) -> set[bytes]:
+    """The lower-case names that ``Connection`` fields declare hop-by-hop."""
+    return {
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    }
+
+
+def first(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of a field, or ``None``; *name* is lower-case."""
+    for each, value in headers:
+        if each.lower() == name:
+            return value
+    return None
+
+
+def replaced(headers: Iterable[tuple[bytes, bytes]], fields: Headers) -> list[tuple[bytes, bytes]]:
+    """*headers* with *fields* put at the end and nothing else left under their names."""
+    names = {name.lower() for name, _ in fields}
+    return [*((name, value) for name, value in headers if name.lower() not in names), *fields]

@@ -1,0 +1,75 @@
+"""Call ids, and how names become tokens of a subject.
+
+``X-Call-Id`` is a tracing id: a caller may choose it and several calls may share it. What tells
+two accepted calls apart is the pair ``<call id>.<accept>`` at the end of every subject, where
+*accept* is ``0`` for an id this daemon drew and random for one the caller chose.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import NamedTuple
+from uuid import uuid4
+
+#: The longest token a name may become.
+MAX_TOKEN_BYTES = 128
+
+_PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
+_OTHER = re.compile(rb"[^A-Za-z0-9-]")
+_ESCAPE = re.compile(rb"_([0-9A-F]{2})")
+_VISIBLE = re.compile(rb"[\x21-\x7e]+\Z")
+
+
+class CallKey(NamedTuple):
+    """What names one accepted call: the id callers see, and which acceptance of it."""
+
+    call_id: str
+    accept: str
+
+
+class TokenTooLong(ValueError):
+    """A name does not fit into a subject token."""
+
+
+def draw_call_key() -> CallKey:
+    """A key for a call whose caller sent no id."""
+    return CallKey(str(uuid4()), "0")
+
+
+def adopt_call_key(chosen: bytes | None) -> CallKey:
+    """A key for a call that may carry its caller's own ``X-Call-Id``.
+
+    :param chosen: the header's value; one that is not visible ASCII counts as absent.
+    :raises TokenTooLong: it needs more than :data:`MAX_TOKEN_BYTES` in a subject.
+    """
+    if chosen is None or not _VISIBLE.match(chosen):
+        return draw_call_key()
+    call_id = chosen.decode("ascii")
+    encode_token(call_id)
+    return CallKey(call_id, secrets.token_hex(8))
+
+
+def encode_token(name: str) -> str:
+    """One subject token for a name: ``[A-Za-z0-9-]`` as is, every other byte ``_XX``.
+
+    :raises TokenTooLong: the token would be over :data:`MAX_TOKEN_BYTES`.
+    """
+    if _PLAIN.match(name):
+        token = name
+    else:
+        raw = name.encode("utf-8", "surrogateescape")
+        token = _OTHER.sub(lambda found: b"_%02X" % found[0][0], raw).decode("ascii")
+    if not 0 < len(token) <= MAX_TOKEN_BYTES:
+        raise TokenTooLong(
+            f"{name[:40]!r}… needs {len(token)} bytes in a subject; {MAX_TOKEN_BYTES} are allowed"
+        )
+    return token
+
+
+def decode_token(token: str) -> str:
+    """The name that :func:`encode_token` made a token of."""
+    if "_" not in token:
+        return token
+    raw = _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), token.encode("ascii"))
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,66 @@
+"""A call on its way through the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faasd_async.call.callback_url import CallbackUrl
+from faasd_async.call.headers import Headers
+from faasd_async.call.ids import CallKey
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRequest:
+    """An HTTP request for a function, accepted and waiting to be made.
+
+    :ivar function: the deployment's name, without a namespace.
+    :ivar queue: the queue the function belonged to when the call was accepted.
+    :ivar key: call id and acceptance.
+    :ivar start_time_ns: when it was accepted, Unix nanoseconds; ``X-Start-Time``.
+    :ivar target: path and query as the function sees them, raw; at least ``/``.
+    :ivar headers: the caller's, end to end; without ``Host`` and ``Content-Length``.
+    :ivar body: raw.
+    :ivar callback: where the outcome goes, if anywhere.
+    """
+
+    function: str
+    queue: str
+    key: CallKey
+    start_time_ns: int
+    target: bytes
+    headers: Headers
+    body: bytes
+    callback: CallbackUrl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one invocation.
+
+    :ivar status: the function's HTTP status, or the one that tells why there is none.
+    :ivar headers: the function's, end to end.
+    :ivar body: raw.
+    :ivar duration_seconds: from the start of the invocation to the last byte of its answer.
+    :ivar error: why there was no answer of the function's own; empty if there was one.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+    duration_seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRequest:
+    """An outcome on its way to a caller: one POST, whole.
+
+    :ivar url: where it goes.
+    :ivar headers: all but the framing and ``Host``.
+    """
+
+    function: str
+    key: CallKey
+    url: CallbackUrl
+    headers: Headers
+    body: bytes

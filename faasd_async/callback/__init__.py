@@ -1,0 +1,1 @@
+"""The back door: brings an outcome to the one who asked for it."""

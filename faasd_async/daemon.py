@@ -1,0 +1,238 @@
+"""The daemon's life: its parts come up in order and go down in order.
+
+Up: the doors are bound (before privileges are dropped), then lock, broker, functions, queue, and
+last the worker and the poster. Down: doors, deliveries, what is in hand, then queue, functions,
+broker, lock. A part that has to be up before another stands before it in both lists.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.application.service import IServiceCollection, Service
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.logger import ILogObserver, Logger
+
+from faasd_async import signals
+from faasd_async.errors import ConfigurationError, FaasdAsyncError, StartError
+from faasd_async.gateway.doors import Doors
+from faasd_async.queue.interface import Queue
+from faasd_async.runtime.deployments import Deployments
+from faasd_async.settings import FunctionSettings
+from faasd_async.statelock import StateLock
+
+
+class Broker(Protocol):
+    """A broker that this daemon runs itself."""
+
+    def start(self) -> Deferred[None]: ...
+
+    def stop(self) -> Deferred[None]: ...
+
+
+class Hand(Protocol):
+    """Who takes parcels from the queue."""
+
+    def start(self) -> None: ...
+
+    def stop_taking(self) -> None: ...
+
+    def when_idle(self) -> Deferred[None]: ...
+
+    def give_up(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a daemon is made of."""
+
+    lock: StateLock
+    broker: Broker | None
+    queue: Queue
+    deployments: Deployments
+    hands: tuple[Hand, ...]
+    doors: Doors
+
+
+class Daemon(Service):
+    """The one service that twistd runs.
+
+    :param functions: what to deploy at the start.
+    :param reload: reads what is to be deployed now; raises
+        :class:`~faasd_async.errors.ConfigurationError`.
+    :param observer: where this daemon's log goes, if twistd's own choice is not to stand.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        parts: Parts,
+        *,
+        functions: Mapping[str, FunctionSettings],
+        reload: Callable[[], Mapping[str, FunctionSettings]],
+        drain_timeout_seconds: float,
+        notices: tuple[str, ...],
+        observer: ILogObserver | None,
+    ) -> None:
+        self._reactor = reactor
+        self._parts = parts
+        self._functions = functions
+        self._reload = reload
+        self._drain_timeout_seconds = drain_timeout_seconds
+        self._notices = notices
+        self._observer = observer
+        self._cannot_start: StartError | None = None
+        self._starting: Deferred[None] | None = None
+        self._draining: Deferred[bool] | None = None
+        self.waiting_for: str | None = "the daemon is starting"
+
+    def why_not_ready(self) -> str | None:
+        """What keeps a call from being accepted and run, or ``None``."""
+        if self.waiting_for is None and not self._parts.queue.ready:
+            return "the queue cannot be reached"
+        return self.waiting_for
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        if self._observer is not None:
+            parent.setComponent(ILogObserver, self._observer)  # type: ignore[attr-defined]
+        super().setServiceParent(parent)
+
+    # -- up
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        try:
+            self._parts.doors.open()
+        except StartError as reason:
+            self._cannot_start = reason
+
+    def startService(self) -> None:
+        super().startService()
+        self._reactor.callWhenRunning(self._run)
+
+    def _run(self) -> None:
+        signals.install(self._reactor, self._stop_or_hurry, self._reload_functions)
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._not_started)
+
+    async def _start(self) -> None:
+        for notice in self._notices:
+            self._log.warn("{notice}", notice=notice)
+        if self._cannot_start is not None:
+            raise self._cannot_start
+        parts = self._parts
+        parts.lock.acquire()
+        self.waiting_for = "the broker is starting"
+        if parts.broker is not None:
+            await parts.broker.start()
+        self.waiting_for = "the functions are starting"
+        await parts.deployments.deploy(self._functions)
+        self.waiting_for = "the queue is being recovered"
+        await parts.queue.start()
+        for hand in parts.hands:
+            hand.start()
+        self.waiting_for = None
+        self._log.info(
+            "ready: {count} functions, pid {pid}", count=len(parts.deployments), pid=os.getpid()
+        )
+
+    def _not_started(self, failure: Any) -> None:
+        if failure.check(CancelledError):
+            return
+        if failure.check(FaasdAsyncError):
+            self._log.critical("cannot start: {reason}", reason=failure.getErrorMessage())
+            sys.stderr.write(f"faasd-async cannot start: {failure.getErrorMessage()}\n")
+        else:
+            self._log.failure("cannot start: this is a bug", failure=failure)
+        _leave_with(1)
+        self._reactor.stop()
+
+    # -- changes
+
+    def _reload_functions(self) -> None:
+        Deferred.fromCoroutine(self._deploy_again())
+
+    async def _deploy_again(self) -> None:
+        try:
+            functions = self._reload()
+            await self._parts.deployments.deploy(functions)
+        except (ConfigurationError, StartError) as reason:
+            self._log.error(
+                "the functions stay as they are: the settings cannot be used: {reason}",
+                reason=reason,
+            )
+        else:
+            self._log.info("{count} functions are deployed now", count=len(functions))
+
+    # -- down
+
+    def _stop_or_hurry(self) -> None:
+        """The first signal stops the daemon, a second one its patience."""
+        if self._draining is not None:
+            self._end_drain(False)
+        elif self.running:
+            self._reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        self.waiting_for = "the daemon is stopping"
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        parts = self._parts
+        if self._starting is not None:
+            self._starting.cancel()
+        await parts.doors.close()
+        for hand in parts.hands:
+            hand.stop_taking()
+        await self._drain()
+        await parts.queue.stop()
+        await parts.deployments.stop()
+        if parts.broker is not None:
+            await parts.broker.stop()
+        parts.lock.release()
+        self._log.info("stopped")
+
+    async def _drain(self) -> None:
+        """Let what is in hand come to its end, within the time there is."""
+        parts = self._parts
+        self._draining = Deferred()
+        invoked = Deferred.fromCoroutine(parts.deployments.when_idle())
+        gatherResults([invoked, *(hand.when_idle() for hand in parts.hands)]).addCallback(
+            lambda _: self._end_drain(True)
+        )
+        timer = self._reactor.callLater(self._drain_timeout_seconds, self._end_drain, False)
+        all_done = await self._draining
+        if timer.active():
+            timer.cancel()
+        if not all_done:
+            given_back = sum(hand.give_up() for hand in parts.hands)
+            self._log.warn(
+                "{count} calls and callbacks were aborted and given back; these will run again",
+                count=given_back,
+            )
+
+    def _end_drain(self, all_done: bool) -> None:
+        if self._draining is not None and not self._draining.called:
+            self._draining.callback(all_done)
+
+
+def _leave_with(status: int) -> None:
+    """End the process with *status* once twistd has cleaned up after the reactor.
+
+    twistd has no way to say it: it returns 0 whenever the reactor was stopped.
+    """
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    atexit.register(leave)

@@ -1,0 +1,146 @@
+"""The routes. Each is a few lines: what a route does stands in a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from werkzeug.exceptions import HTTPException, NotFound
+
+from faasd_async.call.route import FunctionRoute
+from faasd_async.gateway.accept import Acceptance
+from faasd_async.gateway.arrival import Arrival, Directory
+from faasd_async.gateway.channel import GatewayRequest, GatewaySite
+from faasd_async.gateway.proxy import NEVER, Proxy
+from faasd_async.gateway.refusal import Refusal, not_allowed
+
+_READ_ONLY = ("GET", "HEAD")
+
+ErrorRoute = TypeVar("ErrorRoute", bound=Callable[..., bytes])
+
+
+def _on(app: Klein, error: type[Exception]) -> Callable[[ErrorRoute], ErrorRoute]:
+    """Klein's ``handle_errors``, whose types know no requests but their own."""
+    return cast("Callable[[ErrorRoute], ErrorRoute]", app.handle_errors(error))
+
+
+class Gateway:
+    """The front door.
+
+    :param why_not_ready: what a caller would have to wait for, or ``None``.
+    :param largest_body_bytes: the limit where no function is named.
+    """
+
+    app = Klein()
+    # A target is taken as it is written: nothing is merged, nothing redirected.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+    _log = Logger()
+
+    def __init__(
+        self,
+        directory: Directory,
+        acceptance: Acceptance,
+        proxy: Proxy,
+        *,
+        why_not_ready: Callable[[], str | None],
+        largest_body_bytes: int,
+    ) -> None:
+        self._directory = directory
+        self._acceptance = acceptance
+        self._proxy = proxy
+        self._why_not_ready = why_not_ready
+        self._largest_body_bytes = largest_body_bytes
+
+    def site(self, read_timeout_seconds: float, reactor: IReactorTime) -> GatewaySite:
+        """The factory to listen with."""
+        return GatewaySite(self.app.resource(), self._body_limit, read_timeout_seconds, reactor)
+
+    def _body_limit(self, route: FunctionRoute | None) -> int:
+        if route is None:
+            return self._largest_body_bytes
+        try:
+            deployment = self._directory.find(route)
+        except Refusal:
+            # The door itself will say 404; what it has to read first is bounded all the same.
+            return self._largest_body_bytes
+        if route.asynchronous:
+            return self._acceptance.largest_body_bytes(deployment)
+        return deployment.settings.max_body_bytes
+
+    @app.route("/async-function/")
+    async def async_function(self, request: GatewayRequest) -> bytes:
+        receipt = await self._acceptance.accept(_arrival(request))
+        request.setResponseCode(202)
+        for name, value in receipt.fields:
+            request.setHeader(name, value)
+        return b""
+
+    @app.route("/function/")
+    async def function(self, request: GatewayRequest) -> None:
+        await self._proxy.pass_through(_arrival(request), request)
+
+    @app.route("/healthz", methods=_READ_ONLY)
+    def healthz(self, request: GatewayRequest) -> bytes:
+        """Alive: the reactor answers."""
+        return _text(request, 200, "OK")
+
+    @app.route("/readyz", methods=_READ_ONLY)
+    def readyz(self, request: GatewayRequest) -> bytes:
+        """Ready: a call would be accepted and run."""
+        waiting_for = self._why_not_ready()
+        if waiting_for is None:
+            return _text(request, 200, "OK")
+        return _text(request, 503, waiting_for)
+
+    @_on(app, Refusal)
+    def refused(self, request: GatewayRequest, failure: Failure) -> bytes:
+        refusal = failure.value
+        assert isinstance(refusal, Refusal)
+        for name, value in refusal.fields:
+            request.setHeader(name, value)
+        return _text(request, refusal.status, refusal.text)
+
+    @_on(app, HTTPException)
+    def unrouted(self, request: GatewayRequest, failure: Failure) -> bytes:
+        reason = failure.value
+        assert isinstance(reason, HTTPException)
+        if request.method in NEVER:
+            return self.refused(request, Failure(not_allowed(b"GET", b"POST")))
+        for name, value in reason.get_headers():
+            if name == "Allow":
+                request.setHeader(name, value)
+        text = "there is nothing here" if isinstance(reason, NotFound) else str(reason)
+        return _text(request, reason.code or 500, text)
+
+    @_on(app, Exception)
+    def broken(self, request: GatewayRequest, failure: Failure) -> bytes:
+        self._log.failure("a request failed inside the gateway", failure=failure)
+        if request.startedWriting:
+            request.channel.abort()
+            return b""
+        return _text(request, 500, "the daemon failed; its log says why")
+
+
+def _arrival(request: GatewayRequest) -> Arrival:
+    if request.route is None:
+        raise Refusal(404, "no function is named")
+    return Arrival(
+        route=request.route,
+        method=request.method,
+        headers=request.field_lines,
+        body=request.read_body(),
+        peer=request.peer,
+    )
+
+
+def _text(request: GatewayRequest, status: int, text: str) -> bytes:
+    body = text.encode() + b"\n"
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    return body

@@ -1,0 +1,90 @@
+"""What both doors make of a request before they part ways: who it is for, what goes on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from faasd_async.call.headers import Headers, end_to_end, first
+from faasd_async.call.ids import CallKey, TokenTooLong, adopt_call_key
+from faasd_async.call.route import FunctionRoute, without_namespace
+from faasd_async.runtime.deployments import Deployment
+from faasd_async.gateway.refusal import Fields, Refusal, unknown_function
+
+#: Said by the caller, but ours to say to the function.
+_OURS = frozenset((b"host", b"x-call-id", b"x-start-time"))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request as a door received it.
+
+    :ivar headers: the field lines as they came.
+    :ivar peer: the client's ``address:port``.
+    """
+
+    route: FunctionRoute
+    method: bytes
+    headers: Headers
+    body: bytes
+    peer: bytes
+
+
+class Tracing(NamedTuple):
+    """What identifies a call to caller, function and callback."""
+
+    key: CallKey
+    start_time_ns: int
+
+    @property
+    def fields(self) -> Fields:
+        return (
+            (b"X-Call-Id", self.key.call_id.encode()),
+            (b"X-Start-Time", b"%d" % self.start_time_ns),
+        )
+
+
+class Directory:
+    """Finds the deployment that a route names.
+
+    :param namespace: the one that may stand behind a function's name.
+    """
+
+    def __init__(self, deployments: Mapping[str, Deployment], namespace: str) -> None:
+        self._deployments = deployments
+        self._namespace = namespace
+
+    def find(self, route: FunctionRoute) -> Deployment:
+        """
+        :raises Refusal: 404, no function is called so.
+        """
+        name = without_namespace(route.name, self._namespace)
+        try:
+            return self._deployments[name]
+        except KeyError:
+            raise unknown_function(route.name) from None
+
+
+def trace(arrival: Arrival, now_ns: int) -> Tracing:
+    """Give a request its ids.
+
+    :raises Refusal: 400, the caller's own id is too long.
+    """
+    try:
+        return Tracing(adopt_call_key(first(arrival.headers, b"x-call-id")), now_ns)
+    except TokenTooLong as reason:
+        raise Refusal(400, f"X-Call-Id: {reason}") from None
+
+
+def forwarded(arrival: Arrival, tracing: Tracing) -> list[tuple[bytes, bytes]]:
+    """The fields that go on to the function: the caller's, and what a proxy adds."""
+    fields = end_to_end(arrival.headers, without=_OURS)
+    fields += tracing.fields
+    present = {name.lower() for name, _ in fields}
+    host = first(arrival.headers, b"host")
+    if host and b"x-forwarded-host" not in present:
+        fields.append((b"X-Forwarded-Host", host))
+    if b"x-forwarded-for" not in present:
+        fields.append((b"X-Forwarded-For", arrival.peer))
+    return fields

@@ -1,0 +1,174 @@
+"""HTTP as it comes in: what :mod:`twisted.web` does not do for a gateway.
+
+It keeps a request's target and header lines as the bytes they were, and turns a body that is
+too large away while it is still on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO
+
+from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
+from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+from faasd_async.call.route import FunctionRoute, cut, origin_form
+from faasd_async.gateway.refusal import Refusal, body_too_large
+
+#: How long a client that was refused may go on sending before it is cut off.
+LINGER_SECONDS = 2.0
+
+
+class GatewayChannel(HTTPChannel):
+    """One client connection."""
+
+    site: GatewaySite
+    transport: ITCPTransport
+    refused = False
+
+    @property
+    def target(self) -> bytes:
+        """The target of the request whose head has just been read."""
+        return origin_form(self._path)
+
+    def headerReceived(self, line: bytes) -> bool:
+        accepted: bool = super().headerReceived(line)
+        if accepted:
+            name, _, value = line.partition(b":")
+            self.requests[-1].field_lines.append((name, value.strip(b" \t")))
+        return accepted
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer a request whose body is still coming, and take no more from this client.
+
+        The connection is not closed at once: a client that is still sending would see a reset
+        instead of the answer.
+        """
+        self.refused = True
+        body = refusal.text.encode() + b"\n"
+        head = (
+            b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head % (refusal.status, RESPONSES[refusal.status], len(body)) + body)
+        self.setTimeout(None)
+        self._abortingCall = self.callLater(LINGER_SECONDS, self.forceAbortClient)
+        self.transport.loseWriteConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.refused:
+            super().dataReceived(data)
+
+    def abort(self) -> None:
+        """Cut the client off, so that it cannot take what it has for the whole."""
+        self.transport.abortConnection()
+
+
+class GatewayRequest(Request):
+    """One request.
+
+    :ivar field_lines: its header fields as they came: order, case and repetitions.
+    :ivar route: the function it is for, if it is for one.
+    """
+
+    channel: GatewayChannel
+    defaultContentType = None
+
+    def __init__(self, *args: object, **named: object) -> None:
+        super().__init__(*args, **named)
+        self.field_lines: list[tuple[bytes, bytes]] = []
+        self.route: FunctionRoute | None = None
+        self._limit_bytes = 0
+        self._received_bytes = 0
+
+    def gotLength(self, length: int | None) -> None:
+        self._limit_bytes = self.channel.site.largest_body_bytes(cut(self.channel.target))
+        if length is not None and length > self._limit_bytes:
+            self._refuse_body()
+        else:
+            super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.channel.refused:
+            return
+        self._received_bytes += len(data)
+        if self._received_bytes > self._limit_bytes:
+            self._refuse_body()
+        else:
+            super().handleContentChunk(data)
+
+    def _refuse_body(self) -> None:
+        # Without this the channel would still invite the client to send its body.
+        self.requestHeaders.removeHeader(b"Expect")
+        self.channel.refuse(body_too_large(self._limit_bytes))
+
+    def process(self) -> None:
+        if self.channel.refused:
+            return
+        target = origin_form(self.uri)
+        self.route = cut(target)
+        if self.route is None:
+            self.path = target.partition(b"?")[0]
+        else:
+            # The router sees which door it is and no more: names and paths stay raw.
+            self.path = b"/async-function/" if self.route.asynchronous else b"/function/"
+        super().process()
+
+    def getRequestHostname(self) -> bytes:
+        """The same for everybody: no route depends on what a client calls this host."""
+        return b"localhost"
+
+    def read_body(self) -> bytes:
+        """The whole body."""
+        content: IO[bytes] | None = self.content
+        if content is None:
+            return b""
+        content.seek(0)
+        return content.read()
+
+    @property
+    def peer(self) -> bytes:
+        """The client's address and port, as ``X-Forwarded-For`` has it."""
+        address: IAddress = self.getClientAddress()
+        host, port = getattr(address, "host", None), getattr(address, "port", None)
+        if host is None:
+            return b"unix"
+        return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+
+
+class GatewaySite(Site):
+    """The factory of client connections.
+
+    :param largest_body_bytes: the limit for a body, given the function it is for.
+    """
+
+    protocol = GatewayChannel  # type: ignore[assignment]  # HTTP/1.1 alone, no negotiation
+    requestFactory = GatewayRequest
+    displayTracebacks = False
+
+    def __init__(
+        self,
+        resource: IResource,
+        largest_body_bytes: Callable[[FunctionRoute | None], int],
+        read_timeout_seconds: float,
+        reactor: IReactorTime,
+    ) -> None:
+        super().__init__(
+            resource,
+            reactor=reactor,
+            requestFactory=GatewayRequest,
+            timeout=read_timeout_seconds,
+            parsePOSTFormSubmission=False,
+        )
+        self.largest_body_bytes = largest_body_bytes
+
+    def log(self, request: object) -> None:
+        """No access log: each call has a line of its own."""
+
+    def startFactory(self) -> None:
+        """Open no access log, tick no clock for it."""
+
+    def stopFactory(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,51 @@
+"""What a caller is told when the answer is no."""
+
+from __future__ import annotations
+
+from faasd_async.errors import CallTooLarge, FaasdAsyncError, InvocationError, MaybeStored, QueueError
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+RETRY_SOON: Fields = ((b"Retry-After", b"1"),)
+
+
+class Refusal(FaasdAsyncError):
+    """An HTTP status and one line that says why.
+
+    :ivar fields: header fields that belong to the status.
+    """
+
+    def __init__(self, status: int, text: str, fields: Fields = ()) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.fields = fields
+
+
+def unknown_function(name: str) -> Refusal:
+    return Refusal(404, f"no function is called {name}")
+
+
+def not_allowed(*allowed: bytes) -> Refusal:
+    listed = b", ".join(allowed)
+    return Refusal(405, f"only {listed.decode()} here", ((b"Allow", listed),))
+
+
+def body_too_large(limit_bytes: int) -> Refusal:
+    return Refusal(413, f"a body of at most {limit_bytes} bytes is accepted here")
+
+
+def of_queue_error(error: QueueError, fields: Fields) -> Refusal:
+    """The refusal for a call that the queue did not (surely) take.
+
+    :param fields: those that name the call, for a caller who is left in doubt.
+    """
+    if isinstance(error, CallTooLarge):
+        return body_too_large(error.limit_bytes)
+    if isinstance(error, MaybeStored):
+        return Refusal(504, "the queue did not answer in time; the call may still run", fields)
+    return Refusal(503, f"the queue cannot take the call: {error}", RETRY_SOON)
+
+
+def of_invocation_error(error: InvocationError) -> Refusal:
+    return Refusal(error.status, str(error), RETRY_SOON if error.status == 429 else ())

@@ -1,0 +1,194 @@
+"""JetStream's API: streams, consumers, stored messages.
+
+Each method is one request to ``$JS.API.…`` and one JSON reply, and fails with a
+:class:`JetStreamApiError` when the reply is a refusal, or as :meth:`NatsClient.request` does.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from faasd_async.nats.client import NatsClient
+from faasd_async.nats.jetstream.errors import ApiError, JetStreamError, StreamExists, error_of
+from faasd_async.nats.jetstream.model import (
+    AccountInfo,
+    ConsumerConfig,
+    ConsumerInfo,
+    StoredMessage,
+    StreamConfig,
+    StreamInfo,
+)
+from faasd_async.nats.jetstream.publishing import Publisher
+
+T = TypeVar("T")
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    error: ApiError | None = None
+
+
+class _Purged(msgspec.Struct, frozen=True):
+    purged: int = 0
+
+
+class _Page(msgspec.Struct, frozen=True):
+    total: int = 0
+    limit: int = 0
+
+
+class _Names(msgspec.Struct, frozen=True):
+    total: int = 0
+    consumers: tuple[str, ...] | None = ()
+
+
+class _Found(msgspec.Struct, frozen=True):
+    message: StoredMessage
+
+
+class JetStream(Publisher):
+    """JetStream behind a client.
+
+    :param timeout_seconds: for each answer, unless a call says otherwise.
+    :ivar client: the connection.
+    """
+
+    def __init__(self, client: NatsClient, *, timeout_seconds: float = 5.0) -> None:
+        super().__init__(client, timeout_seconds)
+        self.client = client
+
+    def account_info(self) -> "Deferred[AccountInfo]":
+        """Return what the account uses and may use."""
+        return Deferred.fromCoroutine(self._call("INFO", None, AccountInfo))
+
+    # -- streams
+
+    def ensure_stream(self, config: StreamConfig) -> "Deferred[StreamInfo]":
+        """Create the stream, or change the one of this name to be so."""
+        return Deferred.fromCoroutine(self._ensure_stream(config))
+
+    async def _ensure_stream(self, config: StreamConfig) -> StreamInfo:
+        try:
+            return await self._call(f"STREAM.CREATE.{config.name}", config, StreamInfo)
+        except StreamExists:
+            return await self._call(f"STREAM.UPDATE.{config.name}", config, StreamInfo)
+
+    def stream_info(self, name: str, *, subjects_filter: str = "") -> "Deferred[StreamInfo]":
+        """Return a stream's configuration and state.
+
+        :param subjects_filter: count the messages of the subjects that match, too, in
+            ``state.subjects``.
+        """
+        return Deferred.fromCoroutine(self._stream_info(name, subjects_filter))
+
+    async def _stream_info(self, name: str, subjects_filter: str) -> StreamInfo:
+        request: dict[str, str | int] = {}
+        if subjects_filter:
+            request["subjects_filter"] = subjects_filter
+        subjects: dict[str, int] = {}
+        while True:
+            payload = await self._ask(f"STREAM.INFO.{name}", request)
+            info = _decode(payload, StreamInfo)
+            found = info.state.subjects or {}
+            subjects |= found
+            # The server names so many subjects at a time.
+            if not found or len(subjects) >= _decode(payload, _Page).total:
+                break
+            request["offset"] = len(subjects)
+        if not subjects_filter:
+            return info
+        state = msgspec.structs.replace(info.state, subjects=subjects)
+        return msgspec.structs.replace(info, state=state)
+
+    def delete_stream(self, name: str) -> "Deferred[None]":
+        """Delete a stream and all it holds."""
+        return Deferred.fromCoroutine(self._do(f"STREAM.DELETE.{name}", None))
+
+    def purge_stream(self, name: str, *, filter: str = "") -> "Deferred[int]":
+        """Remove the messages of a stream, or those to matching subjects; return how many."""
+        return Deferred.fromCoroutine(self._purge_stream(name, filter))
+
+    async def _purge_stream(self, name: str, subject: str) -> int:
+        request = {"filter": subject} if subject else None
+        return (await self._call(f"STREAM.PURGE.{name}", request, _Purged)).purged
+
+    # -- stored messages
+
+    def get_message(self, stream: str, sequence: int) -> "Deferred[StoredMessage]":
+        """Return one stored message; :class:`MessageNotFound` if it is gone."""
+        return Deferred.fromCoroutine(self._get(stream, {"seq": sequence}))
+
+    def get_last_message(self, stream: str, subject: str) -> "Deferred[StoredMessage]":
+        """Return the newest message to ``subject``, which may have wildcards."""
+        return Deferred.fromCoroutine(self._get(stream, {"last_by_subj": subject}))
+
+    async def _get(self, stream: str, request: dict[str, Any]) -> StoredMessage:
+        return (await self._call(f"STREAM.MSG.GET.{stream}", request, _Found)).message
+
+    def delete_message(
+        self, stream: str, sequence: int, *, secure: bool = False
+    ) -> "Deferred[None]":
+        """Remove one stored message.
+
+        :param secure: overwrite it on disk.
+        """
+        request = {"seq": sequence, "no_erase": not secure}
+        return Deferred.fromCoroutine(self._do(f"STREAM.MSG.DELETE.{stream}", request))
+
+    # -- consumers
+
+    def ensure_consumer(self, stream: str, config: ConsumerConfig) -> "Deferred[ConsumerInfo]":
+        """Create the consumer, or change the one of this name to be so."""
+        # The filter stays in the body: a wildcard in the API's subject is refused.
+        request = {"stream_name": stream, "config": config}
+        return Deferred.fromCoroutine(
+            self._call(f"CONSUMER.CREATE.{stream}.{config.name}", request, ConsumerInfo)
+        )
+
+    def consumer_info(self, stream: str, name: str) -> "Deferred[ConsumerInfo]":
+        """Return a consumer's configuration and state."""
+        return Deferred.fromCoroutine(
+            self._call(f"CONSUMER.INFO.{stream}.{name}", None, ConsumerInfo)
+        )
+
+    def consumer_names(self, stream: str) -> "Deferred[list[str]]":
+        """Return the names of all consumers of a stream."""
+        return Deferred.fromCoroutine(self._consumer_names(stream))
+
+    async def _consumer_names(self, stream: str) -> list[str]:
+        names: list[str] = []
+        while True:
+            page = await self._call(f"CONSUMER.NAMES.{stream}", {"offset": len(names)}, _Names)
+            names.extend(page.consumers or ())
+            if not page.consumers or len(names) >= page.total:
+                return names
+
+    def delete_consumer(self, stream: str, name: str) -> "Deferred[None]":
+        """Delete a consumer; what it had in flight is available to others at once."""
+        return Deferred.fromCoroutine(self._do(f"CONSUMER.DELETE.{stream}.{name}", None))
+
+    # -- the request itself
+
+    async def _call(self, subject: str, request: object, reply: type[T]) -> T:
+        return _decode(await self._ask(subject, request), reply)
+
+    async def _do(self, subject: str, request: object) -> None:
+        await self._ask(subject, request)
+
+    async def _ask(self, subject: str, request: object) -> bytes:
+        message = await self._client.request(
+            b"$JS.API." + subject.encode(),
+            b"" if request is None else msgspec.json.encode(request),
+            timeout_seconds=self._timeout_seconds,
+        )
+        error = _decode(message.payload, _Envelope).error
+        if error is not None:
+            raise error_of(error)
+        return message.payload
+
+
+def _decode(payload: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(payload, type=kind)
+    except msgspec.MsgspecError as error:
+        raise JetStreamError(f"no reply of JetStream's API: {payload[:80]!r} ({error})") from error

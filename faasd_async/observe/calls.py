@@ -1,0 +1,113 @@
+"""What became of calls: a log line when one is over, another for its callback, and figures.
+
+Bodies are shown only where the deployment asked for it (``write_debug``); header fields and
+the credentials of a callback URL never are.
+"""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
+from faasd_async.observe.figures import Figures
+
+#: How much of a body is shown.
+SHOWN_BYTES = 64 * 1024
+
+
+class CallWatch:
+    """Told of everything that happens to calls.
+
+    :ivar write_debug: show bodies.
+    """
+
+    _log = Logger(namespace="faasd_async.calls")
+
+    def __init__(self, figures: Figures, write_debug: bool) -> None:
+        self._figures = figures
+        self.write_debug = write_debug
+
+    def accepted(self, request: QueueRequest) -> None:
+        self._figures.accepted(request)
+        self._log.debug(
+            "call {call_id} for {function} accepted, {size} bytes",
+            call_id=request.key.call_id,
+            function=request.function,
+            size=len(request.body),
+        )
+        self._show_body("request", request, request.body)
+
+    def invoked(self, function: str, call_id: str, status: int, seconds: float) -> None:
+        """A synchronous call is over."""
+        self._figures.invoked(function, status, seconds)
+        self._log.info(
+            "call {call_id}: {function} answered its caller {status} in {seconds:.6f} s",
+            call_id=call_id,
+            function=function,
+            status=status,
+            seconds=seconds,
+        )
+
+    def finished(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None:
+        self._figures.finished(request, outcome)
+        self._log.info(
+            "call {call_id}: {function} answered {status} in {seconds:.6f} s, attempt {attempts}"
+            "{why}",
+            call_id=request.key.call_id,
+            function=request.function,
+            status=outcome.status,
+            seconds=outcome.duration_seconds,
+            attempts=attempts,
+            why=f" ({outcome.error})" if outcome.error else "",
+        )
+        self._show_body("response", request, outcome.body)
+
+    def given_back(self, request: QueueRequest, reason: str, delay_seconds: float) -> None:
+        self._log.warn(
+            "call {call_id}: {function} could not be tried ({reason}), again in {delay:.1f} s",
+            call_id=request.key.call_id,
+            function=request.function,
+            reason=reason,
+            delay=delay_seconds,
+        )
+
+    def called_back(self, callback: CallbackRequest, status: int, seconds: float) -> None:
+        self._figures.callback(callback, "delivered")
+        self._log.info(
+            "callback of {call_id} from {function} to {url}: {status} in {seconds:.6f} s",
+            call_id=callback.key.call_id,
+            function=callback.function,
+            url=str(callback.url),
+            status=status,
+            seconds=seconds,
+        )
+
+    def callback_failed(self, callback: CallbackRequest, reason: str, tries: int) -> None:
+        self._figures.callback(callback, "failed")
+        self._log.warn(
+            "callback of {call_id} from {function} to {url} failed: {reason}, try {tries}",
+            call_id=callback.key.call_id,
+            function=callback.function,
+            url=str(callback.url),
+            reason=reason,
+            tries=tries,
+        )
+
+    def callback_given_up(self, callback: CallbackRequest, tries: int) -> None:
+        self._figures.callback(callback, "given_up")
+        self._log.error(
+            "callback of {call_id} from {function} to {url} is given up after {tries} tries",
+            call_id=callback.key.call_id,
+            function=callback.function,
+            url=str(callback.url),
+            tries=tries,
+        )
+
+    def _show_body(self, which: str, request: QueueRequest, body: bytes) -> None:
+        if self.write_debug:
+            self._log.info(
+                "{which} body of {call_id}: {body}",
+                which=which,
+                call_id=request.key.call_id,
+                body=body[:SHOWN_BYTES].decode("utf-8", "backslashreplace"),
+            )

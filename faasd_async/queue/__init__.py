@@ -1,0 +1,1 @@
+"""The pigeonholes: where a parcel waits, durably, until somebody has time for it."""

@@ -1,0 +1,117 @@
+"""What every queue offers to the gateway, the worker and the callback poster.
+
+Two kinds of parcel lie in it: calls waiting to be made, and callbacks waiting to be delivered.
+Both are put in with a promise (the Deferred fires when the parcel is as durable as the
+deployment asked for) and taken out on a lease that its holder extends until it settles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from faasd_async.call.request import CallbackRequest, QueueRequest
+
+Parcel_co = TypeVar("Parcel_co", covariant=True)
+
+
+class Delivery(Protocol[Parcel_co]):
+    """One parcel on a lease. It ends with exactly one of settle, give back and reject."""
+
+    @property
+    def parcel(self) -> Parcel_co: ...
+
+    @property
+    def delivered(self) -> int:
+        """How many times the queue has handed this parcel out, this time included."""
+
+    def extend(self) -> None:
+        """Begin the lease anew: the parcel is still being worked on."""
+
+    def settle(self) -> None:
+        """The parcel is done with; the queue forgets it."""
+
+    def give_back(self, delay_seconds: float = 0.0) -> None:
+        """Let somebody take it again, not earlier than after the delay."""
+
+    def reject(self, reason: str) -> None:
+        """Nobody can ever do anything with it; the queue forgets it."""
+
+
+class Subscription(Protocol):
+    """A standing wish for deliveries, as many at a time as there is room for."""
+
+    def top_up(self) -> None:
+        """There may be more room than before: ask for as many deliveries as fit."""
+
+    def stop(self) -> None:
+        """Take nothing more. Deliveries already handed over stay valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfFunction:
+    """The calls of one function, whatever queue they stand in."""
+
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfQueue:
+    """The calls of one queue, in the order they came, whatever function they are for."""
+
+    queue: str
+
+
+Source = OfFunction | OfQueue
+
+
+class Queue(Protocol):
+    """A durable queue of calls and callbacks."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be put into and taken from just now."""
+
+    @property
+    def largest_call_bytes(self) -> int:
+        """The largest body that is sure to fit, its headers aside."""
+
+    def start(self) -> Deferred[None]:
+        """Connect and bring up what is needed; fires when it is ready for the first time."""
+
+    def stop(self) -> Deferred[None]:
+        """Send what is still to be sent, then let go."""
+
+    def put_call(self, request: QueueRequest) -> Deferred[None]:
+        """Store a call.
+
+        :return: fires when it is durable. Fails with
+            :class:`~faasd_async.errors.QueueUnavailable` (surely not stored),
+            :class:`~faasd_async.errors.CallTooLarge` or
+            :class:`~faasd_async.errors.MaybeStored`.
+        """
+
+    def take_calls(
+        self,
+        source: Source,
+        on_delivery: Callable[[Delivery[QueueRequest]], None],
+        room: Callable[[], int],
+    ) -> Subscription:
+        """Have a source's calls delivered.
+
+        :param room: how many more deliveries fit at this moment, were none on their way. It is
+            asked whenever the subscription is topped up.
+        """
+
+    def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
+        """Store a callback; as :meth:`put_call`."""
+
+    def take_callbacks(
+        self,
+        on_delivery: Callable[[Delivery[CallbackRequest]], None],
+        room: Callable[[], int],
+    ) -> Subscription:
+        """Have callbacks delivered; as :meth:`take_calls`."""

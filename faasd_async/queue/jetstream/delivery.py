@@ -1,0 +1,73 @@
+"""Deliveries out of JetStream, and the settlements that could not be sent at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.logger import Logger
+
+from faasd_async.nats.errors import NatsError, NotSent
+from faasd_async.nats.jetstream import JetStreamMessage
+
+Parcel = TypeVar("Parcel")
+Settlement = Callable[[], None]
+
+
+class Settlements:
+    """Settles deliveries, now or as soon as there is a connection again.
+
+    An acknowledgement names its delivery by itself, so it may be sent on a later connection: a
+    broker that was away for a moment need not make a finished call run again.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._unsent: list[Settlement] = []
+
+    def settle(self, settlement: Settlement) -> None:
+        """Send a settlement."""
+        try:
+            settlement()
+        except NotSent:
+            # Bounded by what can be in hand: nothing is delivered without a connection.
+            self._unsent.append(settlement)
+
+    def send_unsent(self) -> None:
+        """There is a connection: send what had to wait for it."""
+        unsent, self._unsent = self._unsent, []
+        for settlement in unsent:
+            self.settle(settlement)
+
+
+class JetStreamDelivery(Generic[Parcel]):
+    """One delivery of one parcel; see :class:`~faasd_async.queue.interface.Delivery`."""
+
+    __slots__ = ("_message", "_settlements", "parcel")
+
+    def __init__(self, parcel: Parcel, message: JetStreamMessage, settlements: Settlements) -> None:
+        self.parcel = parcel
+        self._message = message
+        self._settlements = settlements
+
+    @property
+    def delivered(self) -> int:
+        return self._message.delivered
+
+    def extend(self) -> None:
+        # An extension that is not sent is not made up for: the next round's will do, or the
+        # lease is lost and the parcel comes again.
+        try:
+            self._message.in_progress()
+        except NatsError:
+            return
+
+    def settle(self) -> None:
+        self._settlements.settle(self._message.ack)
+
+    def give_back(self, delay_seconds: float = 0.0) -> None:
+        self._settlements.settle(lambda: self._message.nak(delay_seconds))
+
+    def reject(self, reason: str) -> None:
+        self._settlements.settle(lambda: self._message.term(reason))

@@ -1,0 +1,119 @@
+"""A source's deliveries, through whatever happens to the broker meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.logger import Logger
+
+from faasd_async.nats.errors import NatsError
+from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage, Puller
+from faasd_async.queue.interface import Delivery
+from faasd_async.queue.jetstream.delivery import JetStreamDelivery, Settlements
+from faasd_async.queue.jetstream.stored import FromTheFuture, Unreadable
+
+Parcel = TypeVar("Parcel")
+
+#: When a parcel that only a newer version understands is looked at again.
+_LOOK_AGAIN_SECONDS = 300.0
+
+
+class JetStreamSubscription(Generic[Parcel]):
+    """One consumer's deliveries, as many at a time as there is room for.
+
+    It asks while it is *bound*: its consumer is known to exist on the present connection.
+
+    :param lost: told when the consumer is found to be gone; it has to be bound anew.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        jetstream: JetStream,
+        stream: str,
+        consumer: ConsumerConfig,
+        *,
+        read: Callable[[JetStreamMessage], Parcel],
+        on_delivery: Callable[[Delivery[Parcel]], None],
+        room: Callable[[], int],
+        settlements: Settlements,
+        lost: Callable[[], None],
+        stopped: Callable[[JetStreamSubscription[Parcel]], None],
+    ) -> None:
+        self._jetstream = jetstream
+        self._stream = stream
+        self._consumer = consumer
+        self._read = read
+        self._on_delivery = on_delivery
+        self._room = room
+        self._settlements = settlements
+        self._lost = lost
+        self._stopped = stopped
+        self._puller: Puller | None = None
+
+    async def bind(self) -> None:
+        """Have the consumer, then ask it for deliveries.
+
+        :raises NatsError: there is none to be had now.
+        """
+        self.unbind()
+        await self._jetstream.ensure_consumer(self._stream, self._consumer)
+        self._puller = Puller(
+            self._jetstream,
+            self._stream,
+            self._consumer.name,
+            on_message=self._received,
+            on_unused=self._unused,
+            on_error=self._failed,
+        )
+        self.top_up()
+
+    def unbind(self) -> None:
+        """The connection or the consumer is gone: ask for nothing."""
+        puller, self._puller = self._puller, None
+        if puller is not None:
+            puller.stop()
+
+    def stop(self) -> None:
+        self.unbind()
+        self._stopped(self)
+
+    def top_up(self) -> None:
+        puller = self._puller
+        if puller is None:
+            return
+        more = self._room() - puller.outstanding
+        if more <= 0:
+            return
+        try:
+            puller.ask(more)
+        except NatsError as reason:
+            self._log.debug("cannot ask {consumer}: {reason}", consumer=self.name, reason=reason)
+
+    @property
+    def name(self) -> str:
+        """The consumer's name."""
+        return self._consumer.name
+
+    def _received(self, message: JetStreamMessage) -> None:
+        try:
+            parcel = self._read(message)
+        except FromTheFuture as reason:
+            self._log.error("a parcel has to wait for a newer version: {reason}", reason=reason)
+            self._settlements.settle(lambda: message.nak(_LOOK_AGAIN_SECONDS))
+        except Unreadable as reason:
+            self._log.error("a parcel that cannot be read is dropped: {reason}", reason=reason)
+            self._settlements.settle(lambda: message.term("unreadable"))
+        else:
+            self._on_delivery(JetStreamDelivery(parcel, message, self._settlements))
+
+    def _unused(self, count: int) -> None:
+        self.top_up()
+
+    def _failed(self, reason: NatsError) -> None:
+        if self._puller is not None:
+            self._log.warn("{consumer} is lost: {reason}", consumer=self.name, reason=reason)
+            self.unbind()
+            self._lost()

@@ -1,0 +1,179 @@
+"""A queue in this process's memory: for tests, and for trying things out.
+
+Nothing survives the process, so a 202 promises little. Everything else, leases included, is as
+with the durable queues.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from faasd_async.call.request import CallbackRequest, QueueRequest
+from faasd_async.queue.interface import Delivery, OfFunction, Source, Subscription
+
+Parcel = TypeVar("Parcel")
+
+
+class MemoryQueue:
+    """Calls and callbacks, each in a list.
+
+    :param lease_seconds: how long a delivery may go without a sign of life.
+    """
+
+    ready = True
+    largest_call_bytes = 1 << 62
+
+    def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:
+        self._calls: _Pigeonhole[QueueRequest] = _Pigeonhole(clock, lease_seconds)
+        self._callbacks: _Pigeonhole[CallbackRequest] = _Pigeonhole(clock, lease_seconds)
+
+    def start(self) -> Deferred[None]:
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        self._calls.close()
+        self._callbacks.close()
+        return succeed(None)
+
+    def put_call(self, request: QueueRequest) -> Deferred[None]:
+        self._calls.put(request)
+        return succeed(None)
+
+    def take_calls(
+        self,
+        source: Source,
+        on_delivery: Callable[[Delivery[QueueRequest]], None],
+        room: Callable[[], int],
+    ) -> Subscription:
+        def wanted(request: QueueRequest) -> bool:
+            if isinstance(source, OfFunction):
+                return request.function == source.function
+            return request.queue == source.queue
+
+        return self._calls.take(wanted, on_delivery, room)
+
+    def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
+        self._callbacks.put(callback)
+        return succeed(None)
+
+    def take_callbacks(
+        self,
+        on_delivery: Callable[[Delivery[CallbackRequest]], None],
+        room: Callable[[], int],
+    ) -> Subscription:
+        return self._callbacks.take(lambda _: True, on_delivery, room)
+
+
+class _Pigeonhole(Generic[Parcel]):
+    """One kind of parcel: those waiting, and who wants them."""
+
+    def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:
+        self.clock = clock
+        self.lease_seconds = lease_seconds
+        self.subscriptions: list[_MemorySubscription[Parcel]] = []
+        self._waiting: deque[tuple[Parcel, int]] = deque()
+        self._timers: set[IDelayedCall] = set()
+
+    def put(self, parcel: Parcel, delivered: int = 0) -> None:
+        self._waiting.append((parcel, delivered))
+        for subscription in list(self.subscriptions):
+            subscription.top_up()
+
+    def take(
+        self,
+        wanted: Callable[[Parcel], bool],
+        on_delivery: Callable[[Delivery[Parcel]], None],
+        room: Callable[[], int],
+    ) -> _MemorySubscription[Parcel]:
+        subscription = _MemorySubscription(self, wanted, on_delivery, room)
+        self.subscriptions.append(subscription)
+        subscription.top_up()
+        return subscription
+
+    def find(self, wanted: Callable[[Parcel], bool]) -> tuple[Parcel, int] | None:
+        """Take the oldest wanted parcel out, with the number of its earlier deliveries."""
+        for index, entry in enumerate(self._waiting):
+            if wanted(entry[0]):
+                del self._waiting[index]
+                return entry
+        return None
+
+    def later(self, delay_seconds: float, action: Callable[[], None]) -> IDelayedCall:
+        def ring() -> None:
+            self._timers.discard(timer)
+            action()
+
+        timer = self.clock.callLater(delay_seconds, ring)
+        self._timers.add(timer)
+        return timer
+
+    def forget(self, timer: IDelayedCall) -> None:
+        if timer.active():
+            timer.cancel()
+        self._timers.discard(timer)
+
+    def close(self) -> None:
+        for subscription in list(self.subscriptions):
+            subscription.stop()
+        for timer in list(self._timers):
+            self.forget(timer)
+
+
+class _MemorySubscription(Generic[Parcel]):
+    def __init__(
+        self,
+        hole: _Pigeonhole[Parcel],
+        wanted: Callable[[Parcel], bool],
+        on_delivery: Callable[[Delivery[Parcel]], None],
+        room: Callable[[], int],
+    ) -> None:
+        self._hole = hole
+        self._wanted = wanted
+        self._on_delivery = on_delivery
+        self._room = room
+
+    def top_up(self) -> None:
+        while self in self._hole.subscriptions and self._room() > 0:
+            found = self._hole.find(self._wanted)
+            if found is None:
+                return
+            parcel, delivered = found
+            self._on_delivery(_MemoryDelivery(self._hole, parcel, delivered + 1))
+
+    def stop(self) -> None:
+        if self in self._hole.subscriptions:
+            self._hole.subscriptions.remove(self)
+
+
+class _MemoryDelivery(Generic[Parcel]):
+    def __init__(self, hole: _Pigeonhole[Parcel], parcel: Parcel, delivered: int) -> None:
+        self.parcel = parcel
+        self.delivered = delivered
+        self._hole = hole
+        self._lease = self._begin_lease()
+
+    def _begin_lease(self) -> IDelayedCall:
+        return self._hole.later(self._hole.lease_seconds, self._back)
+
+    def _back(self) -> None:
+        self._hole.put(self.parcel, self.delivered)
+
+    def extend(self) -> None:
+        if self._lease.active():
+            self._hole.forget(self._lease)
+            self._lease = self._begin_lease()
+
+    def settle(self) -> None:
+        self._hole.forget(self._lease)
+
+    def give_back(self, delay_seconds: float = 0.0) -> None:
+        self._hole.forget(self._lease)
+        self._hole.later(delay_seconds, self._back)
+
+    def reject(self, reason: str) -> None:
+        self._hole.forget(self._lease)

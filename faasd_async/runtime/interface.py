@@ -1,0 +1,88 @@
+"""What every workbench offers: run one invocation, hand over the reply as it comes.
+
+A runtime owns whatever it needs (a connection pool, a process) and knows nothing of queues,
+callbacks or gateways. The gateway streams a reply on; the worker gathers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from ..call.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One HTTP request to a function.
+
+    :ivar function: the deployment's name.
+    :ivar call_id: for logs; the header stands in *headers* too.
+    :ivar target: raw path and query as the function sees them; at least ``/``.
+    :ivar headers: end to end, ``Host`` included when the caller sent one; no ``Content-Length``.
+    """
+
+    function: str
+    call_id: str
+    method: bytes
+    target: bytes
+    headers: Headers
+    body: bytes
+
+
+class Reply(Protocol):
+    """A function's answer: its head now, its body as it comes.
+
+    Exactly one of :meth:`deliver_to` and :meth:`abort` has to be called, or the function is
+    left waiting. After :meth:`deliver_to`, :meth:`abort` may still cut the body short.
+    """
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Headers:
+        """End to end, in the function's order; ``Content-Length`` is kept where it was sent."""
+
+    def deliver_to(self, write: Callable[[bytes], object]) -> Deferred[None]:
+        """Pass the body on, piece by piece.
+
+        :return: fires after the last piece; fails with
+            :class:`~faasd_async.errors.InvocationBroken`,
+            :class:`~faasd_async.errors.InvocationTimedOut`, or, after :meth:`abort`, with
+            :class:`~twisted.internet.defer.CancelledError`.
+        """
+
+    def pause(self) -> None:
+        """Stop the pieces: the receiver is slow."""
+
+    def resume(self) -> None:
+        """Let the pieces come again."""
+
+    def abort(self) -> None:
+        """Let go of the function: close its connection, kill its process group."""
+
+
+class Runtime(Protocol):
+    """One deployment's workbench."""
+
+    def start(self) -> Deferred[None]:
+        """Bring up what must be up before the first invocation; fires when it is, or fails
+        with :class:`~faasd_async.errors.StartError`. Opens nothing before."""
+
+    def stop(self) -> Deferred[None]:
+        """Let go of everything; invocations still under way are aborted."""
+
+    def invoke(self, invocation: Invocation, timeout_seconds: float) -> Deferred[Reply]:
+        """Run one invocation.
+
+        The limit covers the whole of it, the last byte of the reply's body included; a
+        function that passes it is stopped.
+
+        :return: the reply, once its head is there. Cancelling it aborts the function. Fails with
+            an :class:`~faasd_async.errors.InvocationError`:
+            :class:`~faasd_async.errors.NotHandedOver` if the function surely saw nothing.
+        """

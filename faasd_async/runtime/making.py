@@ -1,0 +1,62 @@
+"""From a function's settings to its workbench."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+
+from ..settings import CommandSettings, FunctionSettings
+from .interface import Runtime
+from .process.fork import ForkRuntime, Serializing, Streaming
+from .process.http import HttpRuntime
+from .process.program import find_program
+from .reactor import IRuntimeReactor
+from .upstream import Upstream
+
+
+def make_runtime(
+    settings: FunctionSettings,
+    reactor: IRuntimeReactor,
+    daemon: Mapping[str, str] = os.environ,
+) -> Runtime:
+    """Make the runtime that *settings* ask for; nothing is opened before it is started.
+
+    :param daemon: the environment that commands inherit a part of.
+    """
+    if settings.command is not None:
+        return _of_command(settings, settings.command, reactor, daemon)
+    assert settings.url is not None
+    return Upstream(
+        reactor,
+        settings.name,
+        settings.url,
+        max_inflight=settings.max_inflight,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+    )
+
+
+def _of_command(
+    settings: FunctionSettings,
+    command: CommandSettings,
+    reactor: IRuntimeReactor,
+    daemon: Mapping[str, str],
+) -> Runtime:
+    find = partial(find_program, settings.name, command, daemon)
+    if command.mode == "http":
+        return HttpRuntime(
+            reactor,
+            settings.name,
+            find,
+            command,
+            max_inflight=settings.max_inflight,
+            connect_timeout_seconds=settings.connect_timeout_seconds,
+        )
+    return ForkRuntime(
+        reactor,
+        settings.name,
+        find,
+        Streaming if command.mode == "streaming" else Serializing,
+        content_type=command.content_type,
+        prefix_logs=command.prefix_logs,
+    )

@@ -1,0 +1,1 @@
+"""Functions that are local processes, in the modes of OpenFaaS' of-watchdog."""

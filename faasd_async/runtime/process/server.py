@@ -1,0 +1,112 @@
+"""One run of a program that is a web server: its process, the way to it, and whether it answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ...settings import CommandSettings
+from ..reactor import IRuntimeReactor
+from ..upstream import Upstream
+from .group import ProcessGroup
+from .logs import ProcessLog
+from .program import Program
+from .readiness import answers, listens
+
+FIRST_LOOK_SECONDS = 0.01
+LONGEST_LOOK_SECONDS = 1.0
+
+
+class Server:
+    """A server that has been started.
+
+    :param upstream_at: makes the way to a URL.
+    :param busy: whether calls are under way. A server that can do but one thing at a time would
+        seem dead then, so it is left in peace.
+    :param looked: is told after each look whether the server is ready.
+    :ivar upstream: the way to it.
+    :raises OSError: it cannot be started.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IRuntimeReactor,
+        function: str,
+        program: Program,
+        command: CommandSettings,
+        *,
+        upstream_at: Callable[[str], Upstream],
+        busy: Callable[[], bool],
+        looked: Callable[[bool], object],
+    ) -> None:
+        self._reactor = reactor
+        self._function = function
+        self._command = command
+        self._busy = busy
+        self._looked = looked
+        self._url = command.upstream_url or f"http://127.0.0.1:{command.port or free_port()}"
+        self.upstream = upstream_at(self._url)
+        port = b"%d" % (command.port or urlsplit(self._url).port or 80)
+        self._output_log = ProcessLog(function, "stdout", prefixed=command.prefix_logs)
+        self._group = ProcessGroup(
+            reactor,
+            program.with_variables({b"PORT": port, b"port": port}),
+            None,
+            self._output_log.received,
+            ProcessLog(function, "stderr", prefixed=command.prefix_logs),
+        )
+
+    async def live(self) -> int:
+        """Watch it until it ends.
+
+        :return: its exit code.
+        """
+        watching = Deferred.fromCoroutine(self._watch())
+        watching.addErrback(self._stopped_watching)
+        try:
+            return await self._group.when_ended
+        finally:
+            watching.cancel()
+            self._output_log.finish()
+            await self.upstream.stop()
+
+    def end(self) -> None:
+        """Make it end; see :meth:`.group.ProcessGroup.abort`."""
+        self._group.abort()
+
+    async def _watch(self) -> None:
+        pause = FIRST_LOOK_SECONDS
+        while True:
+            ready = self._busy() or await self._look()
+            self._looked(ready)
+            if ready:
+                pause = FIRST_LOOK_SECONDS
+                await deferLater(self._reactor, self._command.healthcheck_interval_seconds)
+            else:
+                await deferLater(self._reactor, pause)
+                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
+
+    async def _look(self) -> bool:
+        if self._command.ready_path is None:
+            return await listens(self._reactor, self._url)
+        return await answers(self.upstream, self._function, self._command.ready_path)
+
+    def _stopped_watching(self, reason: Failure) -> None:
+        if not reason.check(CancelledError):
+            self._log.failure("nobody watches {function}", reason, function=self._function)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

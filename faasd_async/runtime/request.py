@@ -1,0 +1,91 @@
+"""A request as it is written to a function: nothing re-encoded, re-ordered or normalised."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IPullProducer
+from twisted.web._newclient import Request
+from twisted.web.http_headers import Headers as TwistedHeaders
+from zope.interface import implementer
+
+from ..call.headers import Headers
+from ..errors import InvocationBroken
+
+PIECE_BYTES = 64 * 1024
+"""How much of a body is given to the transport at a time."""
+
+
+def write_head(method: bytes, target: bytes, headers: Headers) -> bytes:
+    """The head of a request.
+
+    :raises InvocationBroken: a part would break out of its line; such a request came from no
+        HTTP message, and would never be understood.
+    """
+    lines = [b"%b %b HTTP/1.1" % (method, target)]
+    lines += [b"%b: %b" % field for field in headers]
+    for line in lines:
+        if b"\r" in line or b"\n" in line or b"\0" in line:
+            raise InvocationBroken(
+                "a request with a line break or a NUL in its head cannot be sent"
+            )
+    if lines[0].count(b" ") != 2:
+        raise InvocationBroken("a request with a space in its target cannot be sent")
+    return b"\r\n".join((*lines, b"", b""))
+
+
+@implementer(IPullProducer)
+class RawRequest(Request):
+    """A request for Twisted's HTTP client, which writes its own head.
+
+    Twisted's own would parse the target and put it together again, and thereby change or refuse
+    ``//x``, ``/a?``, ``/a;`` and bytes above 127; it writes header names in one case and the
+    fields of one name together. Nothing above this class in the client cares: :meth:`writeTo` is
+    all that it asks for.
+
+    :param head: as by :func:`write_head`, ``Content-Length`` included.
+    :ivar written: the transport has taken the last byte.
+    """
+
+    written = False
+
+    def __init__(self, method: bytes, head: bytes, body: bytes) -> None:
+        super().__init__(  # type: ignore[no-untyped-call] # Twisted's is not typed
+            method, b"/", TwistedHeaders(), None, persistent=True
+        )
+        self._head = head
+        self._body = body
+        self._offset = 0
+
+    def writeTo(  # noqa: N802 - Twisted's name
+        self, transport: IConsumer
+    ) -> Deferred[None]:
+        """Write all of it.
+
+        :return: fires when the transport has taken the last byte. Cancelling it stops.
+        """
+        if len(self._body) <= PIECE_BYTES:
+            transport.write(self._head + self._body)
+            self.written = True
+            return succeed(None)
+        transport.write(self._head)
+        self._transport = transport
+        self._sent: Deferred[None] = Deferred(lambda _: transport.unregisterProducer())
+        transport.registerProducer(self, False)
+        return self._sent
+
+    def resumeProducing(self) -> None:
+        """The transport can take a piece more."""
+        end = self._offset + PIECE_BYTES
+        piece = self._body[self._offset : end]
+        self._offset = end
+        self._transport.write(piece)
+        if end >= len(self._body):
+            self._transport.unregisterProducer()
+            self.written = True
+            self._sent.callback(None)
+
+    def stopProducing(self) -> None:
+        """The transport is gone; the client notices on its own."""
+
+    def stopWriting(self) -> None:  # noqa: N802 - Twisted's name
+        """The client gives up; the transport has stopped asking already."""

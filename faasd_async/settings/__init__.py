@@ -1,0 +1,31 @@
+"""The settings: a TOML file and the environment in, one frozen and checked object out."""
+
+from faasd_async.settings.layers import load
+from faasd_async.settings.model import (
+    CallbackSettings,
+    CommandSettings,
+    FunctionSettings,
+    GatewaySettings,
+    LogSettings,
+    NatsSettings,
+    QueueSettings,
+    ResultSettings,
+    RetrySettings,
+    Settings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "CallbackSettings",
+    "CommandSettings",
+    "FunctionSettings",
+    "GatewaySettings",
+    "LogSettings",
+    "NatsSettings",
+    "QueueSettings",
+    "ResultSettings",
+    "RetrySettings",
+    "Settings",
+    "WorkerSettings",
+    "load",
+]

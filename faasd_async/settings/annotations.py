@@ -1,0 +1,71 @@
+"""OpenFaaS' annotations: what a function asks for itself, between its own keys and the defaults.
+
+A wrong annotation is not a mistake of the file: it may come from a stack.yml that ran elsewhere.
+As with OpenFaaS, what lies below holds in its place; the operator is told.
+"""
+
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from faasd_async.settings.mistakes import Refusal, shown
+from faasd_async.settings.model import FunctionSettings
+from faasd_async.settings.quantities import format_duration, parse_duration
+from faasd_async.settings.values import Reader, integer_text, name
+
+T = TypeVar("T")
+
+QUEUE = "com.openfaas.queue"
+RETRY_ATTEMPTS = "com.openfaas.retry.attempts"
+RETRY_CODES = "com.openfaas.retry.codes"
+RETRY_MIN_WAIT = "com.openfaas.retry.min_wait"
+RETRY_MAX_WAIT = "com.openfaas.retry.max_wait"
+
+
+def over_function(where: str, below: FunctionSettings, notices: list[str]) -> FunctionSettings:
+    """Lay the annotations of a function over what it has from below.
+
+    :param where: names the file and the function in a notice.
+    :param notices: takes a line for each annotation that is ignored.
+    """
+
+    def ignore(key: str, why: str) -> None:
+        notices.append(f"{where} annotations.{shown(key)} is ignored: {why}")
+
+    def take(key: str, read: Reader[T], default: T) -> T:
+        if key not in below.annotations:
+            return default
+        try:
+            return read(below.annotations[key])
+        except Refusal as refusal:
+            ignore(key, str(refusal))
+            return default
+
+    retry = below.retry
+    min_wait = take(RETRY_MIN_WAIT, parse_duration, retry.min_wait_seconds)
+    max_wait = take(RETRY_MAX_WAIT, parse_duration, retry.max_wait_seconds)
+    if min_wait > max_wait:
+        key = RETRY_MIN_WAIT if RETRY_MIN_WAIT in below.annotations else RETRY_MAX_WAIT
+        ignore(
+            key,
+            f"found a wait of {format_duration(min_wait)} to {format_duration(max_wait)};"
+            " allowed: min_wait up to max_wait",
+        )
+        min_wait, max_wait = retry.min_wait_seconds, retry.max_wait_seconds
+    return replace(
+        below,
+        queue=take(QUEUE, name, below.queue),
+        retry=replace(
+            retry,
+            attempts=take(RETRY_ATTEMPTS, integer_text(1), retry.attempts),
+            codes=take(RETRY_CODES, _codes, retry.codes),
+            min_wait_seconds=min_wait,
+            max_wait_seconds=max_wait,
+        ),
+    )
+
+
+def _codes(value: object) -> tuple[int, ...]:
+    """Read ``408, 429,503``."""
+    code = integer_text(400, 599)
+    return tuple(code(part.strip()) for part in str(value).split(","))

@@ -1,0 +1,127 @@
+"""OpenFaaS' own environment variables, which count over the file.
+
+A compose block of its gateway or queue-worker can so be moved as it is. A variable that has no
+effect here is named in a notice, and one whose absence would be unsafe stops the start.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from faasd_async.settings.mistakes import Mistakes
+from faasd_async.settings.model import (
+    Backend,
+    FunctionSettings,
+    GatewaySettings,
+    NatsSettings,
+    WorkerSettings,
+)
+from faasd_async.settings.quantities import parse_duration
+from faasd_async.settings.table import Table
+from faasd_async.settings.values import boolean_text, host, integer_text, name
+
+WITHOUT_EFFECT = (
+    "write_timeout",
+    "functions_provider_url",
+    "logs_provider_url",
+    "secret_mount_path",
+    "scale_from_zero",
+    "max_idle_conns",
+    "max_idle_conns_per_host",
+    "faas_gateway_address",
+    "faas_gateway_port",
+)
+NATS_ADDRESS = ("faas_nats_address", "faas_nats_port")
+NATS_STREAMING = (
+    "faas_nats_cluster_name",
+    "faas_nats_channel",
+    "faas_nats_queue_group",
+    "faas_max_reconnect",
+    "faas_reconnect_delay",
+)
+
+
+class OpenFaasNames:
+    """The variables of one environment, each laid over the settings it belongs to.
+
+    As in OpenFaaS, an empty variable counts as absent.
+    """
+
+    def __init__(self, environment: Mapping[str, str], mistakes: Mistakes) -> None:
+        present = {key: value for key, value in environment.items() if value}
+        self._table = Table("environment", present, mistakes)
+        self._idle_nats = self._present((*NATS_ADDRESS, *NATS_STREAMING))
+        self._idle_nats_reason = "they concern an external NATS server, and none is used"
+
+    def _present(self, names: Iterable[str]) -> list[str]:
+        return [name for name in names if name in self._table]
+
+    def check_authentication(self) -> None:
+        """Note a mistake if authentication is asked for: nobody may believe that it is on."""
+        if self._table.take("basic_auth", boolean_text, False):
+            self._table.mistake(
+                "basic_auth",
+                "found true; allowed: false, for this version has no authentication: listen only"
+                " where every caller is trusted",
+            )
+
+    def over_gateway(self, below: GatewaySettings) -> GatewaySettings:
+        """Lay ``read_timeout`` and ``function_namespace`` over ``[gateway]``."""
+        return replace(
+            below,
+            read_timeout_seconds=self._table.take(
+                "read_timeout", parse_duration, below.read_timeout_seconds
+            ),
+            namespace=self._table.take("function_namespace", name, below.namespace),
+        )
+
+    def over_worker(self, below: WorkerSettings) -> WorkerSettings:
+        """Lay ``max_inflight``, ``write_debug`` and ``faas_print_body`` over ``[worker]``."""
+        verbose = [
+            self._table.take(name, boolean_text, False)
+            for name in self._present(("write_debug", "faas_print_body"))
+        ]
+        return replace(
+            below,
+            max_inflight=self._table.take("max_inflight", integer_text(1), below.max_inflight),
+            write_debug=any(verbose) if verbose else below.write_debug,
+        )
+
+    def over_defaults(self, below: FunctionSettings) -> FunctionSettings:
+        """Lay ``upstream_timeout`` and ``ack_wait`` over ``[defaults]``.
+
+        OpenFaaS' ``ack_wait`` is how long a call may take. The lease of the same name here is
+        extended while a call runs and is left alone.
+        """
+        limit = below.async_timeout_seconds
+        return replace(
+            below,
+            timeout_seconds=self._table.take(
+                "upstream_timeout", parse_duration, below.timeout_seconds
+            ),
+            async_timeout_seconds=max(limit, self._table.take("ack_wait", parse_duration, limit)),
+        )
+
+    def over_nats(self, below: NatsSettings, backend: Backend) -> NatsSettings:
+        """Lay ``faas_nats_address`` and ``faas_nats_port`` over the URLs of an external server."""
+        if below.embedded or backend != "jetstream":
+            return below
+        self._idle_nats = self._present(NATS_STREAMING)
+        self._idle_nats_reason = "they concern NATS Streaming, which this version does not support"
+        if not self._present(NATS_ADDRESS):
+            return below
+        address = self._table.take("faas_nats_address", host, "nats")
+        port = self._table.take("faas_nats_port", integer_text(1, 65535), 4222)
+        return replace(below, urls=(f"nats://{address}:{port}",))
+
+    def notices(self) -> list[str]:
+        """What the operator should know; call it when everything has been laid over."""
+        idle = (
+            ("this version has no use for them", self._present(WITHOUT_EFFECT)),
+            (self._idle_nats_reason, self._idle_nats),
+        )
+        return [
+            f"environment variables are ignored, for {reason}: {', '.join(names)}"
+            for reason, names in idle
+            if names
+        ]

@@ -1,0 +1,185 @@
+"""The settings file: TOML, and the sections that concern the daemon as a whole."""
+
+import re
+import tomllib
+from typing import get_args
+
+from faasd_async.errors import ConfigurationError
+from faasd_async.settings.model import (
+    Backend,
+    CallbackPolicy,
+    CallbackSettings,
+    Durability,
+    GatewaySettings,
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    NatsSettings,
+    QueueMode,
+    QueueSettings,
+    WorkerSettings,
+)
+from faasd_async.settings.quantities import parse_duration, parse_size
+from faasd_async.settings.table import Table
+from faasd_async.settings.values import (
+    boolean,
+    choice,
+    endpoint,
+    integer,
+    list_of,
+    name,
+    nats_url,
+    path_below,
+    secret,
+    text,
+)
+
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+QUEUE_MODES: tuple[QueueMode, ...] = get_args(QueueMode)
+DURABILITIES: tuple[Durability, ...] = get_args(Durability)
+CALLBACK_POLICIES: tuple[CallbackPolicy, ...] = get_args(CallbackPolicy)
+LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
+LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+def read_document(path: str) -> dict[str, object]:
+    """Read the file at ``path`` as TOML.
+
+    :raises ConfigurationError: if it cannot be read; the text names the file, and the line of a
+        mistake in its syntax.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(f"{path}: cannot be read: {reason}") from None
+    try:
+        document = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{path}, line {line}: not UTF-8, as TOML must be") from None
+    try:
+        return tomllib.loads(document)
+    except RecursionError:
+        raise ConfigurationError(f"{path}: not TOML: nested too deeply") from None
+    except ValueError as error:  # tomllib's own error, or int()'s for one of too many digits
+        place = _TOML_PLACE.search(str(error))
+        line = int(place[1] or len(document.splitlines())) if place else 0
+        reason = _TOML_PLACE.sub("", str(error))
+        at = f"{path}, line {line}" if line else path
+        raise ConfigurationError(f"{at}: not TOML: {reason}") from None
+
+
+def read_gateway(table: Table) -> GatewaySettings:
+    """``[gateway]``."""
+    default = GatewaySettings()
+    settings = GatewaySettings(
+        listen=table.take("listen", list_of(endpoint, 1), default.listen),
+        metrics_listen=table.take("metrics_listen", list_of(endpoint), default.metrics_listen),
+        max_body_bytes=table.take("max_body", parse_size, default.max_body_bytes),
+        read_timeout_seconds=table.take(
+            "read_timeout", parse_duration, default.read_timeout_seconds
+        ),
+        namespace=table.take("namespace", name, default.namespace),
+    )
+    table.finish()
+    return settings
+
+
+def read_queue(table: Table) -> QueueSettings:
+    """``[queue]``."""
+    default = QueueSettings()
+    settings = QueueSettings(
+        backend=table.take("backend", choice(BACKENDS, ("nats-streaming",)), default.backend),
+        mode=table.take("mode", choice(QUEUE_MODES), default.mode),
+        durability=table.take("durability", choice(DURABILITIES), default.durability),
+        max_bytes=table.take("max_bytes", parse_size, default.max_bytes),
+        accept_deadline_seconds=table.take(
+            "accept_deadline", parse_duration, default.accept_deadline_seconds
+        ),
+        min_free_bytes=table.take("min_free", parse_size, default.min_free_bytes),
+        orphan_ttl_seconds=table.take("orphan_ttl", parse_duration, default.orphan_ttl_seconds),
+    )
+    table.finish()
+    return settings
+
+
+def read_nats(table: Table, base: str) -> NatsSettings:
+    """``[nats]``; whether its keys go together is told by :func:`check_nats`."""
+    default = NatsSettings()
+    settings = NatsSettings(
+        embedded=table.take("embedded", boolean, default.embedded),
+        urls=table.take("urls", list_of(nats_url, 1), default.urls),
+        user=table.take("user", text, default.user),
+        password=table.take("password", secret, default.password),
+        token=table.take("token", secret, default.token),
+        binary=table.take("binary", path_below(base), default.binary),
+        replicas=table.take("replicas", integer(1, 5), default.replicas),
+    )
+    table.finish()
+    return settings
+
+
+def check_nats(table: Table, settings: NatsSettings) -> None:
+    """Note the contradictions in ``[nats]``, what the environment put over it included."""
+    if settings.embedded:
+        for key in ("urls", "user", "password", "token"):
+            table.forbid(key, "only with embedded = false")
+        if settings.replicas > 1:
+            table.mistake(
+                "replicas",
+                f"found {settings.replicas}; allowed: 1, or more with embedded = false",
+            )
+        return
+    table.forbid("binary", "only with embedded = true")
+    if not settings.urls and "urls" not in table:
+        table.mistake(
+            "embedded", 'found false and no urls; allowed: false with urls = ["nats://host:4222"]'
+        )
+    if settings.token is not None and settings.user is not None:
+        table.mistake("token", "found beside user; allowed: token, or user and password")
+    if settings.password is None and settings.user is not None:
+        table.mistake("user", "found without password; allowed: both or neither")
+    if settings.password is not None and settings.user is None:
+        table.mistake("password", "found without user; allowed: both or neither")
+
+
+def read_worker(table: Table) -> WorkerSettings:
+    """``[worker]``."""
+    default = WorkerSettings()
+    settings = WorkerSettings(
+        max_inflight=table.take("max_inflight", integer(1), default.max_inflight),
+        ack_wait_seconds=table.take("ack_wait", parse_duration, default.ack_wait_seconds),
+        drain_timeout_seconds=table.take(
+            "drain_timeout", parse_duration, default.drain_timeout_seconds
+        ),
+        write_debug=table.take("write_debug", boolean, default.write_debug),
+    )
+    table.finish()
+    return settings
+
+
+def read_callback(table: Table) -> CallbackSettings:
+    """``[callback]``."""
+    default = CallbackSettings()
+    settings = CallbackSettings(
+        attempts=table.take("attempts", integer(1), default.attempts),
+        policy=table.take("policy", choice(CALLBACK_POLICIES), default.policy),
+        max_inflight=table.take("max_inflight", integer(1), default.max_inflight),
+    )
+    table.finish()
+    return settings
+
+
+def read_log(table: Table) -> LogSettings:
+    """``[log]``."""
+    default = LogSettings()
+    settings = LogSettings(
+        format=table.take("format", choice(LOG_FORMATS), default.format),
+        level=table.take("level", choice(LOG_LEVELS), default.level),
+    )
+    table.finish()
+    return settings

@@ -1,0 +1,279 @@
+"""The functions: ``[functions.<name>]`` over ``[defaults]`` over what is built in.
+
+Both kinds of table have the same keys and are read by the same code. What lies below a table is
+handed to it as a :class:`Template`, of which each key replaces a part.
+"""
+
+import os
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple, get_args
+
+from msgspec.structs import replace
+
+from faasd_async.settings.annotations import over_function
+from faasd_async.settings.mistakes import Refusal, shown
+from faasd_async.settings.model import (
+    NOTHING,
+    Backoff,
+    CommandMode,
+    CommandSettings,
+    DeadLetters,
+    FunctionSettings,
+    ResultSettings,
+    RetrySettings,
+)
+from faasd_async.settings.quantities import (
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_duration_or_zero,
+    parse_size,
+)
+from faasd_async.settings.table import Table
+from faasd_async.settings.values import (
+    NAME,
+    NAME_ALLOWED,
+    Reader,
+    boolean,
+    choice,
+    command,
+    content_type,
+    http_url,
+    integer,
+    list_of,
+    name,
+    path_below,
+    table_of_strings,
+    url_path,
+    variables,
+)
+
+COMMAND_MODES: tuple[CommandMode, ...] = get_args(CommandMode)
+BACKOFFS: tuple[Backoff, ...] = get_args(Backoff)
+DEAD_LETTERS: tuple[DeadLetters, ...] = get_args(DeadLetters)
+
+URL_MAX_INFLIGHT = 10
+
+_ONE_FUNCTION_ONLY = ("url", "command", "image", "port", "upstream_url")
+_COMMAND_ONLY = (
+    "mode",
+    "environment",
+    "directory",
+    "prefix_logs",
+    "content_type",
+    "port",
+    "upstream_url",
+    "ready_path",
+    "healthcheck_interval",
+)
+_HTTP_ONLY = ("port", "upstream_url", "ready_path", "healthcheck_interval")
+
+
+class Template(NamedTuple):
+    """A function to be: nameless, and not yet of a kind.
+
+    :ivar function: what every function has; ``max_inflight`` 0 stands for what suits its kind.
+    :ivar process: what a command has besides, but for its words.
+    """
+
+    function: FunctionSettings
+    process: CommandSettings
+
+
+def read_defaults(table: Table, base: str, max_body_bytes: int) -> Template:
+    """``[defaults]``, as a template for :func:`read_functions`.
+
+    :param base: the directory that relative paths start from.
+    :param max_body_bytes: the gateway's, which no function can exceed.
+    """
+    built_in = Template(
+        FunctionSettings(name="", max_inflight=0, max_body_bytes=max_body_bytes),
+        CommandSettings(words=()),
+    )
+    for key in _ONE_FUNCTION_ONLY:
+        table.forbid(key, "only in a function's own table")
+    annotations = _merged(table, "annotations", table_of_strings, NOTHING)
+    defaults = Template(
+        replace(_read(table, built_in.function, max_body_bytes), annotations=annotations),
+        _read_process(table, built_in.process, base),
+    )
+    table.finish()
+    return defaults
+
+
+def read_functions(
+    table: Table,
+    template: Template,
+    *,
+    base: str,
+    namespace: str,
+    max_body_bytes: int,
+    notices: list[str],
+) -> Mapping[str, FunctionSettings]:
+    """``[functions]``: every function by its name.
+
+    :param namespace: the gateway's; no function's name may end in it.
+    :param notices: takes a line for each annotation that is ignored.
+    """
+    functions = {}
+    ports: dict[int, str] = {}
+    for key in table:
+        own = table.section(key)
+        _check_name(own, key, namespace)
+        annotations = _merged(own, "annotations", table_of_strings, template.function.annotations)
+        annotated = over_function(
+            own.path, replace(template.function, name=key, annotations=annotations), notices
+        )
+        function = _read_function(own, Template(annotated, template.process), base, max_body_bytes)
+        functions[key] = function
+        port = function.command.port if function.command else None
+        if port is not None and ports.setdefault(port, key) != key:
+            own.mistake(
+                "port", f"found {port}, which {ports[port]} has; allowed: a port of its own"
+            )
+    return MappingProxyType(functions)
+
+
+def _check_name(table: Table, key: str, namespace: str) -> None:
+    if not NAME.fullmatch(key):
+        table.mistake_here(f"found the name {shown(key)}; allowed: {NAME_ALLOWED}")
+    elif key.endswith(f".{namespace}"):
+        table.mistake_here(
+            f"found the name {shown(key)}; allowed: one that does not end in .{namespace}, for"
+            " that is what callers append to a name"
+        )
+
+
+def _read_function(
+    table: Table, template: Template, base: str, max_body_bytes: int
+) -> FunctionSettings:
+    url: str | None = table.take("url", http_url, None)
+    words: tuple[str, ...] | None = table.take("command", command, None)
+    function = _read(table, template.function, max_body_bytes)
+    process = _read_process(table, template.process, base)
+    if process.port and not process.upstream_url:
+        process = replace(process, upstream_url=f"http://127.0.0.1:{process.port}")
+    _check_kind(table, process)
+    table.finish()
+    suits_its_kind = len(os.sched_getaffinity(0)) if words else URL_MAX_INFLIGHT
+    return replace(
+        function,
+        url=url,
+        command=replace(process, words=words) if words else None,
+        max_inflight=function.max_inflight or suits_its_kind,
+    )
+
+
+def _check_kind(table: Table, process: CommandSettings) -> None:
+    """Note what contradicts the kind of function this is."""
+    table.forbid("image", "url or command, for this version does not run containers")
+    if "url" in table and "command" in table:
+        table.mistake_here("found both url and command; allowed: one of them")
+    elif "url" in table:
+        for key in _COMMAND_ONLY:
+            table.forbid(key, "only with command")
+    elif "command" not in table:
+        if "image" not in table:
+            table.mistake_here("found neither url nor command; allowed: one of them")
+    elif process.mode == "http":
+        table.forbid("content_type", 'only with mode = "streaming" or "serializing"')
+    else:
+        for key in _HTTP_ONLY:
+            table.forbid(key, 'only with mode = "http"')
+
+
+def _read(table: Table, below: FunctionSettings, max_body_bytes: int) -> FunctionSettings:
+    """The keys that a function and ``[defaults]`` share, annotations excepted."""
+    return replace(
+        below,
+        timeout_seconds=table.take("timeout", parse_duration, below.timeout_seconds),
+        async_timeout_seconds=table.take(
+            "async_timeout", parse_duration, below.async_timeout_seconds
+        ),
+        connect_timeout_seconds=table.take(
+            "connect_timeout", parse_duration, below.connect_timeout_seconds
+        ),
+        callback_timeout_seconds=table.take(
+            "callback_timeout", parse_duration, below.callback_timeout_seconds
+        ),
+        max_inflight=table.take("max_inflight", integer(1), below.max_inflight),
+        max_body_bytes=table.take("max_body", _body_size(max_body_bytes), below.max_body_bytes),
+        queue=table.take("queue", name, below.queue),
+        expires_seconds=table.take("expires", parse_duration, below.expires_seconds),
+        retry=_read_retry(table.inline("retry"), below.retry),
+        results=_read_results(table.inline("results"), below.results),
+        dead_letters=table.take("dead_letters", choice(DEAD_LETTERS), below.dead_letters),
+        labels=_merged(table, "labels", table_of_strings, below.labels),
+    )
+
+
+def _read_process(table: Table, below: CommandSettings, base: str) -> CommandSettings:
+    """The keys of a command, its words excepted."""
+    return CommandSettings(
+        words=below.words,
+        mode=table.take("mode", choice(COMMAND_MODES), below.mode),
+        environment=_merged(table, "environment", variables, below.environment),
+        directory=table.take("directory", path_below(base), below.directory),
+        prefix_logs=table.take("prefix_logs", boolean, below.prefix_logs),
+        content_type=table.take("content_type", content_type, below.content_type),
+        port=table.take("port", integer(1, 65535), below.port),
+        upstream_url=table.take("upstream_url", http_url, below.upstream_url),
+        ready_path=table.take("ready_path", url_path, below.ready_path),
+        healthcheck_interval_seconds=table.take(
+            "healthcheck_interval", parse_duration, below.healthcheck_interval_seconds
+        ),
+    )
+
+
+def _read_retry(table: Table, below: RetrySettings) -> RetrySettings:
+    settings = RetrySettings(
+        attempts=table.take("attempts", integer(1), below.attempts),
+        codes=table.take("codes", list_of(integer(400, 599)), below.codes),
+        min_wait_seconds=table.take("min_wait", parse_duration, below.min_wait_seconds),
+        max_wait_seconds=table.take("max_wait", parse_duration, below.max_wait_seconds),
+        backoff=table.take("backoff", choice(BACKOFFS), below.backoff),
+    )
+    if settings.min_wait_seconds > settings.max_wait_seconds and (
+        "min_wait" in table or "max_wait" in table
+    ):
+        table.mistake(
+            "min_wait",
+            f"found {format_duration(settings.min_wait_seconds)}; allowed: at most max_wait,"
+            f" {format_duration(settings.max_wait_seconds)}",
+        )
+    table.finish()
+    return settings
+
+
+def _read_results(table: Table, below: ResultSettings) -> ResultSettings:
+    settings = ResultSettings(
+        keep_seconds=table.take("keep", _keep, below.keep_seconds),
+        max_bytes=table.take("max_bytes", parse_size, below.max_bytes),
+    )
+    table.finish()
+    return settings
+
+
+def _keep(value: object) -> float:
+    seconds = parse_duration_or_zero(value)
+    if 0 < seconds < 1:  # the broker's shortest
+        raise Refusal(shown(value), '"0s", or "1s" and longer')
+    return seconds
+
+
+def _body_size(most: int) -> Reader[int]:
+    def read(value: object) -> int:
+        size = parse_size(value)
+        if size > most:
+            raise Refusal(shown(value), f"at most [gateway] max_body, {format_size(most)}")
+        return size
+
+    return read
+
+
+def _merged(
+    table: Table, key: str, read: Reader[Mapping[str, str]], below: Mapping[str, str]
+) -> Mapping[str, str]:
+    """A table of strings laid over the one below it."""
+    return MappingProxyType({**below, **table.take(key, read, {})})

@@ -1,0 +1,174 @@
+"""The settings as the rest of the daemon sees them: frozen, complete and checked.
+
+Every default stands here and nowhere else. Durations are seconds, sizes are bytes, paths are
+absolute.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from msgspec import Struct
+
+KIB = 2**10
+MIB = 2**20
+GIB = 2**30
+
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+
+Backend = Literal["jetstream", "memory"]
+QueueMode = Literal["function", "static"]
+Durability = Literal["power", "process"]
+CallbackPolicy = Literal["private", "public"]
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warn", "error"]
+CommandMode = Literal["streaming", "serializing", "http"]
+Backoff = Literal["full", "equal", "exponential"]
+DeadLetters = Literal["failed", "never"]
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True):
+    """``[gateway]``: the front door. The listeners are Twisted endpoint strings."""
+
+    listen: tuple[str, ...] = ("tcp:8080",)
+    metrics_listen: tuple[str, ...] = ("tcp:8082:interface=127.0.0.1",)
+    max_body_bytes: int = 64 * MIB
+    read_timeout_seconds: float = MINUTE
+    namespace: str = "openfaas-fn"
+
+
+class QueueSettings(Struct, frozen=True, kw_only=True):
+    """``[queue]``: where accepted calls are kept."""
+
+    backend: Backend = "jetstream"
+    mode: QueueMode = "function"
+    durability: Durability = "power"
+    max_bytes: int = 2 * GIB
+    accept_deadline_seconds: float = 0.9
+    min_free_bytes: int = 256 * MIB
+    orphan_ttl_seconds: float = 24 * HOUR
+
+
+class NatsSettings(Struct, frozen=True, kw_only=True):
+    """``[nats]``: the daemon's own nats-server, or somebody else's.
+
+    :ivar urls: empty exactly if ``embedded``.
+    :ivar binary: the nats-server to run; ``None``: the one that is installed.
+    """
+
+    embedded: bool = True
+    urls: tuple[str, ...] = ()
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    binary: str | None = None
+    replicas: int = 1
+
+
+class WorkerSettings(Struct, frozen=True, kw_only=True):
+    """``[worker]``: how the daemon as a whole runs calls."""
+
+    max_inflight: int = 100
+    ack_wait_seconds: float = 30.0
+    drain_timeout_seconds: float = 30.0
+    write_debug: bool = False
+
+
+class CallbackSettings(Struct, frozen=True, kw_only=True):
+    """``[callback]``: how outcomes are delivered."""
+
+    attempts: int = 3
+    policy: CallbackPolicy = "private"
+    max_inflight: int = 100
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """``[log]``."""
+
+    format: LogFormat = "text"
+    level: LogLevel = "info"
+
+
+class RetrySettings(Struct, frozen=True, kw_only=True):
+    """Which answers of a function are tried again, how often and when.
+
+    :ivar attempts: the first one included.
+    """
+
+    attempts: int = 10
+    codes: tuple[int, ...] = (429, 503)
+    min_wait_seconds: float = 1.0
+    max_wait_seconds: float = 2 * MINUTE
+    backoff: Backoff = "full"
+
+
+class ResultSettings(Struct, frozen=True, kw_only=True):
+    """What is kept of a function's response.
+
+    :ivar keep_seconds: 0 keeps no response.
+    :ivar max_bytes: the largest body that is kept.
+    """
+
+    keep_seconds: float = 24 * HOUR
+    max_bytes: int = 8 * MIB
+
+
+class CommandSettings(Struct, frozen=True, kw_only=True):
+    """A function that is a local process.
+
+    :ivar words: the program and its arguments; never empty.
+    :ivar port: where a process of mode ``http`` listens; ``None``: wherever ``upstream_url``
+        says, and if that is ``None`` too, on a free port chosen when it is started.
+    """
+
+    words: tuple[str, ...]
+    mode: CommandMode = "streaming"
+    environment: Mapping[str, str] = NOTHING
+    directory: str | None = None
+    prefix_logs: bool = True
+    content_type: str = "application/octet-stream"
+    port: int | None = None
+    upstream_url: str | None = None
+    ready_path: str | None = None
+    healthcheck_interval_seconds: float = 30.0
+
+
+class FunctionSettings(Struct, frozen=True, kw_only=True):
+    """``[functions.<name>]`` over ``[defaults]``: exactly one of ``url`` and ``command`` is set."""
+
+    name: str
+    url: str | None = None
+    command: CommandSettings | None = None
+    timeout_seconds: float = MINUTE
+    async_timeout_seconds: float = 5 * MINUTE
+    connect_timeout_seconds: float = 5.0
+    callback_timeout_seconds: float = 30.0
+    max_inflight: int
+    max_body_bytes: int
+    queue: str = "default"
+    expires_seconds: float = 24 * HOUR
+    retry: RetrySettings = RetrySettings()
+    results: ResultSettings = ResultSettings()
+    dead_letters: DeadLetters = "failed"
+    labels: Mapping[str, str] = NOTHING
+    annotations: Mapping[str, str] = NOTHING
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything the daemon was told.
+
+    :ivar notices: lines for the operator, to be logged once at the start.
+    """
+
+    state_dir: str
+    gateway: GatewaySettings
+    queue: QueueSettings
+    nats: NatsSettings
+    worker: WorkerSettings
+    callback: CallbackSettings
+    log: LogSettings
+    functions: Mapping[str, FunctionSettings]
+    notices: tuple[str, ...] = ()

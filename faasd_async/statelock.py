@@ -1,0 +1,48 @@
+"""One daemon to a state directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from faasd_async.errors import StartError
+from faasd_async.flock import Flock
+from faasd_async.private_files import explaining_start_errors
+
+
+class StateLock:
+    """The lock ``<state>/daemon.lock``; it holds the daemon's pid, for people and messages.
+
+    Acquire it after daemonizing: the pid written is that of the process that acquires.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._lock = Flock(state_dir / "daemon.lock")
+
+    def acquire(self) -> None:
+        """Take the state directory, which is made if it is missing.
+
+        :raises StartError: if another daemon has it, or if it cannot be written.
+        """
+        with explaining_start_errors(self._lock.path):
+            self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._lock.acquire():
+                pid = self._lock.path.read_text(encoding="ascii", errors="replace").strip()
+                raise StartError(
+                    f"another faasd-async (pid {pid or 'unknown'}) runs on this state directory,"
+                    f" {self._state_dir}: stop it or choose another state directory"
+                )
+            self._write_pid()
+
+    def _write_pid(self) -> None:
+        try:
+            os.ftruncate(self._lock.descriptor, 0)
+            os.pwrite(self._lock.descriptor, b"%d\n" % os.getpid(), 0)
+        except OSError:
+            self._lock.release()
+            raise
+
+    def release(self) -> None:
+        """Give the state directory back; without effect if it is not ours."""
+        self._lock.release()

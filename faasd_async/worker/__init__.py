@@ -1,0 +1,1 @@
+"""The foreman: takes a token, takes a delivery, has it invoked, settles it."""

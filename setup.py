@@ -1,0 +1,16 @@
+"""The packages, listed by hand: ``twisted.plugins`` is not ours to find, only to add to.
+
+Everything else stands in ``pyproject.toml``. ``package_dir`` must stay: without it an
+editable install hides the plugin from twistd.
+"""
+
+from pathlib import Path
+
+from setuptools import setup
+
+OURS = sorted(
+    ".".join(init.parent.parts)
+    for init in Path("faasd_async").rglob("__init__.py")
+)
+
+setup(package_dir={"": "."}, packages=[*OURS, "twisted.plugins"])
