@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.protocol import Factory
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
@@ -116,6 +117,8 @@ def makeService(options: Options) -> IService:
     """Put the daemon together."""
     from twisted.internet import reactor
 
+    # Twisted tells of every factory that starts and stops: one for each outgoing connection.
+    Factory.noisy = False
     return Assembly(reactor, options).daemon()
 
 

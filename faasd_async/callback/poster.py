@@ -24,9 +24,9 @@ from twisted.web.http_headers import Headers as HttpHeaders
 from faasd_async import __version__
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest
+from faasd_async.callback.reading import read_away
 from faasd_async.queue.interface import Delivery, Queue, Subscription
 from faasd_async.queue.leases import Leases
-from faasd_async.callback.reading import read_away
 
 #: How many callbacks go to one destination at a time, and how many more may wait for that.
 SLOTS_PER_DESTINATION = 8

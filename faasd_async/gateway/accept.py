@@ -14,9 +14,9 @@ from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, par
 from faasd_async.call.headers import Headers, first
 from faasd_async.call.request import QueueRequest
 from faasd_async.errors import MaybeStored, QueueError
-from faasd_async.runtime.deployments import Deployment
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
 from faasd_async.gateway.refusal import Fields, Refusal, body_too_large, not_allowed, of_queue_error
+from faasd_async.runtime.deployments import Deployment
 
 
 class CallStore(Protocol):

@@ -76,6 +76,7 @@ class Gateway:
     async def async_function(self, request: GatewayRequest) -> bytes:
         receipt = await self._acceptance.accept(_arrival(request))
         request.setResponseCode(202)
+        request.setHeader(b"Content-Length", b"0")
         for name, value in receipt.fields:
             request.setHeader(name, value)
         return b""

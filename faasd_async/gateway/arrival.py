@@ -9,8 +9,8 @@ from typing import NamedTuple
 from faasd_async.call.headers import Headers, end_to_end, first
 from faasd_async.call.ids import CallKey, TokenTooLong, adopt_call_key
 from faasd_async.call.route import FunctionRoute, without_namespace
-from faasd_async.runtime.deployments import Deployment
 from faasd_async.gateway.refusal import Fields, Refusal, unknown_function
+from faasd_async.runtime.deployments import Deployment
 
 #: Said by the caller, but ours to say to the function.
 _OURS = frozenset((b"host", b"x-call-id", b"x-start-time"))

@@ -14,11 +14,15 @@ from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
+from faasd_async import __version__
 from faasd_async.call.route import FunctionRoute, cut, origin_form
 from faasd_async.gateway.refusal import Refusal, body_too_large
 
 #: How long a client that was refused may go on sending before it is cut off.
 LINGER_SECONDS = 2.0
+
+
+SERVED_BY = f"faasd-async/{__version__}".encode()
 
 
 class GatewayChannel(HTTPChannel):
@@ -116,6 +120,12 @@ class GatewayRequest(Request):
             self.path = b"/async-function/" if self.route.asynchronous else b"/function/"
         super().process()
 
+    def setHeader(self, name: bytes, value: bytes) -> None:
+        # twisted.web introduces itself with this field; what serves here is the daemon.
+        if name == b"Server":
+            name, value = b"X-Served-By", SERVED_BY
+        super().setHeader(name, value)
+
     def getRequestHostname(self) -> bytes:
         """The same for everybody: no route depends on what a client calls this host."""
         return b"localhost"
@@ -147,6 +157,7 @@ class GatewaySite(Site):
     protocol = GatewayChannel  # type: ignore[assignment]  # HTTP/1.1 alone, no negotiation
     requestFactory = GatewayRequest
     displayTracebacks = False
+    noisy = False
 
     def __init__(
         self,

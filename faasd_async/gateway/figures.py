@@ -26,6 +26,7 @@ class FiguresGateway:
         """The factory to listen with."""
         site = Site(self.app.resource(), reactor=reactor, parsePOSTFormSubmission=False)
         site.noisy = False
+        site.log = _nothing  # type: ignore[method-assign]  # who asks for figures is no news
         return site
 
     @app.route("/metrics", methods=_READ_ONLY)
@@ -38,3 +39,7 @@ class FiguresGateway:
     def healthz(self, request: Request) -> bytes:
         request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
         return b"OK\n"
+
+
+def _nothing(request: Request) -> None:
+    """Log no access."""

@@ -9,11 +9,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from faasd_async.errors import InvocationError
-from faasd_async.runtime.deployments import Deployment
-from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
 from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.refusal import Refusal, body_too_large, not_allowed, of_invocation_error
+from faasd_async.runtime.deployments import Deployment
+from faasd_async.runtime.interface import Invocation, Reply
 
 #: What no function is ever asked.
 NEVER = frozenset((b"CONNECT", b"TRACE"))

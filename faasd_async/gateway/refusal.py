@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from faasd_async.errors import CallTooLarge, FaasdAsyncError, InvocationError, MaybeStored, QueueError
+from faasd_async.errors import (
+    CallTooLarge,
+    FaasdAsyncError,
+    InvocationError,
+    MaybeStored,
+    QueueError,
+)
 
 Fields = tuple[tuple[bytes, bytes], ...]
 

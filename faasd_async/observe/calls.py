@@ -14,6 +14,8 @@ from faasd_async.observe.figures import Figures
 #: How much of a body is shown.
 SHOWN_BYTES = 64 * 1024
 
+_log = Logger("faasd_async.calls")
+
 
 class CallWatch:
     """Told of everything that happens to calls.
@@ -21,15 +23,13 @@ class CallWatch:
     :ivar write_debug: show bodies.
     """
 
-    _log = Logger(namespace="faasd_async.calls")
-
     def __init__(self, figures: Figures, write_debug: bool) -> None:
         self._figures = figures
         self.write_debug = write_debug
 
     def accepted(self, request: QueueRequest) -> None:
         self._figures.accepted(request)
-        self._log.debug(
+        _log.debug(
             "call {call_id} for {function} accepted, {size} bytes",
             call_id=request.key.call_id,
             function=request.function,
@@ -40,7 +40,7 @@ class CallWatch:
     def invoked(self, function: str, call_id: str, status: int, seconds: float) -> None:
         """A synchronous call is over."""
         self._figures.invoked(function, status, seconds)
-        self._log.info(
+        _log.info(
             "call {call_id}: {function} answered its caller {status} in {seconds:.6f} s",
             call_id=call_id,
             function=function,
@@ -50,7 +50,7 @@ class CallWatch:
 
     def finished(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None:
         self._figures.finished(request, outcome)
-        self._log.info(
+        _log.info(
             "call {call_id}: {function} answered {status} in {seconds:.6f} s, attempt {attempts}"
             "{why}",
             call_id=request.key.call_id,
@@ -63,7 +63,7 @@ class CallWatch:
         self._show_body("response", request, outcome.body)
 
     def given_back(self, request: QueueRequest, reason: str, delay_seconds: float) -> None:
-        self._log.warn(
+        _log.warn(
             "call {call_id}: {function} could not be tried ({reason}), again in {delay:.1f} s",
             call_id=request.key.call_id,
             function=request.function,
@@ -73,7 +73,7 @@ class CallWatch:
 
     def called_back(self, callback: CallbackRequest, status: int, seconds: float) -> None:
         self._figures.callback(callback, "delivered")
-        self._log.info(
+        _log.info(
             "callback of {call_id} from {function} to {url}: {status} in {seconds:.6f} s",
             call_id=callback.key.call_id,
             function=callback.function,
@@ -84,7 +84,7 @@ class CallWatch:
 
     def callback_failed(self, callback: CallbackRequest, reason: str, tries: int) -> None:
         self._figures.callback(callback, "failed")
-        self._log.warn(
+        _log.warn(
             "callback of {call_id} from {function} to {url} failed: {reason}, try {tries}",
             call_id=callback.key.call_id,
             function=callback.function,
@@ -95,7 +95,7 @@ class CallWatch:
 
     def callback_given_up(self, callback: CallbackRequest, tries: int) -> None:
         self._figures.callback(callback, "given_up")
-        self._log.error(
+        _log.error(
             "callback of {call_id} from {function} to {url} is given up after {tries} tries",
             call_id=callback.key.call_id,
             function=callback.function,
@@ -105,7 +105,7 @@ class CallWatch:
 
     def _show_body(self, which: str, request: QueueRequest, body: bytes) -> None:
         if self.write_debug:
-            self._log.info(
+            _log.info(
                 "{which} body of {call_id}: {body}",
                 which=which,
                 call_id=request.key.call_id,

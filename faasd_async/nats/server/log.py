@@ -15,7 +15,7 @@ _LINE = re.compile(r"\[\d+\] \[(?P<level>[A-Z]{3})\] ?(?P<text>.*)", re.DOTALL)
 _LEVELS = {
     "TRC": "debug",
     "DBG": "debug",
-    "INF": "info",
+    "INF": "debug",  # its banner and its settings: news to nobody at every start
     "WRN": "warn",
     "ERR": "error",
     "FTL": "critical",

@@ -19,11 +19,11 @@ from twisted.logger import Logger
 
 from faasd_async.errors import StartError
 from faasd_async.flock import Flock
-from faasd_async.private_files import explaining_start_errors
 from faasd_async.nats.server.binary import find_binary
 from faasd_async.nats.server.child import Address, Child, spawn
 from faasd_async.nats.server.configuration import ANY_PORT, Credentials, ServerFiles, ServerSettings
 from faasd_async.nats.server.orphan import take_lock
+from faasd_async.private_files import explaining_start_errors
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0

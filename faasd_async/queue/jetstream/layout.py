@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from faasd_async.nats.jetstream import ConsumerConfig, StreamConfig
 from faasd_async.queue.interface import Source
-from faasd_async.queue.jetstream.subjects import ALL_CALLBACKS, ALL_CALLS, CALLBACK_CONSUMER, CALLBACKS, CALLS, consumer_of, filter_of
+from faasd_async.queue.jetstream.subjects import (
+    ALL_CALLBACKS,
+    ALL_CALLS,
+    CALLBACK_CONSUMER,
+    CALLBACKS,
+    CALLS,
+    consumer_of,
+    filter_of,
+)
 
 _NS = 1_000_000_000
 

@@ -13,14 +13,32 @@ from twisted.logger import Logger
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.errors import CallTooLarge, MaybeStored, QueueError, QueueFull, QueueUnavailable
 from faasd_async.nats import NatsClient
-from faasd_async.nats.errors import ConnectionDropped, MaxPayloadExceeded, NatsError, RequestTimedOut
-from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage, PubAck, ResourcesExceeded, StreamFull
+from faasd_async.nats.errors import (
+    ConnectionDropped,
+    MaxPayloadExceeded,
+    NatsError,
+    RequestTimedOut,
+)
+from faasd_async.nats.jetstream import (
+    ConsumerConfig,
+    JetStream,
+    JetStreamMessage,
+    PubAck,
+    ResourcesExceeded,
+    StreamFull,
+)
 from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.interface import Delivery, Source, Subscription
 from faasd_async.queue.jetstream.delivery import Settlements
 from faasd_async.queue.jetstream.durability import Durability
 from faasd_async.queue.jetstream.layout import Layout
-from faasd_async.queue.jetstream.stored import Fields, read_call, read_callback, write_call, write_callback
+from faasd_async.queue.jetstream.stored import (
+    Fields,
+    read_call,
+    read_callback,
+    write_call,
+    write_callback,
+)
 from faasd_async.queue.jetstream.subjects import CALLBACKS, CALLS, belongs_to_mode
 from faasd_async.queue.jetstream.subscription import JetStreamSubscription
 

@@ -13,7 +13,12 @@ from faasd_async.call import callback_url, http_form
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.nats.wire import Headers
-from faasd_async.queue.jetstream.subjects import call_subject, callback_subject, read_call_subject, read_callback_subject
+from faasd_async.queue.jetstream.subjects import (
+    call_subject,
+    callback_subject,
+    read_call_subject,
+    read_callback_subject,
+)
 
 #: The layout described above. A reader refuses a higher one.
 FORMAT = 1

@@ -16,7 +16,7 @@ SAID = (
     [
         ("TRC", "debug"),
         ("DBG", "debug"),
-        ("INF", "info"),
+        ("INF", "debug"),
         ("WRN", "warn"),
         ("ERR", "error"),
         ("FTL", "critical"),
