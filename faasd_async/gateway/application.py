@@ -114,7 +114,7 @@ class Gateway:
             return self.refused(request, Failure(not_allowed(b"GET", b"POST")))
         for name, value in reason.get_headers():
             if name == "Allow":
-                request.setHeader(name, value)
+                request.setHeader(name.encode(), value.encode())
         text = "there is nothing here" if isinstance(reason, NotFound) else str(reason)
         return _text(request, reason.code or 500, text)
 

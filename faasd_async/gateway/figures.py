@@ -26,7 +26,7 @@ class FiguresGateway:
         """The factory to listen with."""
         site = Site(self.app.resource(), reactor=reactor, parsePOSTFormSubmission=False)
         site.noisy = False
-        site.log = _nothing  # type: ignore[method-assign]  # who asks for figures is no news
+        site.log = _nothing  # type: ignore[assignment,method-assign]  # who asks for figures is no news
         return site
 
     @app.route("/metrics", methods=_READ_ONLY)
