@@ -214,6 +214,7 @@ class Daemon(Service):
             timer.cancel()
         if not all_done:
             given_back = sum(hand.give_up() for hand in parts.hands)
+            await gatherResults([hand.when_idle() for hand in parts.hands])
             self._log.warn(
                 "{count} calls and callbacks were aborted and given back; these will run again",
                 count=given_back,

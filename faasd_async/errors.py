@@ -31,6 +31,10 @@ class QueueFull(QueueUnavailable):
     """The queue's quota is used up: nothing was stored (HTTP 503)."""
 
 
+class AlreadyStored(QueueError):
+    """Somebody else stored it first."""
+
+
 class MaybeStored(QueueError):
     """The queue did not answer in time: the parcel may or may not be in it (HTTP 504)."""
 

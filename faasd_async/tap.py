@@ -46,6 +46,7 @@ from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.making import make_runtime
 from faasd_async.settings import FunctionSettings, Settings, load
 from faasd_async.statelock import StateLock
+from faasd_async.worker.settlement import Settlement
 from faasd_async.worker.worker import Worker
 
 #: What an embedded nats-server takes in one message.
@@ -186,6 +187,9 @@ class Assembly:
         return Layout(
             calls_bytes=self.settings.queue.max_bytes,
             callbacks_bytes=self.settings.queue.max_bytes,
+            later_bytes=self.settings.queue.max_bytes,
+            outcomes_bytes=self.settings.queue.results_max_bytes,
+            dead_bytes=self.settings.queue.results_max_bytes,
             replicas=self.settings.nats.replicas,
             ack_wait_seconds=self.settings.worker.ack_wait_seconds,
         )
@@ -202,7 +206,9 @@ class Assembly:
             self._layout(),
             Barrier(self.reactor, store) if power else Acknowledged(),
             static=self.static,
+            alone=broker is not None,
             largest_payload_bytes=_EMBEDDED_PAYLOAD_BYTES if broker else _USUAL_PAYLOAD_BYTES,
+            now_seconds=time.time,
         )
 
     def _client(self, broker: EmbeddedServer | None) -> NatsClient:
@@ -235,9 +241,11 @@ class Assembly:
             queue,
             self.deployments,
             self._leases(),
+            Settlement(queue, partial(write_letter, now_seconds=time.time), self._settings_of),
             max_inflight=self.settings.worker.max_inflight,
             static=self.static,
-            write_letter=lambda request, outcome: write_letter(request, outcome, time.time()),
+            lease_seconds=self.settings.worker.ack_wait_seconds,
+            now_ns=time.time_ns,
             observer=self.watch,
         )
 
@@ -254,11 +262,12 @@ class Assembly:
             observer=self.watch,
         )
 
-    def _callback_timeout_seconds(self, function: str) -> float:
+    def _settings_of(self, function: str) -> FunctionSettings | None:
         deployment = self.deployments.get(function)
-        settings = (
-            self.settings.functions.get(function) if deployment is None else deployment.settings
-        )
+        return None if deployment is None else deployment.settings
+
+    def _callback_timeout_seconds(self, function: str) -> float:
+        settings = self._settings_of(function)
         return _USUAL_CALLBACK_SECONDS if settings is None else settings.callback_timeout_seconds
 
     def _gateway(self, queue: Queue, doors: Doors, daemon: Daemon) -> Gateway:

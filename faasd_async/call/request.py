@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
+from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
+
+NOT_TRIED = History()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class QueueRequest:
     :ivar headers: the caller's, end to end; without ``Host`` and ``Content-Length``.
     :ivar body: raw.
     :ivar callback: where the outcome goes, if anywhere.
+    :ivar history: what has been tried of it before this message was written.
+    :ivar generation: how often it was replayed as a dead letter.
     """
 
     function: str
@@ -31,6 +36,8 @@ class QueueRequest:
     headers: Headers
     body: bytes
     callback: CallbackUrl | None = None
+    history: History = NOT_TRIED
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class CallbackRequest:
 
     :ivar url: where it goes.
     :ivar headers: all but the framing and ``Host``.
+    :ivar generation: the call's.
     """
 
     function: str
@@ -64,3 +72,4 @@ class CallbackRequest:
     url: CallbackUrl
     headers: Headers
     body: bytes
+    generation: int = 0

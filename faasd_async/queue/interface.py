@@ -7,13 +7,17 @@ deployment asked for) and taken out on a lease that its holder extends until it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.history import History
+from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, QueueRequest
+from faasd_async.settings import ResultSettings
 
 Parcel_co = TypeVar("Parcel_co", covariant=True)
 
@@ -27,6 +31,11 @@ class Delivery(Protocol[Parcel_co]):
     @property
     def delivered(self) -> int:
         """How many times the queue has handed this parcel out, this time included."""
+
+    @property
+    def inherited(self) -> bool:
+        """Whether the parcel lay in the queue before this daemon came to it, so that another
+        may have worked on it."""
 
     def extend(self) -> None:
         """Begin the lease anew: the parcel is still being worked on."""
@@ -68,6 +77,52 @@ class OfQueue:
 Source = OfFunction | OfQueue
 
 
+class Records(Protocol):
+    """What is known of calls apart from the calls themselves.
+
+    Nothing here waits for the disk: whoever writes several things asks once, at the end, with
+    :meth:`Queue.when_durable`.
+    """
+
+    def record_ending(
+        self, request: QueueRequest, ending: Ending, keep: ResultSettings
+    ) -> Deferred[bool]:
+        """Write a call's terminal record, unless it has one.
+
+        :return: whether this is the call's first; fails as :meth:`Queue.put_call` does.
+        """
+
+    def find_ending(self, function: str, key: CallKey) -> Deferred[Ending | None]:
+        """A call's terminal record, if it has ended."""
+
+    def note_history(self, request: QueueRequest, history: History) -> Deferred[None]:
+        """Remember what was tried of a call that goes back to the queue."""
+
+    def find_history(self, function: str, key: CallKey) -> Deferred[History | None]:
+        """What was noted last."""
+
+
+class DeadLetters(Protocol):
+    """The calls that did not succeed, kept whole."""
+
+    def put(self, letter: DeadLetter) -> Deferred[None]:
+        """Keep one; a later one of the same call stands over an earlier one."""
+
+    def find(self, call_id: str) -> Deferred[Sequence[DeadLetter]]:
+        """Those with a call id; several calls may share one."""
+
+    def look_through(
+        self, function: str | None, after: int, limit: int
+    ) -> Deferred[Sequence[tuple[int, DeadLetter]]]:
+        """A page of them, oldest first, each with its place.
+
+        :param after: the last place seen before; 0 for the first page.
+        """
+
+    def remove(self, letter: DeadLetter) -> Deferred[None]:
+        """Forget one."""
+
+
 class Queue(Protocol):
     """A durable queue of calls and callbacks."""
 
@@ -79,11 +134,21 @@ class Queue(Protocol):
     def largest_call_bytes(self) -> int:
         """The largest body that is sure to fit, its headers aside."""
 
+    @property
+    def records(self) -> Records: ...
+
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+
     def start(self) -> Deferred[None]:
         """Connect and bring up what is needed; fires when it is ready for the first time."""
 
     def stop(self) -> Deferred[None]:
         """Send what is still to be sent, then let go."""
+
+    def when_durable(self) -> Deferred[None]:
+        """Fires when everything stored so far is as durable as the deployment asked for; fails
+        with :class:`~faasd_async.errors.QueueUnavailable` if it never will be."""
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         """Store a call.
@@ -93,6 +158,9 @@ class Queue(Protocol):
             :class:`~faasd_async.errors.CallTooLarge` or
             :class:`~faasd_async.errors.MaybeStored`.
         """
+
+    def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
+        """Store a call that is to be taken after a delay; as :meth:`put_call`."""
 
     def take_calls(
         self,
@@ -107,7 +175,7 @@ class Queue(Protocol):
         """
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
-        """Store a callback; as :meth:`put_call`."""
+        """Store a callback, once for each call; it is durable with :meth:`when_durable`."""
 
     def take_callbacks(
         self,

@@ -6,15 +6,20 @@ with the durable queues.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.history import History
+from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.queue.interface import Delivery, OfFunction, Source, Subscription
+from faasd_async.settings import ResultSettings
 
 Parcel = TypeVar("Parcel")
 
@@ -31,6 +36,8 @@ class MemoryQueue:
     def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:
         self._calls: _Pigeonhole[QueueRequest] = _Pigeonhole(clock, lease_seconds)
         self._callbacks: _Pigeonhole[CallbackRequest] = _Pigeonhole(clock, lease_seconds)
+        self.records = MemoryRecords()
+        self.dead_letters = MemoryDeadLetters()
 
     def start(self) -> Deferred[None]:
         return succeed(None)
@@ -40,8 +47,15 @@ class MemoryQueue:
         self._callbacks.close()
         return succeed(None)
 
+    def when_durable(self) -> Deferred[None]:
+        return succeed(None)
+
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         self._calls.put(request)
+        return succeed(None)
+
+    def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
+        self._calls.later(delay_seconds, lambda: self._calls.put(request))
         return succeed(None)
 
     def take_calls(
@@ -67,6 +81,61 @@ class MemoryQueue:
         room: Callable[[], int],
     ) -> Subscription:
         return self._callbacks.take(lambda _: True, on_delivery, room)
+
+
+class MemoryRecords:
+    """See :class:`~faasd_async.queue.interface.Records`."""
+
+    def __init__(self) -> None:
+        self._endings: dict[tuple[str, CallKey], Ending] = {}
+        self._histories: dict[tuple[str, CallKey], History] = {}
+
+    def record_ending(
+        self, request: QueueRequest, ending: Ending, keep: ResultSettings
+    ) -> Deferred[bool]:
+        about = request.function, request.key
+        return succeed(self._endings.setdefault(about, ending) is ending)
+
+    def find_ending(self, function: str, key: CallKey) -> Deferred[Ending | None]:
+        return succeed(self._endings.get((function, key)))
+
+    def note_history(self, request: QueueRequest, history: History) -> Deferred[None]:
+        self._histories[request.function, request.key] = history
+        return succeed(None)
+
+    def find_history(self, function: str, key: CallKey) -> Deferred[History | None]:
+        return succeed(self._histories.get((function, key)))
+
+
+class MemoryDeadLetters:
+    """See :class:`~faasd_async.queue.interface.DeadLetters`."""
+
+    def __init__(self) -> None:
+        self._letters: dict[tuple[str, CallKey], tuple[int, DeadLetter]] = {}
+        self._places = itertools.count(1)
+
+    def put(self, letter: DeadLetter) -> Deferred[None]:
+        about = letter.request.function, letter.request.key
+        self._letters[about] = next(self._places), letter
+        return succeed(None)
+
+    def find(self, call_id: str) -> Deferred[Sequence[DeadLetter]]:
+        letters = [letter for _, letter in self._letters.values()]
+        return succeed([each for each in letters if each.request.key.call_id == call_id])
+
+    def look_through(
+        self, function: str | None, after: int, limit: int
+    ) -> Deferred[Sequence[tuple[int, DeadLetter]]]:
+        found = [
+            (place, letter)
+            for place, letter in sorted(self._letters.values(), key=lambda entry: entry[0])
+            if place > after and function in (None, letter.request.function)
+        ]
+        return succeed(found[:limit])
+
+    def remove(self, letter: DeadLetter) -> Deferred[None]:
+        self._letters.pop((letter.request.function, letter.request.key), None)
+        return succeed(None)
 
 
 class _Pigeonhole(Generic[Parcel]):
@@ -151,6 +220,8 @@ class _MemorySubscription(Generic[Parcel]):
 
 
 class _MemoryDelivery(Generic[Parcel]):
+    inherited = False
+
     def __init__(self, hole: _Pigeonhole[Parcel], parcel: Parcel, delivered: int) -> None:
         self.parcel = parcel
         self.delivered = delivered

@@ -100,6 +100,7 @@ def read_queue(table: Table) -> QueueSettings:
         accept_deadline_seconds=table.take(
             "accept_deadline", parse_duration, default.accept_deadline_seconds
         ),
+        results_max_bytes=table.take("results_max_bytes", parse_size, default.results_max_bytes),
         min_free_bytes=table.take("min_free", parse_size, default.min_free_bytes),
         orphan_ttl_seconds=table.take("orphan_ttl", parse_duration, default.orphan_ttl_seconds),
     )

@@ -47,6 +47,7 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     mode: QueueMode = "function"
     durability: Durability = "power"
     max_bytes: int = 2 * GIB
+    results_max_bytes: int = 512 * MIB
     accept_deadline_seconds: float = 0.9
     min_free_bytes: int = 256 * MIB
     orphan_ttl_seconds: float = 24 * HOUR

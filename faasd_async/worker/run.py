@@ -1,12 +1,15 @@
-"""One call in the worker's hands, from its delivery to its end."""
+"""One call in the worker's hands, and one attempt at it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from faasd_async.call.headers import Headers
+from faasd_async.call.history import Attempt, History
 from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.errors import InvocationError, NotHandedOver
 from faasd_async.queue.interface import Delivery
@@ -20,10 +23,12 @@ class Run:
     """One call that was delivered and is not settled yet.
 
     :ivar delivery: the newest of its deliveries: the one that will be settled.
+    :ivar history: what has been tried of it.
     :ivar work: what is going on; cancelling it gives the call back.
     """
 
     delivery: Delivery[QueueRequest]
+    history: History
     work: Deferred[None] = field(default_factory=Deferred)
 
     @property
@@ -31,25 +36,63 @@ class Run:
         return self.delivery.parcel
 
 
-async def make_call(request: QueueRequest, deployment: Deployment, clock: IReactorTime) -> Outcome:
-    """Invoke the function and gather its answer, within its ``async_timeout``.
+class Attempts:
+    """Makes attempts.
 
-    :raises NotHandedOver: the function saw nothing of the call.
+    :param largest_answer_bytes: what the queue can store of an answer.
+    :param now_ns: the wall clock, Unix nanoseconds.
     """
-    invocation = Invocation(
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        largest_answer_bytes: Callable[[], int],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._clock = clock
+        self._largest_answer_bytes = largest_answer_bytes
+        self._now_ns = now_ns
+
+    async def make(self, run: Run, deployment: Deployment) -> Outcome:
+        """Invoke the function and gather its answer, within its ``async_timeout``.
+
+        The run's history knows of the attempt afterwards.
+
+        :raises NotHandedOver: the function saw nothing of the call: it was no attempt.
+        """
+        at_ns, began = self._now_ns(), self._clock.seconds()
+        try:
+            reply = await deployment.invoke(
+                _invocation(run), deployment.settings.async_timeout_seconds
+            )
+            limit = min(deployment.settings.max_body_bytes, self._largest_answer_bytes())
+            body = await gather(reply, limit - _size(reply.headers))
+        except NotHandedOver:
+            raise
+        except InvocationError as reason:
+            seconds = self._clock.seconds() - began
+            outcome = Outcome(reason.status, (), b"", seconds, str(reason))
+        else:
+            seconds = self._clock.seconds() - began
+            outcome = Outcome(reply.status, reply.headers, body, seconds)
+        run.history = run.history.with_attempt(
+            Attempt(at_ns, outcome.status, outcome.duration_seconds, outcome.error)
+        )
+        return outcome
+
+
+def _size(headers: Headers) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def _invocation(run: Run) -> Invocation:
+    request = run.request
+    number = len(run.history.attempts) + 1
+    return Invocation(
         function=request.function,
         call_id=request.key.call_id,
         method=b"POST",
         target=request.target,
-        headers=request.headers,
+        headers=[*request.headers, (b"X-Attempt", b"%d" % number)],
         body=request.body,
     )
-    began = clock.seconds()
-    try:
-        reply = await deployment.invoke(invocation, deployment.settings.async_timeout_seconds)
-        body = await gather(reply, deployment.settings.max_body_bytes)
-    except NotHandedOver:
-        raise
-    except InvocationError as reason:
-        return Outcome(reason.status, (), b"", clock.seconds() - began, str(reason))
-    return Outcome(reply.status, reply.headers, body, clock.seconds() - began)

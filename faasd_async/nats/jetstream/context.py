@@ -122,6 +122,14 @@ class JetStream(Publisher):
         """Return the newest message to ``subject``, which may have wildcards."""
         return Deferred.fromCoroutine(self._get(stream, {"last_by_subj": subject}))
 
+    def get_next_message(
+        self, stream: str, subject: str, sequence: int
+    ) -> "Deferred[StoredMessage]":
+        """Return the first message to ``subject`` at or after a place in the stream."""
+        return Deferred.fromCoroutine(
+            self._get(stream, {"seq": sequence, "next_by_subj": subject})
+        )
+
     async def _get(self, stream: str, request: dict[str, Any]) -> StoredMessage:
         return (await self._call(f"STREAM.MSG.GET.{stream}", request, _Found)).message
 

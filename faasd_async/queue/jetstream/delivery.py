@@ -44,9 +44,16 @@ class Settlements:
 class JetStreamDelivery(Generic[Parcel]):
     """One delivery of one parcel; see :class:`~faasd_async.queue.interface.Delivery`."""
 
-    __slots__ = ("_message", "_settlements", "parcel")
+    __slots__ = ("_message", "_settlements", "inherited", "parcel")
 
-    def __init__(self, parcel: Parcel, message: JetStreamMessage, settlements: Settlements) -> None:
+    def __init__(
+        self,
+        parcel: Parcel,
+        message: JetStreamMessage,
+        settlements: Settlements,
+        inherited: bool,
+    ) -> None:
+        self.inherited = inherited
         self.parcel = parcel
         self._message = message
         self._settlements = settlements

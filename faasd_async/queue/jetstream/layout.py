@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from faasd_async.nats.jetstream import ConsumerConfig, StreamConfig
 from faasd_async.queue.interface import Source
 from faasd_async.queue.jetstream.subjects import (
-    ALL_CALLBACKS,
-    ALL_CALLS,
     CALLBACK_CONSUMER,
     CALLBACKS,
     CALLS,
+    DEAD,
+    DUE_CONSUMER,
+    LATER,
+    OUTCOMES,
     consumer_of,
     filter_of,
 )
@@ -25,6 +27,10 @@ _DUPLICATE_WINDOW_SECONDS = 120
 #: count until their delay is over.
 _ACK_PENDING = 10_000
 
+_OUTCOMES = 100_000
+_DEAD_LETTERS = 10_000
+_DEAD_LETTER_SECONDS = 7 * 24 * 3600
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -32,23 +38,71 @@ class Layout:
 
     :ivar calls_bytes: the quota of waiting calls; one more is refused.
     :ivar callbacks_bytes: the quota of waiting callbacks.
+    :ivar later_bytes: the quota of calls that wait for their time; see :meth:`_later`.
+    :ivar outcomes_bytes: of terminal records and results, the oldest of which go first.
+    :ivar dead_bytes: of dead letters, likewise.
     """
 
     calls_bytes: int
     callbacks_bytes: int
+    later_bytes: int
+    outcomes_bytes: int
+    dead_bytes: int
     replicas: int
     ack_wait_seconds: float
 
     @property
     def reserved_bytes(self) -> int:
         """What the streams may take up on a disk, all together."""
-        return self.calls_bytes + self.callbacks_bytes
+        return (
+            self.calls_bytes
+            + self.callbacks_bytes
+            + self.later_bytes
+            + self.outcomes_bytes
+            + self.dead_bytes
+        )
 
     @property
     def streams(self) -> tuple[StreamConfig, ...]:
         return (
-            self._work_queue(CALLS, ALL_CALLS, self.calls_bytes),
-            self._work_queue(CALLBACKS, ALL_CALLBACKS, self.callbacks_bytes),
+            self._work_queue(CALLS, "faas.call.>", self.calls_bytes),
+            self._work_queue(CALLBACKS, "faas.callback.>", self.callbacks_bytes),
+            self._later,
+            StreamConfig(
+                name=OUTCOMES,
+                subjects=("faas.outcome.>", "faas.attempt.>"),
+                max_bytes=self.outcomes_bytes,
+                max_msgs=_OUTCOMES,
+                num_replicas=self.replicas,
+                allow_direct=True,
+                allow_msg_ttl=True,
+                allow_rollup_hdrs=True,
+            ),
+            StreamConfig(
+                name=DEAD,
+                subjects=("faas.dead.>",),
+                max_bytes=self.dead_bytes,
+                max_msgs=_DEAD_LETTERS,
+                max_age=_DEAD_LETTER_SECONDS * _NS,
+                max_msgs_per_subject=1,
+                num_replicas=self.replicas,
+                allow_direct=True,
+            ),
+        )
+
+    @property
+    def _later(self) -> StreamConfig:
+        """Schedules exclude ``discard: new``, and any limit would drop the oldest call in
+        silence: so there is none, and the daemon looks before it writes."""
+        return StreamConfig(
+            name=LATER,
+            subjects=("faas.later.>", "faas.due.>"),
+            retention="workqueue",
+            num_replicas=self.replicas,
+            allow_direct=True,
+            allow_msg_schedules=True,
+            allow_msg_ttl=True,
+            allow_rollup_hdrs=True,
         )
 
     def consumer(self, source: Source) -> ConsumerConfig:
@@ -57,6 +111,10 @@ class Layout:
     @property
     def callback_consumer(self) -> ConsumerConfig:
         return self._consumer(CALLBACK_CONSUMER, "")
+
+    @property
+    def due_consumer(self) -> ConsumerConfig:
+        return self._consumer(DUE_CONSUMER, "faas.due.>")
 
     def _work_queue(self, name: str, subjects: str, limit_bytes: int) -> StreamConfig:
         return StreamConfig(

@@ -10,36 +10,33 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from faasd_async.call.request import CallbackRequest, QueueRequest
-from faasd_async.errors import CallTooLarge, MaybeStored, QueueError, QueueFull, QueueUnavailable
+from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
 from faasd_async.nats import NatsClient
-from faasd_async.nats.errors import (
-    ConnectionDropped,
-    MaxPayloadExceeded,
-    NatsError,
-    RequestTimedOut,
-)
-from faasd_async.nats.jetstream import (
-    ConsumerConfig,
-    JetStream,
-    JetStreamMessage,
-    PubAck,
-    ResourcesExceeded,
-    StreamFull,
-)
-from faasd_async.nats.wire import encode_headers
+from faasd_async.nats.errors import NatsError
+from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage
 from faasd_async.queue.interface import Delivery, Source, Subscription
+from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import Settlements
 from faasd_async.queue.jetstream.durability import Durability
+from faasd_async.queue.jetstream.later import Later
 from faasd_async.queue.jetstream.layout import Layout
+from faasd_async.queue.jetstream.records import JetStreamRecords
+from faasd_async.queue.jetstream.recovery import make_available
+from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored import (
-    Fields,
-    read_call,
     read_callback,
-    write_call,
+    read_request,
     write_callback,
+    write_request,
 )
-from faasd_async.queue.jetstream.subjects import CALLBACKS, CALLS, belongs_to_mode
+from faasd_async.queue.jetstream.subjects import (
+    CALLBACKS,
+    CALLS,
+    LATER,
+    about_subject,
+    belongs_to_mode,
+    queued_subject,
+)
 from faasd_async.queue.jetstream.subscription import JetStreamSubscription
 
 Parcel = TypeVar("Parcel")
@@ -52,10 +49,13 @@ _AGAIN_SECONDS = 1.0
 
 
 class JetStreamQueue:
-    """Calls in ``FAAS_CALLS``, callbacks in ``FAAS_CALLBACKS``.
+    """Calls in ``FAAS_CALLS``, callbacks in ``FAAS_CALLBACKS``, and what is known of them.
 
     :param client: started and stopped by this queue.
     :param static: consumers are per queue, not per function.
+    :param alone: nobody else takes from this queue: whatever is in flight when it is started was
+        in the hands of a daemon that is gone, and need not wait for its lease to run out.
+    :param now_seconds: the wall clock.
     :param largest_payload_bytes: the broker's ``max_payload``, until it has told us.
     """
 
@@ -69,7 +69,9 @@ class JetStreamQueue:
         durability: Durability,
         *,
         static: bool,
+        alone: bool,
         largest_payload_bytes: int,
+        now_seconds: Callable[[], float],
     ) -> None:
         self._clock = clock
         self._client = client
@@ -77,9 +79,15 @@ class JetStreamQueue:
         self._layout = layout
         self._durability = durability
         self._static = static
+        self._alone = alone
         self._largest_payload_bytes = largest_payload_bytes
+        self._store = Store(self._jetstream, durability)
+        self.records = JetStreamRecords(self._store)
+        self.dead_letters = JetStreamDeadLetters(self._store)
+        self._later = Later(self._store, layout.later_bytes, self.put_call, now_seconds)
         self._settlements = Settlements()
         self._subscriptions: list[JetStreamSubscription[Any]] = []
+        self._inherited: dict[str, int] = {}
         self._bringing_up: Deferred[None] | None = None
         self._started: Deferred[None] | None = None
         self.ready = False
@@ -94,6 +102,14 @@ class JetStreamQueue:
         self._started = Deferred()
         self._client.on_connected(self._connected)
         self._client.on_disconnected(self._disconnected)
+        due = self._take(
+            LATER,
+            self._layout.due_consumer,
+            read_request,
+            self._later.take_due,
+            self._later.room,
+        )
+        self._later.when_room = due.top_up
         self._client.start()
         return self._started
 
@@ -136,10 +152,13 @@ class JetStreamQueue:
         while True:
             try:
                 for stream in self._layout.streams:
-                    await self._jetstream.ensure_stream(stream)
+                    info = await self._jetstream.ensure_stream(stream)
+                    self._inherited.setdefault(stream.name, info.state.last_seq)
                 await self._remove_other_mode()
+                if self._started is not None and self._alone:
+                    await make_available(self._jetstream, (CALLS, CALLBACKS, LATER), self._clock)
                 for subscription in list(self._subscriptions):
-                    await subscription.bind()
+                    await subscription.bind(self._inherited[subscription.stream])
             except NatsError as reason:
                 self._log.warn("the queue cannot be brought up: {reason}", reason=reason)
                 await deferLater(self._clock, _AGAIN_SECONDS)
@@ -167,38 +186,26 @@ class JetStreamQueue:
     # -- putting
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
-        return self._put(*write_call(request))
+        fields, payload = write_request(request)
+        subject = queued_subject("call", request.queue, request.function, request.key)
+        if request.history is not NOT_TRIED or request.generation:
+            # Written by the daemon itself, which may have to write it twice.
+            attempts = len(request.history.attempts)
+            message_id = f"{subject}/{request.generation}/{attempts}"
+            fields.append((b"Nats-Msg-Id", message_id.encode()))
+        return self._store.put_durably(subject, fields, payload)
+
+    def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._later.put(request, delay_seconds))
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
-        subject, fields, payload = write_callback(callback)
-        fields.append((b"Nats-Msg-Id", subject.encode()))
-        return self._put(subject, fields, payload)
+        fields, payload = write_callback(callback)
+        subject = about_subject("callback", callback.function, callback.key)
+        fields.append((b"Nats-Msg-Id", f"{subject}/{callback.generation}".encode()))
+        return self._store.put(subject, fields, payload).addCallback(lambda _: None)
 
-    def _put(self, subject: str, fields: Fields, payload: bytes) -> Deferred[None]:
-        stored: Deferred[None] = Deferred()
-
-        def promise(reason: QueueError | None) -> None:
-            if reason is None:
-                stored.callback(None)
-            else:
-                stored.errback(reason)
-
-        def acknowledged(ack: PubAck | NatsError) -> None:
-            if isinstance(ack, NatsError):
-                promise(_queue_error(ack))
-                return
-            try:
-                self._durability.when_durable(promise)
-            except QueueUnavailable as reason:
-                promise(reason)
-
-        try:
-            self._jetstream.publish_then(
-                subject.encode(), payload, encode_headers(fields), acknowledged
-            )
-        except NatsError as reason:
-            promise(_queue_error(reason))
-        return stored
+    def when_durable(self) -> Deferred[None]:
+        return self._store.when_durable()
 
     # -- taking
 
@@ -208,7 +215,7 @@ class JetStreamQueue:
         on_delivery: Callable[[Delivery[QueueRequest]], None],
         room: Callable[[], int],
     ) -> Subscription:
-        return self._take(CALLS, self._layout.consumer(source), read_call, on_delivery, room)
+        return self._take(CALLS, self._layout.consumer(source), read_request, on_delivery, room)
 
     def take_callbacks(
         self,
@@ -246,14 +253,3 @@ class JetStreamQueue:
         """A consumer is gone, though the connection is not."""
         if self._client.connected:
             self._bring_up(_AGAIN_SECONDS)
-
-
-def _queue_error(error: NatsError) -> QueueError:
-    """What a failed publish means to the one who wanted something stored."""
-    if isinstance(error, MaxPayloadExceeded):
-        return CallTooLarge(error.size_bytes, error.limit_bytes)
-    if isinstance(error, (ConnectionDropped, RequestTimedOut)):
-        return MaybeStored(str(error))
-    if isinstance(error, (StreamFull, ResourcesExceeded)):
-        return QueueFull(str(error))
-    return QueueUnavailable(str(error))

@@ -1,7 +1,16 @@
 """Subjects and consumer names: where a parcel lies tells what it is.
 
-``faas.call.<queue>.<function>.<call>.<accept>`` and ``faas.callback.<function>.<call>.<accept>``;
-each token is written by :func:`~faasd_async.call.ids.encode_token`. Because the ids stand in the
+====================================================  ==========================================
+``faas.call.<queue>.<function>.<call>.<accept>``      a call that waits or is in flight
+``faas.later.<queue>.<function>.<call>.<accept>``     a call to be made later: a schedule
+``faas.due.<queue>.<function>.<call>.<accept>``       one whose time has come, on its way back
+``faas.callback.<function>.<call>.<accept>``          a callback to be delivered
+``faas.outcome.<function>.<call>.<accept>``           how a call ended
+``faas.attempt.<function>.<call>.<accept>``           what was tried of a call that goes on
+``faas.dead.<queue>.<function>.<call>.<accept>``      a dead letter
+====================================================  ==========================================
+
+Each token is written by :func:`~faasd_async.call.ids.encode_token`. Because the ids stand in the
 subject, a call is found without an index of our own.
 """
 
@@ -11,12 +20,13 @@ from faasd_async.call.ids import CallKey, decode_token, encode_token
 from faasd_async.queue.interface import OfFunction, Source
 
 CALLS = "FAAS_CALLS"
+LATER = "FAAS_LATER"
 CALLBACKS = "FAAS_CALLBACKS"
-
-ALL_CALLS = "faas.call.>"
-ALL_CALLBACKS = "faas.callback.>"
+OUTCOMES = "FAAS_OUTCOMES"
+DEAD = "FAAS_DEAD"
 
 CALLBACK_CONSUMER = "faas-callbacks"
+DUE_CONSUMER = "faas-due"
 
 _OF_FUNCTION = "faas-call-"
 _OF_QUEUE = "faas-queue-"
@@ -26,30 +36,42 @@ class ForeignSubject(ValueError):
     """A subject that this daemon would not have written."""
 
 
-def call_subject(queue: str, function: str, key: CallKey) -> str:
-    return ".".join(("faas.call", *map(encode_token, (queue, function, *key))))
+def queued_subject(kind: str, queue: str, function: str, key: CallKey) -> str:
+    """:param kind: ``call``, ``later``, ``due`` or ``dead``."""
+    return ".".join((f"faas.{kind}", *map(encode_token, (queue, function, *key))))
 
 
-def read_call_subject(subject: str) -> tuple[str, str, CallKey]:
+def read_queued_subject(subject: str) -> tuple[str, str, CallKey]:
     """:return: queue, function and key."""
     parts = subject.split(".")
-    if len(parts) != 6 or parts[:2] != ["faas", "call"]:
+    if len(parts) != 6 or parts[0] != "faas":
         raise ForeignSubject(subject)
     queue, function, call_id, accept = map(decode_token, parts[2:])
     return queue, function, CallKey(call_id, accept)
 
 
-def callback_subject(function: str, key: CallKey) -> str:
-    return ".".join(("faas.callback", *map(encode_token, (function, *key))))
+def about_subject(kind: str, function: str, key: CallKey) -> str:
+    """:param kind: ``callback``, ``outcome`` or ``attempt``."""
+    return ".".join((f"faas.{kind}", *map(encode_token, (function, *key))))
 
 
-def read_callback_subject(subject: str) -> tuple[str, CallKey]:
+def read_about_subject(subject: str) -> tuple[str, CallKey]:
     """:return: function and key."""
     parts = subject.split(".")
-    if len(parts) != 5 or parts[:2] != ["faas", "callback"]:
+    if len(parts) != 5 or parts[0] != "faas":
         raise ForeignSubject(subject)
     function, call_id, accept = map(decode_token, parts[2:])
     return function, CallKey(call_id, accept)
+
+
+def dead_letters_of(call_id: str) -> str:
+    """A filter for the dead letters of a call id, whatever function they are of."""
+    return f"faas.dead.*.*.{encode_token(call_id)}.*"
+
+
+def dead_letters_of_function(function: str) -> str:
+    """A filter for a function's dead letters."""
+    return f"faas.dead.*.{encode_token(function)}.>"
 
 
 def consumer_of(source: Source) -> str:

@@ -52,13 +52,16 @@ class JetStreamSubscription(Generic[Parcel]):
         self._lost = lost
         self._stopped = stopped
         self._puller: Puller | None = None
+        self._inherited = 0
 
-    async def bind(self) -> None:
+    async def bind(self, inherited: int) -> None:
         """Have the consumer, then ask it for deliveries.
 
+        :param inherited: the last sequence of the stream when this daemon came to it.
         :raises NatsError: there is none to be had now.
         """
         self.unbind()
+        self._inherited = inherited
         await self._jetstream.ensure_consumer(self._stream, self._consumer)
         self._puller = Puller(
             self._jetstream,
@@ -93,6 +96,11 @@ class JetStreamSubscription(Generic[Parcel]):
             self._log.debug("cannot ask {consumer}: {reason}", consumer=self.name, reason=reason)
 
     @property
+    def stream(self) -> str:
+        """The stream's name."""
+        return self._stream
+
+    @property
     def name(self) -> str:
         """The consumer's name."""
         return self._consumer.name
@@ -107,7 +115,8 @@ class JetStreamSubscription(Generic[Parcel]):
             self._log.error("a parcel that cannot be read is dropped: {reason}", reason=reason)
             self._settlements.settle(lambda: message.term("unreadable"))
         else:
-            self._on_delivery(JetStreamDelivery(parcel, message, self._settlements))
+            inherited = message.stream_sequence <= self._inherited
+            self._on_delivery(JetStreamDelivery(parcel, message, self._settlements, inherited))
 
     def _unused(self, count: int) -> None:
         self.top_up()

@@ -44,6 +44,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         durability = "process"
         max_bytes = "1GiB"
         accept_deadline = "2s"
+        results_max_bytes = "3MiB"
         min_free = "1MiB"
         orphan_ttl = "1h"
         [nats]
@@ -77,6 +78,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "durability": "process",
             "max_bytes": 2**30,
             "accept_deadline_seconds": 2.0,
+            "results_max_bytes": 3 * 2**20,
             "min_free_bytes": 2**20,
             "orphan_ttl_seconds": 3600.0,
         },

@@ -1,0 +1,47 @@
+"""How a call ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from faasd_async.call.history import History
+from faasd_async.call.request import Outcome, QueueRequest
+
+State = Literal["succeeded", "failed", "dead", "cancelled", "expired"]
+
+#: Why a call is a dead letter: its retries are used up, it failed and no retry was asked for, it
+#: took its daemon down too often, or its time was over.
+Reason = Literal["exhausted", "failed", "crashed", "expired", "orphaned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The terminal record of a call: whoever writes it first has ended the call.
+
+    :ivar outcome: the last answer; without headers and body where results are not kept.
+    :ivar ended_ns: Unix nanoseconds.
+    :ivar reason: why it is a dead letter, if it is one.
+    """
+
+    state: State
+    outcome: Outcome
+    history: History
+    ended_ns: int
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A call that did not succeed, whole, kept for somebody to look at.
+
+    :ivar request: with what was tried of it.
+    :ivar status: the last answer's.
+    :ivar error: why there was no answer of the function's own; empty if there was one.
+    """
+
+    request: QueueRequest
+    reason: Reason
+    status: int
+    error: str
+    ended_ns: int

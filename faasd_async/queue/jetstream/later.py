@@ -1,0 +1,93 @@
+"""Calls that wait for their time: ``FAAS_LATER``.
+
+The broker itself keeps the schedule: at its time it moves a message from ``faas.later.…`` to
+``faas.due.…``, and from there it is brought back to ``FAAS_CALLS``: written there, made durable,
+and only then acknowledged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from faasd_async.call.request import QueueRequest
+from faasd_async.errors import QueueError, QueueFull
+from faasd_async.nats.errors import NatsError
+from faasd_async.queue.interface import Delivery
+from faasd_async.queue.jetstream.store import Store, queue_error
+from faasd_async.queue.jetstream.stored import write_request
+from faasd_async.queue.jetstream.subjects import LATER, queued_subject
+
+#: How many due calls are on their way back at a time.
+MOVING = 64
+
+#: When a due call that cannot be brought back is tried again.
+_AGAIN_SECONDS = 5.0
+
+
+class Later:
+    """Puts calls off, and brings them back when they are due.
+
+    :param limit_bytes: what may wait here in all.
+    :param now_seconds: the wall clock, which the broker's schedule goes by.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        limit_bytes: int,
+        put_call: Callable[[QueueRequest], Deferred[None]],
+        now_seconds: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._limit_bytes = limit_bytes
+        self._put_call = put_call
+        self._now_seconds = now_seconds
+        self._moving = 0
+        self.when_room: Callable[[], None] = lambda: None
+
+    async def put(self, request: QueueRequest, delay_seconds: float) -> None:
+        """Have a call come back after a delay."""
+        try:
+            info = await self._store.jetstream.stream_info(LATER)
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        if info.state.bytes + len(request.body) > self._limit_bytes:
+            raise QueueFull(f"{info.state.bytes} bytes of calls wait for their time already")
+        fields, payload = write_request(request)
+        names = (request.queue, request.function, request.key)
+        at = datetime.fromtimestamp(self._now_seconds() + delay_seconds, UTC)
+        fields += [
+            (b"Nats-Schedule", b"@at " + at.strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()),
+            (b"Nats-Schedule-Target", queued_subject("due", *names).encode()),
+            (b"Nats-Rollup", b"sub"),
+        ]
+        await self._store.put_durably(queued_subject("later", *names), fields, payload)
+
+    def room(self) -> int:
+        """How many more due calls may be on their way back."""
+        return MOVING - self._moving
+
+    def take_due(self, delivery: Delivery[QueueRequest]) -> None:
+        """Bring a due call back."""
+        self._moving += 1
+        Deferred.fromCoroutine(self._bring_back(delivery)).addErrback(
+            lambda failure: self._log.failure("a due call cannot be moved", failure=failure)
+        )
+
+    async def _bring_back(self, delivery: Delivery[QueueRequest]) -> None:
+        try:
+            await self._put_call(delivery.parcel)
+        except QueueError as reason:
+            self._log.warn("a due call has to wait: {reason}", reason=reason)
+            delivery.give_back(_AGAIN_SECONDS)
+        else:
+            delivery.settle()
+        finally:
+            self._moving -= 1
+            self.when_room()

@@ -1,0 +1,50 @@
+"""After a crash: what was in flight is available again at once, not when its lease runs out.
+
+A consumer's deliveries are lent for ``ack_wait``. When there is nobody left who could hold one,
+the wait is made short for a moment: everything in flight comes back to the consumer, with the
+number of its deliveries, which deleting the consumer would forget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from faasd_async.nats.jetstream import JetStream
+
+#: The lease for that moment, and how long the broker is given to see it run out.
+_MOMENT_SECONDS = 0.2
+_PATIENCE_SECONDS = 0.8
+
+_log = Logger()
+
+
+async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IReactorTime) -> None:
+    """Have all consumers of *streams* take back what they lent.
+
+    :raises NatsError: the broker did not do it.
+    """
+    found = [
+        await jetstream.consumer_info(stream, name)
+        for stream in streams
+        for name in await jetstream.consumer_names(stream)
+    ]
+    lending = [consumer for consumer in found if consumer.num_ack_pending]
+    if not lending:
+        return
+    for consumer in lending:
+        moment = round(_MOMENT_SECONDS * 1e9)
+        short = msgspec.structs.replace(consumer.config, ack_wait=moment)
+        await jetstream.ensure_consumer(consumer.stream_name, short)
+    await deferLater(clock, _PATIENCE_SECONDS)
+    for consumer in lending:
+        await jetstream.ensure_consumer(consumer.stream_name, consumer.config)
+    _log.warn(
+        "{count} calls and callbacks were in flight when the daemon went away; "
+        "they are taken up again",
+        count=sum(consumer.num_ack_pending for consumer in lending),
+    )
