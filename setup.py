@@ -1,6 +1,6 @@
-"""The packages, listed by hand: ``twisted.plugins`` is not ours to find, only to add to.
+"""The packages; everything else stands in ``pyproject.toml``.
 
-Everything else stands in ``pyproject.toml``. ``package_dir`` must stay: without it an
+``twisted.plugins`` is not ours to find, only to add to. ``package_dir`` must stay: without it an
 editable install hides the plugin from twistd.
 """
 
@@ -8,9 +8,6 @@ from pathlib import Path
 
 from setuptools import setup
 
-OURS = sorted(
-    ".".join(init.parent.parts)
-    for init in Path("faasd_async").rglob("__init__.py")
-)
+OURS = sorted(".".join(init.parent.parts) for init in Path("faasd_async").rglob("__init__.py"))
 
 setup(package_dir={"": "."}, packages=[*OURS, "twisted.plugins"])

@@ -111,7 +111,7 @@ def test_pending_bytes(server: MemoryServer) -> None:
     client.publish(b"a", b"x" * 80)
     with pytest.raises(PendingBytesExceeded):
         client.publish(b"a", b"x" * 20)
-    assert client.pending_bytes == 92
+    assert client.pending_bytes == 93
     assert connection.heard() == b""
     connection.protocol.resumeProducing()
     assert connection.heard() == b"PUB a  80\r\n%b\r\n" % (b"x" * 80)
@@ -125,7 +125,7 @@ def test_pending_bytes_count_what_the_transport_holds(server: MemoryServer) -> N
     connection.transport.write = lambda data: connection.protocol.pauseProducing()
     client.publish(b"a", b"x" * 80)
     connection.clock.advance(0)
-    assert client.pending_bytes == 92
+    assert client.pending_bytes == 93
     with pytest.raises(PendingBytesExceeded):
         client.publish(b"a", b"x" * 20)
 
@@ -250,7 +250,7 @@ def test_request(client: NatsClient, connection: Connection) -> None:
     """Answers find their request, in whatever order they come."""
     first, second = client.request(b"a", b"1"), client.request(b"b", b"2")
     heard = connection.heard()
-    to_first, to_second = heard.split()[2], heard.split()[6]
+    to_first, to_second = heard.split()[2], heard.split()[7]
     assert to_first != to_second
     connection.say(b"MSG %b 1 1\r\n2\r\n" % to_second)
     assert (first.called, second.called) == (False, True)

@@ -1,0 +1,49 @@
+"""Fixtures of the tests that run the daemon, or a part of it, for real."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from daemon import Daemon
+from listener import Listener
+from twisted.internet.defer import Deferred
+
+
+@pytest.fixture
+def reactor() -> Any:
+    """The reactor that runs the tests."""
+    from twisted.internet import reactor
+
+    return reactor
+
+
+StartDaemon = Callable[..., Deferred[Daemon]]
+
+
+@pytest_twisted.async_yield_fixture
+async def start_daemon(reactor: Any, tmp_path: Path) -> AsyncIterator[StartDaemon]:
+    """Starts daemons on one state directory, one after the other; what is left is killed."""
+    daemons: list[Daemon] = []
+
+    async def start(config: str, **options: Any) -> Daemon:
+        daemon = Daemon(reactor, tmp_path, config, **options)
+        daemons.append(daemon)
+        await daemon.start()
+        return daemon
+
+    yield lambda config, **options: Deferred.fromCoroutine(start(config, **options))
+    for daemon in daemons:
+        await daemon.end()
+
+
+@pytest_twisted.async_yield_fixture
+async def listener(reactor: Any) -> AsyncIterator[Listener]:
+    """Where callbacks go, and where functions of kind ``url`` can be."""
+    listening = Listener(reactor)
+    await listening.open()
+    yield listening
+    await listening.close()

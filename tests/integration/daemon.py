@@ -1,0 +1,176 @@
+"""The daemon as its users start it: a twistd of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raw_http import Response, exchange
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+READY = re.compile(r"Daemon#info\] ready: ")
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Daemon(ProcessProtocol):
+    """One run of the daemon.
+
+    :param config: TOML without the listeners, which are on free ports.
+    :param port: to listen on; a free one unless given.
+    :ivar log: what it has written, standard error included.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        directory: Path,
+        config: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        port: int | None = None,
+        options: tuple[str, ...] = (),
+        twistd_options: tuple[str, ...] = ("-n", "--pidfile="),
+        wait_ready: bool = True,
+    ) -> None:
+        self.reactor = reactor
+        self.port = port or free_port()
+        self.metrics_port = free_port()
+        self.state = directory / "state"
+        self.config = directory / "config.toml"
+        self.config.write_text(config)
+        self.log = ""
+        self.status: int | None = None
+        self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
+        self._wait_ready = wait_ready
+        self._twistd_options = twistd_options
+        self._options = (
+            *("--config", str(self.config), "--state-dir", str(self.state)),
+            *("--listen", f"tcp:{self.port}:interface=127.0.0.1"),
+            *options,
+        )
+        self._waiting: list[tuple[re.Pattern[str], Deferred[re.Match[str]]]] = []
+        self._ended: list[Deferred[int]] = []
+        self._seen = 0
+
+    @property
+    def arguments(self) -> list[str]:
+        return [TWISTD, *self._twistd_options, "faasd-async", *self._options]
+
+    async def start(self) -> None:
+        """Start it, and wait until it says that it is ready."""
+        self.reactor.spawnProcess(
+            self, TWISTD, self.arguments, self._environment, path=str(self.config.parent)
+        )
+        if self._wait_ready:
+            await self.says(READY)
+
+    @property
+    def pid(self) -> int:
+        pid: int = self.transport.pid  # type: ignore[union-attr]
+        return pid
+
+    @property
+    def broker_pid(self) -> int:
+        """Its nats-server's."""
+        return int((self.state / "nats" / "server.pid").read_text())
+
+    def says(self, pattern: str | re.Pattern[str]) -> Deferred[re.Match[str]]:
+        """Fires when the log matches, further on than where it was matched last."""
+        waiter: Deferred[re.Match[str]] = Deferred()
+        self._waiting.append((re.compile(pattern), waiter))
+        self._look()
+        return waiter.addTimeout(START_SECONDS, self.reactor)
+
+    def ended(self) -> Deferred[int]:
+        """Fires with the exit status, or with minus the signal that ended it."""
+        waiter: Deferred[int] = Deferred()
+        if self.status is None:
+            self._ended.append(waiter)
+        else:
+            waiter.callback(self.status)
+        return waiter.addTimeout(60, self.reactor)
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def stop(self) -> Deferred[int]:
+        """Ask it to stop; fires with the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.ended()
+
+    def kill(self) -> Deferred[int]:
+        """As a crash would: only the daemon, not its broker."""
+        self.signal(signal.SIGKILL)
+        return self.ended()
+
+    async def end(self) -> None:
+        """Leave nothing behind, neither daemon nor broker."""
+        if self.transport is not None and self.status is None:
+            await self.kill()
+        try:
+            pid = self.broker_pid
+            if str(self.state).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        except (OSError, ValueError):
+            return
+
+    # -- HTTP
+
+    def request(
+        self, target: str | bytes, body: bytes = b"", *, method: str = "POST", **headers: str
+    ) -> Deferred[Response]:
+        """One request; header names have ``_`` for ``-``."""
+        fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        return exchange(self.reactor, self.port, method, target, fields, body)
+
+    def get(self, target: str | bytes) -> Deferred[Response]:
+        return self.request(target, method="GET")
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    # -- from the process
+
+    def outReceived(self, data: bytes) -> None:
+        self.log += data.decode("utf-8", "replace")
+        self._look()
+
+    errReceived = outReceived
+
+    def _look(self) -> None:
+        for entry in list(self._waiting):
+            pattern, waiter = entry
+            found = pattern.search(self.log, self._seen)
+            if found is not None:
+                self._seen = found.end()
+                self._waiting.remove(entry)
+                waiter.callback(found)
+
+    def processEnded(self, reason: Failure) -> None:
+        error: Any = reason.value
+        self.status = -error.signal if error.signal else error.exitCode
+        waiting, self._waiting = self._waiting, []
+        for _, waiter in waiting:
+            waiter.errback(Failure(AssertionError(f"the daemon ended:\n{self.log}")))
+        ended, self._ended = self._ended, []
+        for each in ended:
+            each.callback(self.status)
+
+
