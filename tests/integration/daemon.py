@@ -172,5 +172,3 @@ class Daemon(ProcessProtocol):
         ended, self._ended = self._ended, []
         for each in ended:
             each.callback(self.status)
-
-

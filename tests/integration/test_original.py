@@ -263,8 +263,8 @@ async def test_you_can_tune_the_number_of_tasks_and_the_maximum_duration_of_any_
     well as the maximum duration of any asynchronous task that worker processes." The number by
     the environment, as in a compose file; the duration in the settings."""
     silent = [listener.url(f"/{name}") for name in "abc"]
-    listener.on_request = (
-        lambda request: request.answer() if request.target.startswith(b"/callback") else None
+    listener.on_request = lambda request: (
+        request.answer() if request.target.startswith(b"/callback") else None
     )
     daemon = await start_daemon(
         "".join(
