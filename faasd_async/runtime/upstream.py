@@ -19,7 +19,7 @@ from typing import cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import (
     IPushProducer,
@@ -150,14 +150,20 @@ class Upstream:
                 connection = await connecting.addTimeout(
                     self._connect_timeout_seconds, self._reactor
                 )
-            except Exception as reason:
-                raise NotHandedOver(
-                    f"{self._function} was not reached at {self._authority.decode()}: "
-                    f"{_in_words(reason)}"
+            except TimeoutError as reason:
+                raise self._not_reached(
+                    f"no connection within {self._connect_timeout_seconds:g} s"
                 ) from reason
+            except Exception as reason:
+                raise self._not_reached(_in_words(reason)) from reason
             if connection not in self._used or not _hung_up(connection):
                 return connection
             connection.abort()
+
+    def _not_reached(self, why: str) -> NotHandedOver:
+        return NotHandedOver(
+            f"{self._function} was not reached at {self._authority.decode()}: {why}"
+        )
 
 
 def _endpoint(reactor: IRuntimeReactor, url: str) -> IStreamClientEndpoint:

@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
 from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOver
 from faasd_async.runtime.collect import gather
 from faasd_async.runtime.interface import Invocation, Reply, Runtime
 from faasd_async.runtime.making import make_runtime
+from faasd_async.runtime.process.group import GRACE_SECONDS
 from faasd_async.runtime.process.pipes import PipeReader
 from faasd_async.settings import CommandSettings, FunctionSettings
 
@@ -43,7 +45,9 @@ async def start(reactor: Any) -> AsyncIterator[Start]:
     """Starts functions; each is stopped afterwards."""
     runtimes: list[Runtime] = []
 
-    async def start_function(*words: str, daemon: Any = os.environ, **options: Any) -> Runtime:
+    async def start_function(
+        *words: str, daemon: Any = os.environ, reactor: Any = reactor, **options: Any
+    ) -> Runtime:
         command = CommandSettings(words=words, **options)
         settings = FunctionSettings(
             name="figlet", command=command, max_inflight=1, max_body_bytes=MIB
@@ -56,6 +60,19 @@ async def start(reactor: Any) -> AsyncIterator[Start]:
     yield lambda *words, **options: Deferred.fromCoroutine(start_function(*words, **options))
     for runtime in runtimes:
         await runtime.stop()
+
+
+class ClockedReactor:
+    """The reactor with a clock that stands still until a test moves it."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self.clock = Clock()
+        self.seconds = self.clock.seconds
+        self.callLater = self.clock.callLater
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
 
 
 @pytest.fixture
@@ -280,29 +297,39 @@ async def test_signals_are_not_ignored(start: Start) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_time_out_kills_the_whole_group(start: Start, fifo: Fifo) -> None:
+async def test_time_out_kills_the_whole_group(start: Start, reactor: Any, fifo: Fifo) -> None:
     """Whoever passes the limit is told at once; grandchildren that ignore SIGTERM die as well."""
-    runtime = await start(*python("begets.py", fifo.path, "stay"), mode="serializing")
-
+    clocked = ClockedReactor(reactor)
+    runtime = await start(
+        *python("begets.py", fifo.path, "stay", "stubborn"), mode="serializing", reactor=clocked
+    )
     invoked = runtime.invoke(call(), 1.0)
     pid = int(await fifo.when_line)
+
+    clocked.clock.advance(1.0)
+
     with pytest.raises(InvocationTimedOut, match="figlet did not answer within 1 s"):
         await invoked
     assert lives(pid), "the answer must not wait for the end of the group"
-
+    clocked.clock.advance(GRACE_SECONDS)
     # The kernel closes the FIFO for the grandchild, which never does so itself: it is dead.
     await fifo.when_ended
 
 
 @pytest_twisted.ensureDeferred
-async def test_time_out_cuts_the_body(start: Start) -> None:
+async def test_time_out_cuts_the_body(start: Start, reactor: Any) -> None:
     """The limit covers the body to its last byte."""
-    runtime = await start(*shell("echo begun; exec tail -f /dev/null"))
+    clocked = ClockedReactor(reactor)
+    runtime = await start(*shell("echo begun; exec tail -f /dev/null"), reactor=clocked)
     reply = await runtime.invoke(call(), 0.5)
-    pieces: list[bytes] = []
+    begun: Deferred[bytes] = Deferred()
+    delivered = reply.deliver_to(begun.callback)
+    assert await begun == b"begun\n"
+
+    clocked.clock.advance(0.5)
+
     with pytest.raises(InvocationTimedOut):
-        await reply.deliver_to(pieces.append)
-    assert pieces == [b"begun\n"]
+        await delivered
 
 
 @pytest_twisted.ensureDeferred

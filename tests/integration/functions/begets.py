@@ -1,7 +1,8 @@
 """Starts a child, which writes its pid into a FIFO and keeps it open for as long as it lives.
 
-``begets.py FIFO stay|leave|escape``: then the parent stays, or leaves with 0; ``escape``: it
-leaves, and the child is in a session of its own with our standard output.
+``begets.py FIFO stay|leave|escape [stubborn]``: then the parent stays, or leaves with 0;
+``escape``: it leaves, and the child is in a session of its own with our standard output.
+``stubborn``: neither of them minds SIGTERM.
 """
 
 import signal
@@ -10,7 +11,6 @@ import sys
 
 CHILD = """
 import os, signal, sys
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
 fifo = os.open(sys.argv[1], os.O_WRONLY)
 os.write(fifo, b"%d\\n" % os.getpid())
 os.write(2, b"open\\n")
@@ -18,7 +18,9 @@ os.close(2)
 signal.pause()
 """
 
-fifo, then = sys.argv[1:]
+fifo, then, *stubborn = sys.argv[1:]
+if stubborn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which the child inherits
 child = subprocess.Popen(
     [sys.executable, "-c", CHILD, fifo],
     stderr=subprocess.PIPE,
