@@ -134,6 +134,7 @@ class Daemon(Service):
             await parts.broker.start()
         self.waiting_for = "the functions are starting"
         await parts.deployments.deploy(self._functions)
+        self._log.info("{count} functions are deployed", count=len(parts.deployments))
         self.waiting_for = "the queue is being recovered"
         await parts.queue.start()
         for hand in parts.hands:

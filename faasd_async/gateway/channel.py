@@ -65,9 +65,12 @@ class GatewayChannel(HTTPChannel):
         if not self.refused:
             super().dataReceived(data)
 
-    def abort(self) -> None:
-        """Cut the client off, so that it cannot take what it has for the whole."""
-        self.transport.abortConnection()
+    def break_off(self) -> None:
+        """End a reply in the middle: what is written still goes out, and the connection with it.
+
+        Without its announced length or its last chunk nobody takes that for the whole.
+        """
+        self.transport.loseConnection()
 
 
 class GatewayRequest(Request):
@@ -90,6 +93,7 @@ class GatewayRequest(Request):
     def gotLength(self, length: int | None) -> None:
         self._limit_bytes = self.channel.site.largest_body_bytes(cut(self.channel.target))
         if length is not None and length > self._limit_bytes:
+            super().gotLength(0)
             self._refuse_body()
         else:
             super().gotLength(length)

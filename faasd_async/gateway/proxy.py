@@ -108,7 +108,8 @@ class Proxy:
                 reason=str(reason),
                 call_id=tracing.key.call_id,
             )
-            request.channel.abort()
+            request.unregisterProducer()
+            request.channel.break_off()
         else:
             request.unregisterProducer()
 

@@ -278,7 +278,8 @@ async def test_the_embedded_nats_server_may_be_killed_under_load(
             if len(answers) >= 200 and not killed:
                 killed = True
                 os.kill(daemon.broker_pid, signal.SIGKILL)
-            if killed and sum(each.status == 202 for each in answers[-40:]) == 40:
+            refused = any(each.status == 503 for each in answers)
+            if refused and all(each.status == 202 for each in answers[-40:]):
                 return
 
     first_broker = daemon.broker_pid
@@ -286,7 +287,6 @@ async def test_the_embedded_nats_server_may_be_killed_under_load(
     refusals = [answer for answer in answers if answer.status != 202]
     assert {answer.status for answer in refusals} <= {503, 504}
     assert all(answer.header("Retry-After") for answer in refusals if answer.status == 503)
-    assert any(answer.status == 503 for answer in refusals)
     accepted = {answer.header("X-Call-Id") for answer in answers if answer.status == 202}
     arrived: set[str | None] = set()
 
