@@ -90,7 +90,7 @@ class Daemon(Service):
         self._observer = observer
         self._cannot_start: StartError | None = None
         self._starting: Deferred[None] | None = None
-        self._draining: Deferred[bool] | None = None
+        self._drained: Deferred[bool] = Deferred()
         self.waiting_for: str | None = "the daemon is starting"
 
     def why_not_ready(self) -> str | None:
@@ -149,7 +149,9 @@ class Daemon(Service):
             return
         if failure.check(FaasdAsyncError):
             self._log.critical("cannot start: {reason}", reason=failure.getErrorMessage())
-            sys.stderr.write(f"faasd-async cannot start: {failure.getErrorMessage()}\n")
+            # twistd has made a log of sys.stderr; whoever typed the command looks at this one.
+            if sys.__stderr__ is not None:
+                sys.__stderr__.write(f"faasd-async cannot start: {failure.getErrorMessage()}\n")
         else:
             self._log.failure("cannot start: this is a bug", failure=failure)
         _leave_with(1)
@@ -176,10 +178,10 @@ class Daemon(Service):
 
     def _stop_or_hurry(self) -> None:
         """The first signal stops the daemon, a second one its patience."""
-        if self._draining is not None:
-            self._end_drain(False)
-        elif self.running:
+        if self.running:
             self._reactor.stop()
+        else:
+            self._end_drain(False)
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -204,13 +206,12 @@ class Daemon(Service):
     async def _drain(self) -> None:
         """Let what is in hand come to its end, within the time there is."""
         parts = self._parts
-        self._draining = Deferred()
         invoked = Deferred.fromCoroutine(parts.deployments.when_idle())
         gatherResults([invoked, *(hand.when_idle() for hand in parts.hands)]).addCallback(
             lambda _: self._end_drain(True)
         )
         timer = self._reactor.callLater(self._drain_timeout_seconds, self._end_drain, False)
-        all_done = await self._draining
+        all_done = await self._drained
         if timer.active():
             timer.cancel()
         if not all_done:
@@ -222,8 +223,8 @@ class Daemon(Service):
             )
 
     def _end_drain(self, all_done: bool) -> None:
-        if self._draining is not None and not self._draining.called:
-            self._draining.callback(all_done)
+        if not self._drained.called:
+            self._drained.callback(all_done)
 
 
 def _leave_with(status: int) -> None:

@@ -23,7 +23,7 @@ from faasd_async.runtime.interface import Invocation, Runtime
 from faasd_async.runtime.making import make_runtime
 from faasd_async.settings import CommandSettings, FunctionSettings
 
-SERVES = (sys.executable, str(Path(__file__).parent / "functions" / "serves.py"))
+SERVES = (sys.executable, str(Path(__file__).parent.parent / "functions" / "serves.py"))
 NEVER = 60.0
 """A limit that no test reaches."""
 
@@ -31,10 +31,8 @@ Start = Callable[..., Deferred[Runtime]]
 
 
 @pytest_twisted.async_yield_fixture
-async def start() -> AsyncIterator[Start]:
+async def start(reactor: Any) -> AsyncIterator[Start]:
     """Starts functions; each is stopped afterwards."""
-    from twisted.internet import reactor
-
     runtimes: list[Runtime] = []
 
     async def start_function(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-import pytest_twisted
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -85,34 +82,6 @@ class Listener(Factory):
         return self.requests.get()
 
 
-@pytest.fixture
-def reactor() -> Any:
-    """The reactor that runs the tests."""
-    from twisted.internet import reactor
-
-    return reactor
-
-
-@pytest_twisted.async_yield_fixture
-async def listener(reactor: Any) -> AsyncIterator[Listener]:
-    listener = Listener()
-    port = reactor.listenTCP(0, listener, interface="127.0.0.1")
-    listener.port = port.getHost().port
-    yield listener
-    await port.stopListening()
-    for peer in listener.peers:
-        peer.transport.abortConnection()
-        await peer.when_lost
-
-
-@pytest_twisted.async_yield_fixture
-async def upstream(reactor: Any, listener: Listener) -> AsyncIterator[Upstream]:
-    upstream = make(reactor, f"http://127.0.0.1:{listener.port}")
-    await upstream.start()
-    yield upstream
-    await upstream.stop()
-
-
 def make(reactor: Any, url: str, **options: Any) -> Upstream:
     return Upstream(
         reactor, "figlet", url, **{"max_inflight": 4, "connect_timeout_seconds": NEVER, **options}
@@ -144,11 +113,6 @@ class ClockedReactor:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
-
-
-@pytest.fixture
-def clocked(reactor: Any) -> ClockedReactor:
-    return ClockedReactor(reactor)
 
 
 @implementer(IPullProducer)

@@ -25,8 +25,6 @@ from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOv
 from faasd_async.runtime.collect import gather
 from faasd_async.runtime.tls import HandshakenEndpoint
 
-pytest_plugins = ["raw_peer"]
-
 
 @pytest_twisted.ensureDeferred
 async def test_nobody_listens(reactor: Any) -> None:

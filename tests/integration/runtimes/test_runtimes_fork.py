@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from raw_peer import ClockedReactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
-from twisted.internet.task import Clock
 from twisted.logger import LogEvent, globalLogPublisher
 
 from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOver
@@ -25,19 +25,11 @@ from faasd_async.runtime.process.pipes import PipeReader
 from faasd_async.settings import CommandSettings, FunctionSettings
 
 MIB = 2**20
-FUNCTIONS = Path(__file__).parent / "functions"
+FUNCTIONS = Path(__file__).parent.parent / "functions"
 NEVER = 60.0
 """A limit that no test reaches."""
 
 Start = Callable[..., Deferred[Runtime]]
-
-
-@pytest.fixture
-def reactor() -> Any:
-    """The reactor that runs the tests."""
-    from twisted.internet import reactor
-
-    return reactor
 
 
 @pytest_twisted.async_yield_fixture
@@ -60,19 +52,6 @@ async def start(reactor: Any) -> AsyncIterator[Start]:
     yield lambda *words, **options: Deferred.fromCoroutine(start_function(*words, **options))
     for runtime in runtimes:
         await runtime.stop()
-
-
-class ClockedReactor:
-    """The reactor with a clock that stands still until a test moves it."""
-
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
-        self.clock = Clock()
-        self.seconds = self.clock.seconds
-        self.callLater = self.clock.callLater
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
 
 
 @pytest.fixture
@@ -297,9 +276,10 @@ async def test_signals_are_not_ignored(start: Start) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_time_out_kills_the_whole_group(start: Start, reactor: Any, fifo: Fifo) -> None:
+async def test_time_out_kills_the_whole_group(
+    start: Start, clocked: ClockedReactor, fifo: Fifo
+) -> None:
     """Whoever passes the limit is told at once; grandchildren that ignore SIGTERM die as well."""
-    clocked = ClockedReactor(reactor)
     runtime = await start(
         *python("begets.py", fifo.path, "stay", "stubborn"), mode="serializing", reactor=clocked
     )
@@ -317,9 +297,8 @@ async def test_time_out_kills_the_whole_group(start: Start, reactor: Any, fifo: 
 
 
 @pytest_twisted.ensureDeferred
-async def test_time_out_cuts_the_body(start: Start, reactor: Any) -> None:
+async def test_time_out_cuts_the_body(start: Start, clocked: ClockedReactor) -> None:
     """The limit covers the body to its last byte."""
-    clocked = ClockedReactor(reactor)
     runtime = await start(*shell("echo begun; exec tail -f /dev/null"), reactor=clocked)
     reply = await runtime.invoke(call(), 0.5)
     begun: Deferred[bytes] = Deferred()

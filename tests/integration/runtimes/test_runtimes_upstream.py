@@ -11,8 +11,6 @@ from raw_peer import MIB, NEVER, OK, Listener, Upstream, Zeros, call, make
 
 from faasd_async.runtime.collect import gather
 
-pytest_plugins = ["raw_peer"]
-
 
 @pytest.mark.parametrize(
     "target",
