@@ -126,9 +126,7 @@ class JetStream(Publisher):
         self, stream: str, subject: str, sequence: int
     ) -> "Deferred[StoredMessage]":
         """Return the first message to ``subject`` at or after a place in the stream."""
-        return Deferred.fromCoroutine(
-            self._get(stream, {"seq": sequence, "next_by_subj": subject})
-        )
+        return Deferred.fromCoroutine(self._get(stream, {"seq": sequence, "next_by_subj": subject}))
 
     async def _get(self, stream: str, request: dict[str, Any]) -> StoredMessage:
         return (await self._call(f"STREAM.MSG.GET.{stream}", request, _Found)).message

@@ -1,8 +1,9 @@
-"""A NATS server made of the test's own words: what the client wrote is read, what it hears is said."""
+"""A NATS server made of the test's own words."""
 
 import json
-from typing import cast
+from typing import TypeVar, cast
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
@@ -16,6 +17,30 @@ from faasd_async.nats.address import ServerSource
 from faasd_async.nats.protocol import NatsProtocol
 
 INFO: dict[str, object] = {"server_id": "S", "version": "2.15.1", "max_payload": 1024}
+A_SERVER = ServerAddress("a")
+
+T = TypeVar("T")
+
+
+def result_of(deferred: "Deferred[T]") -> T:
+    """Return what a Deferred has fired with; fail the test if it has not."""
+    results: list[T] = []
+    deferred.addCallback(results.append)
+    (result,) = results
+    return result
+
+
+def error_of(deferred: "Deferred[T]") -> Exception:
+    """Return what a Deferred has failed with; fail the test if it has not."""
+    errors: list[Exception] = []
+
+    def keep(failure: Failure) -> None:
+        assert isinstance(failure.value, Exception)
+        errors.append(failure.value)
+
+    deferred.addErrback(keep)
+    (error,) = errors
+    return error
 
 
 class Connection:
@@ -65,7 +90,7 @@ class _Endpoint:
         server.dialled.append(self._address)
         if server.down:
             return fail(ConnectionRefusedError())
-        protocol = protocol_factory.buildProtocol(None)
+        protocol = protocol_factory.buildProtocol(IPv4Address("TCP", "a", 4222))
         assert isinstance(protocol, NatsProtocol)
         connection = Connection(server.clock, protocol, self._address)
         protocol.makeConnection(connection.transport)
@@ -87,7 +112,7 @@ class MemoryServer:
 
     def client(
         self,
-        servers: ServerSource = (ServerAddress("a"),),
+        servers: ServerSource = (A_SERVER,),
         *,
         limits: Limits | None = None,
         user: str = "",

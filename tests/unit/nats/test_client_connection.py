@@ -1,12 +1,9 @@
 """How a client gets in, is kept out, loses its connection and comes back."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from memory_server import MemoryServer
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
+from memory_server import MemoryServer, error_of
 
 from faasd_async.nats import (
     AuthorizationFailed,
@@ -27,21 +24,8 @@ STEADY = Limits().longest_delay_seconds
 
 
 @pytest.fixture
-def server() -> Iterator[MemoryServer]:
-    server = MemoryServer()
-    yield server
-    for connection in server.connections:
-        if not connection.transport.disconnecting:
-            connection.transport.disconnecting = True
-
-
-def failure_of(deferred: "Deferred[None]") -> Exception:
-    """Return what an already failed Deferred failed with."""
-    caught: list[Failure] = []
-    deferred.addErrback(caught.append)
-    error = caught[0].value
-    assert isinstance(error, Exception)
-    return error
+def server() -> MemoryServer:
+    return MemoryServer()
 
 
 def test_handshake(server: MemoryServer) -> None:
@@ -294,7 +278,12 @@ def test_observers(server: MemoryServer) -> None:
     """Those who observe are told each time until they leave; one that fails harms nobody."""
     client = server.client()
     told: list[str] = []
-    client.on_connected(lambda: told.append("broken") or 1 / 0)  # type: ignore[func-returns-value]
+
+    def broken() -> None:
+        told.append("broken")
+        raise RuntimeError("an observer's own")
+
+    client.on_connected(broken)
     leave = client.on_connected(lambda: told.append("up"))
     client.on_disconnected(lambda: told.append("down"))
     server.last.welcome()
@@ -340,8 +329,8 @@ def test_stop_while_waiting(server: MemoryServer) -> None:
     waiting = client.when_connected()
     assert client.stop().called
     assert server.clock.getDelayedCalls() == []
-    assert isinstance(failure_of(waiting), NotConnected)
-    assert isinstance(failure_of(client.when_connected()), NotConnected)
+    assert isinstance(error_of(waiting), NotConnected)
+    assert isinstance(error_of(client.when_connected()), NotConnected)
 
 
 def test_stop_within_handshake(server: MemoryServer) -> None:

@@ -1,9 +1,9 @@
 """Publishing, subscribing, requesting: bytes in, bytes out."""
 
+from functools import partial
+
 import pytest
-from memory_server import Connection, MemoryServer
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
+from memory_server import Connection, MemoryServer, error_of, result_of
 
 from faasd_async.nats import (
     BadHeader,
@@ -36,18 +36,6 @@ def connection(client: NatsClient, server: MemoryServer) -> Connection:
     return server.last
 
 
-def failures_of(deferred: "Deferred[object]") -> list[Exception]:
-    """Return what a Deferred has failed with, if it has."""
-    caught: list[Exception] = []
-
-    def keep(failure: Failure) -> None:
-        assert isinstance(failure.value, Exception)
-        caught.append(failure.value)
-
-    deferred.addErrback(keep)
-    return caught
-
-
 def reply_of(heard: bytes) -> bytes:
     """Return the reply subject of the one request that was heard."""
     return heard.split()[2]
@@ -56,10 +44,12 @@ def reply_of(heard: bytes) -> bytes:
 # -- publishing
 
 
-def test_one_write_a_turn(client: NatsClient, connection: Connection) -> None:
+def test_one_write_a_turn(
+    client: NatsClient, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is published within one turn leaves together, in order, at its end."""
     writes: list[bytes] = []
-    connection.transport.write = writes.append
+    monkeypatch.setattr(connection.transport, "write", writes.append)
     client.publish(b"a", b"1")
     client.publish(b"b", b"2", reply=b"r")
     client.publish(b"c", b"3", headers=[(b"N", b"v")])
@@ -77,10 +67,8 @@ def test_not_connected(server: MemoryServer) -> None:
         client.publish(b"a", b"")
     with pytest.raises(NotConnected):
         client.request_then(b"a", b"", lambda reply: None)
-    (error,) = failures_of(client.request(b"a", b""))
-    assert isinstance(error, NotConnected)
-    (error,) = failures_of(client.flush())
-    assert isinstance(error, NotConnected)
+    assert isinstance(error_of(client.request(b"a", b"")), NotConnected)
+    assert isinstance(error_of(client.flush()), NotConnected)
 
 
 def test_max_payload(client: NatsClient, connection: Connection) -> None:
@@ -89,8 +77,7 @@ def test_max_payload(client: NatsClient, connection: Connection) -> None:
     with pytest.raises(MaxPayloadExceeded) as caught:
         client.publish(b"a", b"x" * 1024, headers=b"NATS/1.0\r\n\r\n")
     assert (caught.value.size_bytes, caught.value.limit_bytes) == (1036, 1024)
-    (error,) = failures_of(client.request(b"a", b"x" * 1025))
-    assert isinstance(error, MaxPayloadExceeded)
+    assert isinstance(error_of(client.request(b"a", b"x" * 1025)), MaxPayloadExceeded)
 
 
 def test_nothing_is_smuggled(client: NatsClient, connection: Connection) -> None:
@@ -119,10 +106,16 @@ def test_pending_bytes(server: MemoryServer) -> None:
     client.publish(b"a", b"x" * 20)
 
 
-def test_pending_bytes_count_what_the_transport_holds(server: MemoryServer) -> None:
+def test_pending_bytes_count_what_the_transport_holds(
+    server: MemoryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was written to a transport that is full counts until it has room again."""
     client, connection = server.connected(Limits(pending_bytes=100))
-    connection.transport.write = lambda data: connection.protocol.pauseProducing()
+
+    def fill(data: bytes) -> None:
+        connection.protocol.pauseProducing()
+
+    monkeypatch.setattr(connection.transport, "write", fill)
     client.publish(b"a", b"x" * 80)
     connection.clock.advance(0)
     assert client.pending_bytes == 93
@@ -147,9 +140,8 @@ def test_flush(client: NatsClient, connection: Connection) -> None:
     assert connection.heard() == b"PUB a  0\r\n\r\nPING\r\nPING\r\n"
     connection.say(b"PONG\r\n")
     assert (first.called, second.called) == (True, False)
-    caught = failures_of(second)
     connection.lose()
-    assert isinstance(caught[0], ConnectionDropped)
+    assert isinstance(error_of(second), ConnectionDropped)
 
 
 def test_statistics(client: NatsClient, connection: Connection) -> None:
@@ -255,8 +247,7 @@ def test_request(client: NatsClient, connection: Connection) -> None:
     connection.say(b"MSG %b 1 1\r\n2\r\n" % to_second)
     assert (first.called, second.called) == (False, True)
     connection.say(b"MSG %b 1 1\r\n1\r\n" % to_first)
-    assert isinstance(first.result, Message)
-    assert first.result.payload == b"1"
+    assert result_of(first).payload == b"1"
 
 
 def test_second_answer_is_dropped(client: NatsClient, connection: Connection) -> None:
@@ -273,23 +264,21 @@ def test_no_responders(client: NatsClient, connection: Connection) -> None:
     asked, answered = client.request(b"a", b""), client.request(b"a", b"")
     heard = connection.heard().split()
     connection.say(b"HMSG %b 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n" % heard[2])
-    (error,) = failures_of(asked)
-    assert isinstance(error, NoResponders)
+    assert isinstance(error_of(asked), NoResponders)
     connection.say(b"HMSG %b 1 16 17\r\nNATS/1.0 503\r\n\r\nx\r\n" % heard[6])
-    assert isinstance(answered.result, Message)
+    assert isinstance(result_of(answered), Message)
 
 
 def test_time_out(client: NatsClient, connection: Connection, server: MemoryServer) -> None:
     """Each request has its own time; one timer serves all, and rests when none is open."""
     timers = len(server.clock.getDelayedCalls())
     replies: list[tuple[str, Message | NatsError]] = []
+
+    def replied(name: str, reply: Message | NatsError) -> None:
+        replies.append((name, reply))
+
     for name, seconds in (("long", 2.0), ("short", 0.5)):
-        client.request_then(
-            b"a",
-            b"",
-            lambda reply, name=name: replies.append((name, reply)),
-            timeout_seconds=seconds,
-        )
+        client.request_then(b"a", b"", partial(replied, name), timeout_seconds=seconds)
     connection.heard()
     assert len(server.clock.getDelayedCalls()) == timers + 1
     server.clock.advance(0.4)

@@ -1,0 +1,1 @@
+"""What anyone can run: ``python -m benchmarks.accept``, ``.drain``, ``.sync``; see ``--help``."""
