@@ -1,57 +1,57 @@
 """How fast waiting calls are run: so many are accepted while the function holds its answers, and
-then it lets go. With ``--callbacks`` each outcome is delivered, too.
+then it lets go. With ``--callbacks`` the answer of each is delivered, too.
 """
 
 from __future__ import annotations
 
-import http.client
+import argparse
+import sys
+import time
 
-import click
-
-from benchmarks.harness import Daemon, Noop, daemon, per_call
-
-_BODY = b"x" * 1024
+from benchmarks.harness import BenchmarkFailed, Daemon, Noop, daemon, put
 
 
-@click.command()
-@click.option("--calls", default=10_000)
-@click.option("--max-inflight", default=100)
-@click.option("--callbacks", is_flag=True)
-@click.option("--smoke", is_flag=True, help="Only see that it works.")
-def main(calls: int, max_inflight: int, callbacks: bool, smoke: bool) -> None:
-    if smoke:
-        calls = 500
-    noop = Noop(calls)
-    config = (
-        f"[worker]\nmax_inflight = {max_inflight}\n[callback]\nmax_inflight = {max_inflight}\n"
-        f'[functions.noop]\nurl = "http://127.0.0.1:{noop.port}"\nmax_inflight = {max_inflight}\n'
-    )
-    with daemon(config) as running:
-        push(running, calls, f"http://127.0.0.1:{noop.port}/callback" if callbacks else None)
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.drain", description=__doc__)
+    parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument("--connections", type=int, default=64, help="to put the calls with")
+    parser.add_argument("--max-inflight", type=int, default=100, help="calls at a time")
+    parser.add_argument("--callbacks", action="store_true", help="deliver each answer")
+    parser.add_argument("--smoke", action="store_true", help="only see that it works")
+    options = parser.parse_args()
+    if options.smoke:
+        options.calls = 500
+    noop = Noop(options.calls)
+    callback_url = f"http://127.0.0.1:{noop.port}/callback" if options.callbacks else None
+    with daemon(noop, options.max_inflight) as running:
+        put(running, options.calls, options.connections, callback_url)
         with running.costs() as costs:
             began = noop.release()
-            at, came, _ = noop.wait()
-            if callbacks:
-                at, _, came = noop.wait()
-        assert came == calls, f"{came} of {calls} came"
-        what = "drain with callbacks" if callbacks else "drain"
-        click.echo(
-            f"{what}: {calls} calls in {at - began:.2f} s, {calls / (at - began):.0f}/s; "
-            f"{per_call(costs, calls)}; {running.memory()}"
-        )
-    noop.stop()
+            noop.wait_for("calls", *(["callbacks"] if options.callbacks else []))
+            wait_until_ended(running, options.calls)
+            seconds = time.monotonic() - began
+        said = running.summary(costs, options.calls)
+    expected = (options.calls, options.calls if options.callbacks else 0)
+    came = noop.stop()
+    if came != expected:
+        raise BenchmarkFailed(f"{expected} calls and callbacks were due, {came} came")
+    sys.stdout.write(
+        f"drain{', callbacks' if options.callbacks else ''}: {options.calls:,} calls in"
+        f" {seconds:.2f} s, {options.calls / seconds:,.0f}/s; {said}\n"
+    )
 
 
-def push(running: Daemon, calls: int, callback_url: str | None) -> None:
-    """Have so many calls accepted, one after the other on one connection."""
-    headers = {"X-Callback-Url": callback_url} if callback_url else {}
-    connection = http.client.HTTPConnection("127.0.0.1", running.port)
-    for _ in range(calls):
-        connection.request("POST", "/async-function/noop", _BODY, headers)
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == 202, answer.status
-    connection.close()
+def wait_until_ended(running: Daemon, calls: int) -> None:
+    """Wait until the end of every call is written down.
+
+    The last of them is running by now: it is a matter of moments.
+    """
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if running.figure("queue_worker_messages_processed_total") == calls:
+            return
+        time.sleep(0.02)
+    raise BenchmarkFailed("not every call came to its end")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 ``python -m benchmarks.noop EXPECTED`` writes the port it listens on. It holds its answers until a
 line comes on standard input. Each time that EXPECTED calls have come in all, and likewise
 EXPECTED callbacks (requests to ``/callback``, which are never held), it writes which and when, on
-the monotonic clock. It ends when its standard input does: never later than whoever started it.
+the monotonic clock. It ends when its standard input does, so never later than whoever started it,
+and writes how many came of each.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ class Counter:
     def __init__(self, kind: str, expected: int) -> None:
         self._kind = kind
         self._expected = expected
-        self._count = 0
+        self.came = 0
 
     def count(self) -> None:
-        self._count += 1
-        if self._count == self._expected:
+        self.came += 1
+        if self.came == self._expected:
             say(f"{self._kind} {time.monotonic():.6f}")
 
 
@@ -107,6 +108,7 @@ async def serve(expected: int) -> None:
     loop.add_reader(sys.stdin, told)
     say(str(server.sockets[0].getsockname()[1]))
     await ended.wait()
+    say(f"ended {calls.came} {callbacks.came}")
 
 
 if __name__ == "__main__":
