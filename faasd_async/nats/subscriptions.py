@@ -123,7 +123,8 @@ class Subscriptions:
                 connection.send(commands.unsubscribe(sid, subscription.remaining))
 
     def disconnected(self) -> None:
-        """Remember the subscriptions for the next connection, but for those that were ending."""
+        """Keep the subscriptions for the next connection.
+
+        Those that were draining are over: the connection tells :meth:`drain` so itself.
+        """
         self._connection = None
-        for subscription in [s for s in self._by_sid.values() if s.draining]:
-            del self._by_sid[subscription.sid]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
-from daemon import Daemon
+from daemon import Daemon, StartDaemon
 from listener import Listener
 from twisted.internet.defer import Deferred
 
@@ -19,9 +19,6 @@ def reactor() -> Any:
     from twisted.internet import reactor
 
     return reactor
-
-
-StartDaemon = Callable[..., Deferred[Daemon]]
 
 
 @pytest_twisted.async_yield_fixture

@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +172,6 @@ class Daemon(ProcessProtocol):
         ended, self._ended = self._ended, []
         for each in ended:
             each.callback(self.status)
+
+
+StartDaemon = Callable[..., Deferred[Daemon]]

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest_twisted
-from conftest import StartDaemon
-from daemon import Daemon
+from daemon import Daemon, StartDaemon
 from listener import Listener, Received, at
 from raw_http import Response
 from test_original import DEMO_FUNCTIONS

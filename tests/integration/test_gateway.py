@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from conftest import StartDaemon
-from daemon import free_port
+from daemon import StartDaemon, free_port
 from listener import Listener, Received
 from raw_http import converse, request_bytes
 from test_calls import function

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from conftest import StartDaemon
+from daemon import StartDaemon
 from listener import Listener, Received, at
 from twisted.internet.defer import gatherResults
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest_twisted
-from conftest import StartDaemon
-from daemon import TWISTD, Daemon, free_port
+from daemon import TWISTD, Daemon, StartDaemon, free_port
 from listener import Listener, Received, at
 from test_calls import function, push, runs
 from twisted.internet.defer import Deferred

@@ -12,6 +12,10 @@ status, that the ask is over. Statuses do carry the subject of their ask, and a 
 a late one from that of the ask the lane carries now. Where the end was our own judgement, the
 lane is drained and not used again, and messages that still come are given back at once. A lane
 never outlives its connection: the server forgets an ask as nobody listens to its lane.
+
+A consumer's ``max_waiting`` bounds the asks that wait at once, and a server by itself drops one
+too many without a word: let it be as large as there can be asks. What is dropped all the same is
+missed by its heartbeat.
 """
 
 from collections.abc import Callable

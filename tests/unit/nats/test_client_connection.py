@@ -124,6 +124,22 @@ def test_clean_close_reconnects(server: MemoryServer) -> None:
     assert client.statistics.reconnects == 1
 
 
+def test_lasting_connection_clears_the_record(server: MemoryServer) -> None:
+    """However hard it was to connect, a connection that lasted is replaced at once."""
+    server.down = True
+    client = server.client()
+    for _ in range(50):
+        server.clock.advance(STEADY)
+    server.down = False
+    server.clock.advance(STEADY)
+    server.last.welcome()
+    server.clock.advance(STEADY)
+    server.last.lose()
+    server.clock.advance(0)
+    server.last.welcome()
+    assert client.connected
+
+
 def test_close_at_once_does_not_spin(server: MemoryServer) -> None:
     """A server that hangs up on everybody at once is visited ever more slowly."""
     server.connected()

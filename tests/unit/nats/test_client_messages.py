@@ -305,13 +305,24 @@ def test_in_flight_when_the_connection_ends(client: NatsClient, connection: Conn
 
 
 def test_cancelled_request(client: NatsClient, connection: Connection) -> None:
-    """An answer to a request that nobody waits for any more is dropped."""
+    """A request that nobody waits for any more is forgotten, and its answer dropped."""
+    timers = len(connection.clock.getDelayedCalls())
     request = client.request(b"a", b"")
     request.addErrback(lambda failure: None)
     to = reply_of(connection.heard())
     request.cancel()
+    connection.clock.advance(0.1)
+    assert len(connection.clock.getDelayedCalls()) == timers
     connection.say(b"MSG %b 1 0\r\n\r\n" % to)
+
+
+def test_refused_request_is_not_answered(client: NatsClient, connection: Connection) -> None:
+    """A request that raised has no answer to come, not even an error."""
+    replies: list[Message | NatsError] = []
+    with pytest.raises(MaxPayloadExceeded):
+        client.request_then(b"a", b"x" * 1025, replies.append)
     connection.lose()
+    assert replies == []
 
 
 def test_failing_on_reply(client: NatsClient, connection: Connection) -> None:

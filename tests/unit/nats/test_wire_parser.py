@@ -175,6 +175,7 @@ def test_large_payload_is_joined_once() -> None:
     for _ in range(10):
         assert events(parser, b"x" * 100_000) == []
     assert parser.held_bytes == len("MSG a 1 1000000\r\n") + 1_000_000
+    assert len(parser._pieces) == 11
     (message,) = events(parser, b"\r\n")
     assert isinstance(message, Message)
     assert len(message.payload) == 1_000_000
