@@ -19,8 +19,9 @@ from typing import cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import (
     IPushProducer,
     IStreamClientEndpoint,
@@ -146,19 +147,25 @@ class Upstream:
         """A connection on which nobody has hung up yet, as far as can be seen from here."""
         while True:
             connecting = self._pool.getConnection(self._authority, self._endpoint)
+            connecting.addTimeout(self._connect_timeout_seconds, self._reactor, self._too_late)
             try:
-                connection = await connecting.addTimeout(
-                    self._connect_timeout_seconds, self._reactor
-                )
-            except TimeoutError as reason:
-                raise self._not_reached(
-                    f"no connection within {self._connect_timeout_seconds:g} s"
-                ) from reason
+                connection = await connecting
+            except NotHandedOver:
+                raise
+            except (CancelledError, ConnectingCancelledError) as reason:
+                raise self._not_reached("given up before there was a connection") from reason
             except Exception as reason:
                 raise self._not_reached(_in_words(reason)) from reason
             if connection not in self._used or not _hung_up(connection):
                 return connection
             connection.abort()
+
+    def _too_late(
+        self, connected: HTTP11ClientProtocol | Failure, seconds: float
+    ) -> HTTP11ClientProtocol:
+        if isinstance(connected, Failure):
+            raise self._not_reached(f"no connection within {seconds:g} s")
+        return connected
 
     def _not_reached(self, why: str) -> NotHandedOver:
         return NotHandedOver(

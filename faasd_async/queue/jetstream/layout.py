@@ -27,6 +27,9 @@ _DUPLICATE_WINDOW_SECONDS = 120
 #: count until their delay is over.
 _ACK_PENDING = 10_000
 
+#: Asks for deliveries that may wait at the broker: past it they are dropped without a word.
+_WAITING_ASKS = 10_000
+
 _OUTCOMES = 100_000
 _DEAD_LETTERS = 10_000
 _DEAD_LETTER_SECONDS = 7 * 24 * 3600
@@ -136,5 +139,6 @@ class Layout:
             ack_policy="explicit",
             ack_wait=round(self.ack_wait_seconds * _NS),
             max_ack_pending=_ACK_PENDING,
+            max_waiting=_WAITING_ASKS,
             filter_subject=filter_subject,
         )

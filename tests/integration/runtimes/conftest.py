@@ -20,8 +20,9 @@ async def listener(reactor: Any) -> AsyncIterator[Listener]:
     yield listener
     await port.stopListening()
     for peer in listener.peers:
-        peer.transport.abortConnection()
-        await peer.when_lost
+        if not peer.when_lost.called:
+            peer.transport.abortConnection()
+            await peer.when_lost
 
 
 @pytest_twisted.async_yield_fixture

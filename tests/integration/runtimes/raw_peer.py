@@ -41,6 +41,7 @@ class Peer(Protocol):
     """A connection as the function sees it."""
 
     def __init__(self, listener: Listener) -> None:
+        self.when_data: Deferred[None] = Deferred()
         self.when_lost: Deferred[None] = Deferred()
         self._listener = listener
         self._read = b""
@@ -49,6 +50,8 @@ class Peer(Protocol):
         self._listener.connections.put(self)
 
     def dataReceived(self, data: bytes) -> None:
+        if not self.when_data.called:
+            self.when_data.callback(None)
         self._read += data
         head, end, body = self._read.partition(b"\r\n\r\n")
         if not end:

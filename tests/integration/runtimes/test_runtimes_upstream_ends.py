@@ -17,9 +17,11 @@ from cryptography.x509.oid import NameOID
 from raw_peer import MIB, NEVER, OK, ClockedReactor, Listener, Upstream, call, make
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import PrivateCertificate, optionsForClientTLS
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOver
 from faasd_async.runtime.collect import gather
@@ -37,6 +39,29 @@ async def test_nobody_listens(reactor: Any) -> None:
         NotHandedOver, match=rf"figlet was not reached at 127.0.0.1:{number}: .*ref"
     ):
         await upstream.invoke(call(), NEVER)
+
+
+@pytest.mark.parametrize(
+    ("timeout_seconds", "why"),
+    [(NEVER, "no connection within 3 s"), (2.0, "given up before there was a connection")],
+)
+@pytest_twisted.ensureDeferred
+async def test_connection_takes_too_long(
+    clocked: ClockedReactor, timeout_seconds: float, why: str
+) -> None:
+    """Whichever limit passes before there is a connection, the call was not handed over."""
+
+    @implementer(IStreamClientEndpoint)
+    class Nowhere:
+        def connect(self, factory: Factory) -> Deferred[Protocol]:
+            return Deferred()
+
+    upstream = make(clocked, "http://192.0.2.1", connect_timeout_seconds=3.0, endpoint=Nowhere())
+    invoked = upstream.invoke(call(), timeout_seconds)
+    clocked.clock.advance(min(3.0, timeout_seconds))
+    with pytest.raises(NotHandedOver, match=f"figlet was not reached at 192.0.2.1: {why}"):
+        await invoked
+    assert not clocked.clock.getDelayedCalls()
 
 
 @pytest_twisted.ensureDeferred
@@ -293,6 +318,12 @@ async def test_stop_cuts_what_is_under_way(upstream: Upstream, listener: Listene
         await upstream.invoke(call(), NEVER)
 
 
+TWISTED_HANDS_OPENSSL_ITS_OWN = pytest.mark.filterwarnings(
+    "ignore:Passing pyOpenSSL X509 objects is deprecated:DeprecationWarning",
+    "ignore:Passing pyOpenSSL PKey objects is deprecated:DeprecationWarning",
+)
+
+
 @pytest.fixture
 def certificate() -> PrivateCertificate:
     """For 127.0.0.1, and signed by itself."""
@@ -318,6 +349,7 @@ def certificate() -> PrivateCertificate:
     )
 
 
+@TWISTED_HANDS_OPENSSL_ITS_OWN
 @pytest_twisted.ensureDeferred
 async def test_https_without_trust(
     reactor: Any, listener: Listener, certificate: PrivateCertificate
@@ -331,6 +363,7 @@ async def test_https_without_trust(
     await port.stopListening()
 
 
+@TWISTED_HANDS_OPENSSL_ITS_OWN
 @pytest_twisted.ensureDeferred
 async def test_https_with_trust(
     reactor: Any, listener: Listener, certificate: PrivateCertificate
@@ -359,6 +392,7 @@ async def test_handshake_that_never_ends(clocked: ClockedReactor, listener: List
     upstream = make(clocked, f"https://127.0.0.1:{listener.port}", connect_timeout_seconds=3.0)
     invoked = upstream.invoke(call(), NEVER)
     peer = await listener.connections.get()
+    await peer.when_data
     clocked.clock.advance(3.0)
     with pytest.raises(NotHandedOver, match="no connection within 3 s"):
         await invoked
