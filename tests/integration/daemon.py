@@ -54,6 +54,9 @@ class Daemon(ProcessProtocol):
         self.metrics_port = free_port()
         self.state = directory / "state"
         self.config = directory / "config.toml"
+        if "[gateway]" not in config:
+            # The figures' usual port may be another daemon's.
+            config = "[gateway]\nmetrics_listen = []\n" + config
         self.config.write_text(config)
         self.log = ""
         self.status: int | None = None
