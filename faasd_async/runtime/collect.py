@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from ..errors import InvocationBroken
-from .interface import Reply
+from faasd_async.errors import InvocationBroken
+from faasd_async.runtime.interface import Reply
 
 
 def gather(reply: Reply, limit_bytes: int) -> Deferred[bytes]:

@@ -11,9 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from ..call.headers import Headers
-from ..errors import InvocationBroken, InvocationError, InvocationTimedOut, NotHandedOver
-from .interface import Reply
+from faasd_async.call.headers import Headers
+from faasd_async.errors import InvocationBroken, InvocationError, InvocationTimedOut, NotHandedOver
+from faasd_async.runtime.interface import Reply
 
 
 class UnderWay:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from ..settings import CommandSettings, FunctionSettings
-from .interface import Runtime
-from .process.fork import ForkRuntime, Serializing, Streaming
-from .process.http import HttpRuntime
-from .process.program import find_program
-from .reactor import IRuntimeReactor
-from .upstream import Upstream
+from faasd_async.runtime.interface import Runtime
+from faasd_async.runtime.process.fork import ForkRuntime, Serializing, Streaming
+from faasd_async.runtime.process.http import HttpRuntime
+from faasd_async.runtime.process.program import find_program
+from faasd_async.runtime.reactor import IRuntimeReactor
+from faasd_async.runtime.upstream import Upstream
+from faasd_async.settings import CommandSettings, FunctionSettings
 
 
 def make_runtime(

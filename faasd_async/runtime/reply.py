@@ -14,7 +14,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 
-from ..call.headers import Headers
+from faasd_async.call.headers import Headers
 
 
 class Source(Protocol):

@@ -8,8 +8,8 @@ from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers as TwistedHeaders
 from zope.interface import implementer
 
-from ..call.headers import Headers
-from ..errors import InvocationBroken
+from faasd_async.call.headers import Headers
+from faasd_async.errors import InvocationBroken
 
 PIECE_BYTES = 64 * 1024
 """How much of a body is given to the transport at a time."""
@@ -49,9 +49,11 @@ class RawRequest(Request):
     written = False
 
     def __init__(self, method: bytes, head: bytes, body: bytes) -> None:
+        # Twisted checks a method and a target that it is not to write.
         super().__init__(  # type: ignore[no-untyped-call] # Twisted's is not typed
-            method, b"/", TwistedHeaders(), None, persistent=True
+            b"GET", b"/", TwistedHeaders(), None, persistent=True
         )
+        self.method = method
         self._head = head
         self._body = body
         self._offset = 0

@@ -23,12 +23,14 @@ from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import (
+    IProtocol,
+    IProtocolFactory,
     IPushProducer,
     IStreamClientEndpoint,
     ISystemHandle,
     ITCPTransport,
 )
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.python.failure import Failure
 from twisted.web._newclient import (
@@ -42,15 +44,16 @@ from twisted.web._newclient import (
 from twisted.web.client import HTTPConnectionPool
 from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
+from zope.interface import implementer
 
-from ..call.headers import HOP_BY_HOP, end_to_end
-from ..errors import InvocationBroken, NotHandedOver
-from .deadline import UnderWay
-from .interface import Invocation, Reply
-from .reactor import IRuntimeReactor
-from .reply import FlowingReply
-from .request import RawRequest, write_head
-from .tls import HandshakenEndpoint
+from faasd_async.call.headers import HOP_BY_HOP, end_to_end
+from faasd_async.errors import InvocationBroken, NotHandedOver
+from faasd_async.runtime.deadline import UnderWay
+from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.reactor import IRuntimeReactor
+from faasd_async.runtime.reply import FlowingReply
+from faasd_async.runtime.request import RawRequest, write_head
+from faasd_async.runtime.tls import HandshakenEndpoint
 
 IDLE_SECONDS = 1
 SAFE_METHODS = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE"))
@@ -183,7 +186,22 @@ def _endpoint(reactor: IRuntimeReactor, url: str) -> IStreamClientEndpoint:
                 HostnameEndpoint(reactor, parts.hostname, parts.port or 443),
             )
         )
-    return HostnameEndpoint(reactor, parts.hostname, parts.port or 80)
+    return _Quietly(HostnameEndpoint(reactor, parts.hostname, parts.port or 80))
+
+
+@implementer(IStreamClientEndpoint)
+class _Quietly:
+    """Connects without two lines in the log for each connection, as Twisted's pool would have."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def connect(
+        self,
+        protocolFactory: IProtocolFactory,  # noqa: N803 - Twisted's name
+    ) -> Deferred[IProtocol]:
+        cast(Factory, protocolFactory).noisy = False
+        return self._endpoint.connect(protocolFactory)
 
 
 def _hung_up(connection: HTTP11ClientProtocol) -> bool:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from ..interface import Invocation
+from faasd_async.runtime.interface import Invocation
 
 Environment = dict[bytes, bytes]
 

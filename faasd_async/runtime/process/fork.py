@@ -14,16 +14,16 @@ from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...call.headers import Headers
-from ...errors import InvocationBroken, NotHandedOver
-from ..deadline import UnderWay
-from ..interface import Invocation, Reply
-from ..reactor import IRuntimeReactor
-from ..reply import FlowingReply
-from .environment import of_invocation
-from .group import ProcessGroup, how_it_ended
-from .logs import ProcessLog
-from .program import Program
+from faasd_async.call.headers import Headers
+from faasd_async.errors import InvocationBroken, NotHandedOver
+from faasd_async.runtime.deadline import UnderWay
+from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.process.environment import of_invocation
+from faasd_async.runtime.process.group import ProcessGroup, how_it_ended
+from faasd_async.runtime.process.logs import ProcessLog
+from faasd_async.runtime.process.program import Program
+from faasd_async.runtime.reactor import IRuntimeReactor
+from faasd_async.runtime.reply import FlowingReply
 
 SERIALIZED_BYTES = 64 * 1024 * 1024
 """The longest answer that ``serializing`` keeps."""

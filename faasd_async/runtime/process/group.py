@@ -17,10 +17,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.process import registerReapProcessHandler, unregisterReapProcessHandler
 
-from ..reactor import IRuntimeReactor
-from .logs import ProcessLog
-from .pipes import PipeReader, PipeWriter
-from .program import Program
+from faasd_async.runtime.process.logs import ProcessLog
+from faasd_async.runtime.process.pipes import PipeReader, PipeWriter
+from faasd_async.runtime.process.program import Program
+from faasd_async.runtime.reactor import IRuntimeReactor
 
 GRACE_SECONDS = 1.0
 """From SIGTERM to SIGKILL."""
@@ -84,9 +84,12 @@ class ProcessGroup:
         self._output.resume()
 
     def abort(self) -> None:
-        """End the group: ask it to, and insist after :data:`GRACE_SECONDS`. Returns at once; what
-        it still writes to standard output is not read."""
+        """End the group, and read no more of its standard output."""
         self._output.close()
+        self.end()
+
+    def end(self) -> None:
+        """Ask the group to end, and insist after :data:`GRACE_SECONDS`. Returns at once."""
         if self._exit_code is None and self._grace is None:
             self._signal(signal.SIGTERM)
             self._grace = self._reactor.callLater(GRACE_SECONDS, self._signal, signal.SIGKILL)
@@ -136,4 +139,7 @@ def how_it_ended(exit_code: int) -> str:
     """An exit code in words."""
     if exit_code >= 0:
         return f"exited with {exit_code}"
-    return f"was killed by {signal.Signals(-exit_code).name}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:  # one of the real-time signals, most of which have no name
+        return f"was killed by signal {-exit_code}"

@@ -13,15 +13,15 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succe
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ...errors import NotHandedOver, StartError
-from ...settings import CommandSettings
-from ..deadline import UnderWay
-from ..interface import Invocation, Reply
-from ..reactor import IRuntimeReactor
-from ..upstream import Upstream
-from .group import how_it_ended
-from .program import Program
-from .server import Server
+from faasd_async.errors import NotHandedOver, StartError
+from faasd_async.runtime.deadline import UnderWay
+from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.process.group import how_it_ended
+from faasd_async.runtime.process.program import Program
+from faasd_async.runtime.process.server import Server
+from faasd_async.runtime.reactor import IRuntimeReactor
+from faasd_async.runtime.upstream import Upstream
+from faasd_async.settings import CommandSettings
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 30.0

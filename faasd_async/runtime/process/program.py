@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ...errors import StartError
-from ...settings import CommandSettings
-from .environment import Environment, lasting
+from faasd_async.errors import StartError
+from faasd_async.runtime.process.environment import Environment, lasting
+from faasd_async.settings import CommandSettings
 
 
 @dataclass(frozen=True, slots=True)

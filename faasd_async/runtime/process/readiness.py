@@ -6,16 +6,22 @@ from urllib.parse import urlsplit
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.protocol import Factory, Protocol
 
-from ...errors import InvocationError
-from ..collect import gather
-from ..interface import Invocation
-from ..reactor import IRuntimeReactor
-from ..upstream import Upstream
+from faasd_async.errors import InvocationError
+from faasd_async.runtime.collect import gather
+from faasd_async.runtime.interface import Invocation
+from faasd_async.runtime.reactor import IRuntimeReactor
+from faasd_async.runtime.upstream import Upstream
 
 PROBE_SECONDS = 2.0
 READY_BODY_BYTES = 64 * 1024
+
+
+class _Probes(Factory):
+    noisy = False
+    protocol = Protocol
 
 
 async def answers(upstream: Upstream, function: str, path: str) -> bool:
@@ -36,9 +42,11 @@ async def listens(reactor: IRuntimeReactor, url: str) -> bool:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     endpoint = HostnameEndpoint(reactor, parts.hostname, port, timeout=PROBE_SECONDS)
     try:
-        protocol = await endpoint.connect(Factory.forProtocol(Protocol))
+        protocol = await endpoint.connect(_Probes())
     except CancelledError:
         raise
+    except ConnectingCancelledError:
+        raise CancelledError() from None
     except Exception:
         # Whatever the reason: it does not, or not yet.
         return False

@@ -11,13 +11,13 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...settings import CommandSettings
-from ..reactor import IRuntimeReactor
-from ..upstream import Upstream
-from .group import ProcessGroup
-from .logs import ProcessLog
-from .program import Program
-from .readiness import answers, listens
+from faasd_async.runtime.process.group import ProcessGroup
+from faasd_async.runtime.process.logs import ProcessLog
+from faasd_async.runtime.process.program import Program
+from faasd_async.runtime.process.readiness import answers, listens
+from faasd_async.runtime.reactor import IRuntimeReactor
+from faasd_async.runtime.upstream import Upstream
+from faasd_async.settings import CommandSettings
 
 FIRST_LOOK_SECONDS = 0.01
 LONGEST_LOOK_SECONDS = 1.0
@@ -79,8 +79,8 @@ class Server:
             await self.upstream.stop()
 
     def end(self) -> None:
-        """Make it end; see :meth:`.group.ProcessGroup.abort`."""
-        self._group.abort()
+        """Make it end; what it says to that is still logged."""
+        self._group.end()
 
     async def _watch(self) -> None:
         pause = FIRST_LOOK_SECONDS

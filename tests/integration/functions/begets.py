@@ -21,12 +21,12 @@ signal.pause()
 fifo, then, *stubborn = sys.argv[1:]
 if stubborn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which the child inherits
+print("begun", flush=True)
 child = subprocess.Popen(
     [sys.executable, "-c", CHILD, fifo],
     stderr=subprocess.PIPE,
     start_new_session=then == "escape",
 )
 child.stderr.readline()
-print("begun", flush=True)
 if then == "stay":
     signal.pause()

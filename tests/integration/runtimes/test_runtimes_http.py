@@ -171,6 +171,16 @@ async def test_stop_ends_the_process(start: Start) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_last_words_are_logged(start: Start, log: Log) -> None:
+    """What a server says when it is asked to end is not lost."""
+    script = "trap 'echo goodbye; exit' TERM; tail -f /dev/null & echo hello; wait"
+    runtime = await start(("sh", "-c", script))
+    await log.when("hello")
+    await runtime.stop()
+    assert log.when("goodbye").called
+
+
+@pytest_twisted.ensureDeferred
 async def test_stop_between_two_runs(start: Start, log: Log) -> None:
     """Stopping while a restart is due ends the waiting, and calls that wait as well."""
     runtime = await start(("false",))

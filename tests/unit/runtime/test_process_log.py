@@ -13,9 +13,14 @@ from faasd_async.runtime.process.logs import LINE_BYTES, ProcessLog
 @pytest.fixture
 def events() -> Iterator[list[LogEvent]]:
     events: list[LogEvent] = []
-    globalLogPublisher.addObserver(events.append)
+
+    def keep(event: LogEvent) -> None:
+        if "stream" in event:
+            events.append(event)
+
+    globalLogPublisher.addObserver(keep)
     yield events
-    globalLogPublisher.removeObserver(events.append)
+    globalLogPublisher.removeObserver(keep)
 
 
 def test_lines_split_anywhere(events: list[LogEvent]) -> None:
