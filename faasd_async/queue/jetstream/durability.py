@@ -100,6 +100,8 @@ class Barrier:
 
     def stop(self) -> None:
         """Finish the flush under way; what waits still is promised by it."""
+        if self._descriptor < 0:
+            return  # a start that failed before it came to this part
         self._thread.stop()
         os.close(self._descriptor)
 
