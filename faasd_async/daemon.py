@@ -160,7 +160,8 @@ class Daemon(Service):
     # -- changes
 
     def _reload_functions(self) -> None:
-        Deferred.fromCoroutine(self._deploy_again())
+        if self.running:
+            Deferred.fromCoroutine(self._deploy_again())
 
     async def _deploy_again(self) -> None:
         try:
@@ -196,12 +197,19 @@ class Daemon(Service):
         for hand in parts.hands:
             hand.stop_taking()
         await self._drain()
-        await parts.queue.stop()
-        await parts.deployments.stop()
+        await self._bring_down(parts.queue.stop())
+        await self._bring_down(Deferred.fromCoroutine(parts.deployments.stop()))
         if parts.broker is not None:
-            await parts.broker.stop()
+            await self._bring_down(parts.broker.stop())
         parts.lock.release()
         self._log.info("stopped")
+
+    async def _bring_down(self, stopped: Deferred[None]) -> None:
+        """Wait for a part; one that fails at it must not keep the next one up."""
+        try:
+            await stopped
+        except Exception:
+            self._log.failure("a part of the daemon did not stop as it should: this is a bug")
 
     async def _drain(self) -> None:
         """Let what is in hand come to its end, within the time there is."""

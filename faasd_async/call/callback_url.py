@@ -14,7 +14,8 @@ MAX_URL_BYTES = 4096
 
 _VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _CONTROL_OR_SPACE = re.compile(rb"[\x00-\x20\x7f]")
-_HOST = re.compile(r"[^/?#@\\<>^`{|}\s]+\Z")
+#: Not even an escape: a host is looked up as it is written.
+_HOST = re.compile(r"[^%/?#@\\<>^`{|}\s]+\Z")
 
 
 class MalformedCallbackUrl(ValueError):
@@ -65,8 +66,9 @@ def parse(raw: bytes) -> CallbackUrl:
     try:
         split = urlsplit(text)
         host, port = split.hostname, split.port
-    except ValueError as reason:
-        raise MalformedCallbackUrl(str(reason)) from None
+    except ValueError:
+        # The reason's own text may repeat a password.
+        raise MalformedCallbackUrl("its host or port is none") from None
     if split.scheme not in ("http", "https"):
         raise MalformedCallbackUrl("it must be an absolute http:// or https:// URL")
     if not host or not _HOST.match(host) or "\\" in text:

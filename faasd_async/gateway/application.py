@@ -122,7 +122,7 @@ class Gateway:
     def broken(self, request: GatewayRequest, failure: Failure) -> bytes:
         self._log.failure("a request failed inside the gateway", failure=failure)
         if request.startedWriting:
-            request.channel.break_off()
+            request.break_off()
             return b""
         return _text(request, 500, "the daemon failed; its log says why")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import IO
+from urllib.parse import quote
 
 from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
 from twisted.web.http import RESPONSES, HTTPChannel
@@ -31,6 +32,7 @@ class GatewayChannel(HTTPChannel):
     site: GatewaySite
     transport: ITCPTransport
     refused = False
+    broken_off = False
 
     @property
     def target(self) -> bytes:
@@ -65,12 +67,23 @@ class GatewayChannel(HTTPChannel):
         if not self.refused:
             super().dataReceived(data)
 
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802
+        # What follows the byte too many may be nonsense; the client has its answer.
+        if not self.refused:
+            super()._respondToBadRequestAndDisconnect()
+
     def break_off(self) -> None:
         """End a reply in the middle: what is written still goes out, and the connection with it.
 
         Without its announced length or its last chunk nobody takes that for the whole.
         """
-        self.transport.loseConnection()
+        self.broken_off = True
+        self.loseConnection()
+
+    def write(self, data: bytes) -> None:
+        # The request that is broken off would still finish, with a last chunk.
+        if not self.broken_off:
+            super().write(data)
 
 
 class GatewayRequest(Request):
@@ -107,6 +120,11 @@ class GatewayRequest(Request):
         else:
             super().handleContentChunk(data)
 
+    def break_off(self) -> None:
+        """Never come to an end: see :meth:`GatewayChannel.break_off`."""
+        self.unregisterProducer()
+        self.channel.break_off()
+
     def _refuse_body(self) -> None:
         # Without this the channel would still invite the client to send its body.
         self.requestHeaders.removeHeader(b"Expect")
@@ -118,7 +136,7 @@ class GatewayRequest(Request):
         target = origin_form(self.uri)
         self.route = cut(target)
         if self.route is None:
-            self.path = target.partition(b"?")[0]
+            self.path = _as_written(target.partition(b"?")[0])
         else:
             # The router sees which door it is and no more: names and paths stay raw.
             self.path = b"/async-function/" if self.route.asynchronous else b"/function/"
@@ -150,6 +168,11 @@ class GatewayRequest(Request):
         if host is None:
             return b"unix"
         return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+
+
+def _as_written(path: bytes) -> bytes:
+    """A path that the router, which decodes what it is given, sees as the caller wrote it."""
+    return quote(path.decode("latin-1"), safe="/*").encode("ascii")
 
 
 class GatewaySite(Site):

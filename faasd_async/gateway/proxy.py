@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from faasd_async.call.headers import replaced
 from faasd_async.errors import InvocationError
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
 from faasd_async.gateway.channel import GatewayRequest
@@ -91,10 +92,13 @@ class Proxy:
     ) -> None:
         request.setResponseCode(reply.status)
         ours = (*tracing.fields, (b"X-Duration-Seconds", b"%f" % seconds))
-        for name, _ in (*reply.headers, *ours):
+        fields = replaced(reply.headers, ours)
+        for name, _ in fields:
             request.responseHeaders.removeHeader(name)
-        for name, value in (*reply.headers, *ours):
+        for name, value in fields:
             request.responseHeaders.addRawHeader(name, value)
+        # Now, not with the first piece of the body: that may be long in coming.
+        request.write(b"")
 
     async def _write_body(self, request: GatewayRequest, reply: Reply, tracing: Tracing) -> None:
         request.registerProducer(_Pace(reply), True)
@@ -108,8 +112,7 @@ class Proxy:
                 reason=str(reason),
                 call_id=tracing.key.call_id,
             )
-            request.unregisterProducer()
-            request.channel.break_off()
+            request.break_off()
         else:
             request.unregisterProducer()
 
@@ -128,4 +131,4 @@ class _Pace:
         self._reply.resume()
 
     def stopProducing(self) -> None:
-        self._reply.abort()
+        """The client has left: with its request, what waits for the reply is cancelled."""

@@ -1,0 +1,165 @@
+"""What a callback says, and how its answer is read away."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Protocol
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.iweb import IResponse
+
+from faasd_async.call.callback_url import CallbackUrl, parse
+from faasd_async.call.ending import Ending
+from faasd_async.call.headers import Headers
+from faasd_async.call.history import Attempt, History
+from faasd_async.call.ids import CallKey
+from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
+from faasd_async.callback.letter import write_letter
+from faasd_async.callback.reading import LONGEST_ANSWER_BYTES, read_away
+
+URL = parse(b"http://u:p@caller.test/back")
+OURS = [
+    (b"X-Call-Id", b"call-1"),
+    (b"X-Duration-Seconds", b"0.250000"),
+    (b"X-Function-Name", b"f"),
+    (b"X-Function-Status", b"201"),
+    (b"X-Retry", b"0"),
+    (b"X-Retry-Max", b"4"),
+    (b"X-Start-Time", b"77"),
+]
+DATE = (b"Date", b"Thu, 01 Jan 1970 00:00:05 GMT")
+
+
+def letter(
+    *headers: tuple[bytes, bytes],
+    attempts: int = 1,
+    callback: CallbackUrl | None = URL,
+    generation: int = 0,
+) -> CallbackRequest:
+    request = QueueRequest(
+        function="f",
+        queue="q",
+        key=CallKey("call-1", "0"),
+        start_time_ns=77,
+        target=b"/",
+        headers=[(b"X-Callers-Own", b"1")],
+        body=b"the caller's",
+        callback=callback,
+        generation=generation,
+    )
+    history = History((Attempt(1, 201, 0.25),) * attempts)
+    ending = Ending("succeeded", Outcome(201, headers, b"the answer", 0.25), history, 9)
+    return write_letter(request, ending, 5, now_seconds=lambda: 5.0)
+
+
+def test_a_letter_is_the_functions_answer() -> None:
+    """Its body and header fields, to the caller's URL, under the call's key."""
+    written = letter((b"Content-Type", b"a/b"), (b"Set-Cookie", b"1"), (b"Set-Cookie", b"2"))
+    assert (written.function, written.key, written.url) == ("f", CallKey("call-1", "0"), URL)
+    assert written.body == b"the answer"
+    assert list(written.headers) == [
+        (b"Content-Type", b"a/b"),
+        (b"Set-Cookie", b"1"),
+        (b"Set-Cookie", b"2"),
+        DATE,
+        *OURS,
+    ]
+
+
+def test_a_replayed_calls_letter_is_another() -> None:
+    """It carries the call's generation."""
+    assert letter(generation=2).generation == 2
+
+
+@pytest.mark.parametrize(("attempts", "retries"), [(0, b"0"), (1, b"0"), (3, b"2")])
+def test_retries_are_counted(attempts: int, retries: bytes) -> None:
+    """All attempts but the first; a call that was never begun had none."""
+    assert dict(letter(attempts=attempts).headers)[b"X-Retry"] == retries
+
+
+def test_what_identifies_a_call_is_ours_alone() -> None:
+    """A function cannot write another call's name on its letter."""
+    forged: Headers = [(name.lower(), b"forged") for name, _ in OURS]
+    assert list(letter(*forged).headers) == [DATE, *OURS]
+
+
+def test_what_was_for_the_hop_stays_here() -> None:
+    """As are framing and a host, which are the endpoint's."""
+    hop = [
+        (b"Connection", b"X-Hop"),
+        (b"X-Hop", b"1"),
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Content-Length", b"3"),
+        (b"Host", b"h"),
+    ]
+    assert list(letter(*hop).headers) == [DATE, *OURS]
+
+
+def test_the_functions_date_stays() -> None:
+    """One is written only where there is none."""
+    dates = [value for name, value in letter((b"date", b"then")).headers if name.lower() == b"date"]
+    assert dates == [b"then"]
+
+
+def test_nobody_asked_for_a_letter() -> None:
+    """To write one then is a bug."""
+    with pytest.raises(ValueError, match="call-1"):
+        letter(callback=None)
+
+
+class Answer:
+    """A response whose body the test writes."""
+
+    def __init__(self) -> None:
+        self.transport = StringTransport()
+        self.reader: Protocol | None = None
+
+    def deliverBody(self, reader: Protocol) -> None:  # noqa: N802
+        self.reader = reader
+        reader.makeConnection(self.transport)
+
+    def says(self, data: bytes) -> None:
+        assert self.reader is not None
+        self.reader.dataReceived(data)
+
+    def ends(self, reason: Exception) -> None:
+        assert self.reader is not None
+        self.reader.connectionLost(Failure(reason))
+
+
+@pytest.mark.parametrize("reason", [ResponseDone(), ConnectionLost()])
+def test_an_answer_is_read_to_its_end(reason: Exception) -> None:
+    """However it ends: its status is known, and nobody needs the rest."""
+    answer = Answer()
+    ended = read_away(cast(IResponse, answer))
+    answer.says(b"x" * LONGEST_ANSWER_BYTES)
+    assert (ended.called, answer.transport.disconnecting) == (False, False)
+    answer.ends(reason)
+    assert ended.called
+
+
+def test_an_endless_answer_is_cut_short() -> None:
+    """With the first byte too many, however it is spread."""
+    answer = Answer()
+    ended = read_away(cast(IResponse, answer))
+    answer.says(b"x" * (LONGEST_ANSWER_BYTES - 1))
+    answer.says(b"x")
+    assert not answer.transport.disconnecting
+    answer.says(b"x")
+    assert answer.transport.disconnecting
+    answer.ends(ConnectionLost())
+    assert ended.called
+
+
+def test_reading_can_be_given_up() -> None:
+    """The connection goes, and its end is no second result."""
+    answer = Answer()
+    ended = read_away(cast(IResponse, answer))
+    ended.addErrback(lambda _: None)
+    ended.cancel()
+    assert answer.transport.disconnecting
+    answer.ends(ConnectionLost())

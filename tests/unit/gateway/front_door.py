@@ -1,0 +1,383 @@
+"""The whole gateway on a clock: real routes and channels, with a queue, functions and clients that
+do what a test says."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import LogEvent
+from twisted.python.failure import Failure
+
+from faasd_async.call.callback_url import CallbackUrl
+from faasd_async.call.headers import Headers
+from faasd_async.call.request import QueueRequest
+from faasd_async.gateway.accept import Acceptance
+from faasd_async.gateway.application import Gateway
+from faasd_async.gateway.arrival import Directory
+from faasd_async.gateway.channel import GatewayChannel
+from faasd_async.gateway.proxy import Proxy
+from faasd_async.runtime.deployments import Deployment
+from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.settings import FunctionSettings
+
+NOW_NS = 1_700_000_000_123_456_789
+READ_TIMEOUT_SECONDS = 60.0
+ACCEPT_DEADLINE_SECONDS = 0.9
+LARGEST_BODY_BYTES = 5000
+PEER = IPv4Address("TCP", "192.0.2.7", 40123)
+
+
+class PaperStore:
+    """A queue that keeps its answers until the test gives them.
+
+    :ivar at_once: stores at once instead.
+    """
+
+    def __init__(self) -> None:
+        self.largest_call_bytes = 4000
+        self.at_once = True
+        self.requests: list[QueueRequest] = []
+        self.answers: list[Deferred[None]] = []
+        self.refusal: Exception | None = None
+
+    def put_call(self, request: QueueRequest) -> Deferred[None]:
+        self.requests.append(request)
+        answer: Deferred[None] = Deferred()
+        self.answers.append(answer)
+        if self.refusal is not None:
+            answer.errback(self.refusal)
+        elif self.at_once:
+            answer.callback(None)
+        return answer
+
+
+class PaperReply:
+    """A function's reply, written by the test."""
+
+    def __init__(self, status: int, headers: Headers) -> None:
+        self.status = status
+        self.headers = headers
+        self.heard: list[str] = []
+        self.write: Callable[[bytes], object] | None = None
+        self._delivered: Deferred[None] = Deferred(lambda _: self.abort())
+
+    def deliver_to(self, write: Callable[[bytes], object]) -> Deferred[None]:
+        self.write = write
+        return self._delivered
+
+    def pause(self) -> None:
+        self.heard.append("pause")
+
+    def resume(self) -> None:
+        self.heard.append("resume")
+
+    def abort(self) -> None:
+        self.heard.append("abort")
+        if not self._delivered.called:
+            self._delivered.errback(CancelledError())
+
+    def says(self, piece: bytes) -> None:
+        """The next piece of the body."""
+        assert self.write is not None
+        self.write(piece)
+
+    def ends(self) -> None:
+        """The body is whole."""
+        self._delivered.callback(None)
+
+    def breaks(self, reason: Exception) -> None:
+        """The body will never be whole."""
+        self._delivered.errback(reason)
+
+
+class Run:
+    """One invocation of a function."""
+
+    def __init__(self, invocation: Invocation, timeout_seconds: float) -> None:
+        self.invocation = invocation
+        self.timeout_seconds = timeout_seconds
+        self.cancelled = False
+        self.reply: Deferred[Reply] = Deferred(self._cancel)
+
+    def _cancel(self, _: Deferred[Reply]) -> None:
+        self.cancelled = True
+
+    def answers(
+        self, status: int = 200, headers: Headers = (), body: bytes | None = b""
+    ) -> PaperReply:
+        """Reply; with a body, wholly."""
+        reply = PaperReply(status, headers)
+        self.reply.callback(reply)
+        if body is not None:
+            if body:
+                reply.says(body)
+            reply.ends()
+        return reply
+
+    def fails(self, reason: Exception) -> None:
+        """Bring no answer."""
+        self.reply.errback(reason)
+
+
+class PaperFunction:
+    """A runtime that runs nothing."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+
+    def start(self) -> Deferred[None]:
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def invoke(self, invocation: Invocation, timeout_seconds: float) -> Deferred[Reply]:
+        run = Run(invocation, timeout_seconds)
+        self.runs.append(run)
+        return run.reply
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response, read."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def header(self, name: str) -> bytes | None:
+        """The one value of a field, ``None`` if it is not there."""
+        values = [value for each, value in self.headers if each.lower() == name.lower().encode()]
+        assert len(values) < 2
+        return values[0] if values else None
+
+
+def read_answer(data: bytes, *, bodiless: bool = False) -> tuple[Answer, bytes]:
+    """Read one response as a strict client would; :return: it and what follows it."""
+    head, found, rest = data.partition(b"\r\n\r\n")
+    assert found, f"no whole head in {data!r}"
+    first, *lines = head.split(b"\r\n")
+    version, status, _ = first.split(b" ", 2)
+    assert version in (b"HTTP/1.1", b"HTTP/1.0")
+    fields = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+    answer = Answer(int(status), fields, b"")
+    length = answer.header("Content-Length")
+    if bodiless or answer.status < 200 or answer.status in (204, 304):
+        return answer, rest
+    if answer.header("Transfer-Encoding") == b"chunked":
+        assert length is None
+        body, rest = _read_chunks(rest)
+    elif length is not None:
+        body, rest = rest[: int(length)], rest[int(length) :]
+        assert len(body) == int(length), f"only {body!r} of {int(length)} bytes"
+    else:
+        body, rest = rest, b""
+    return Answer(answer.status, fields, body), rest
+
+
+def _read_chunks(data: bytes) -> tuple[bytes, bytes]:
+    body = b""
+    while True:
+        size, found, data = data.partition(b"\r\n")
+        assert found, f"the last chunk is missing after {body!r}"
+        piece, end, data = data[: int(size, 16)], *_split(data, int(size, 16))
+        assert end == b"\r\n"
+        if not piece:
+            return body, data
+        body += piece
+
+
+def _split(data: bytes, size: int) -> tuple[bytes, bytes]:
+    return data[size : size + 2], data[size + 2 :]
+
+
+class Wire(StringTransport):
+    """A client's connection; where StringTransport is stricter than a socket, as a socket."""
+
+    def __init__(self, peer: IAddress) -> None:
+        super().__init__(peerAddress=peer, lenient=True)
+        self.half_closed = False
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def loseWriteConnection(self) -> None:  # noqa: N802
+        self.half_closed = True
+
+
+class Client:
+    """Somebody who speaks HTTP to the gateway.
+
+    :param bytewise: each byte goes out alone.
+    """
+
+    def __init__(self, channel: GatewayChannel, peer: IAddress, bytewise: bool) -> None:
+        self.wire = Wire(peer)
+        self._channel = channel
+        self.bytewise = bytewise
+        self._gone = False
+        channel.makeConnection(self.wire)
+
+    def send(self, data: bytes) -> None:
+        """Send, until the other side hears no more."""
+        step = 1 if self.bytewise else max(len(data), 1)
+        for start in range(0, len(data), step):
+            if self.closed:
+                return
+            self._channel.dataReceived(data[start : start + step])
+
+    @property
+    def closed(self) -> bool:
+        """Whether the gateway has closed the connection."""
+        return bool(self.wire.disconnecting or self.wire.disconnected)
+
+    @property
+    def received(self) -> bytes:
+        return cast(bytes, self.wire.value())
+
+    def answers(self, *, bodiless: bool = False) -> list[Answer]:
+        """Everything received, which has to be whole responses."""
+        return list(self._read_all(bodiless))
+
+    def _read_all(self, bodiless: bool) -> Iterator[Answer]:
+        rest = self.received
+        while rest:
+            answer, rest = read_answer(rest, bodiless=bodiless)
+            yield answer
+
+    def answer(self, *, bodiless: bool = False) -> Answer:
+        """The one response."""
+        (answer,) = self.answers(bodiless=bodiless)
+        return answer
+
+    def leaves(self) -> None:
+        """The connection is lost, which a transport tells its producer first."""
+        if self._gone:
+            return
+        self._gone = True
+        producer, self.wire.producer = self.wire.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self._channel.connectionLost(Failure(ConnectionLost()))
+
+
+class Failures:
+    """What was logged as a failure, unhandled errors of Deferreds among it."""
+
+    def __init__(self, events: list[LogEvent]) -> None:
+        self._events = events
+        self._taken = 0
+
+    def take(self) -> list[BaseException]:
+        """Those since the last look."""
+        gc.collect()
+        fresh, self._taken = self._events[self._taken :], len(self._events)
+        return [event["log_failure"].value for event in fresh if "log_failure" in event]
+
+
+@dataclass
+class FrontDoor:
+    """The gateway and all who have to do with it.
+
+    :ivar bytewise: clients send each byte alone.
+    :ivar ended: what was told of synchronous calls.
+    :ivar forbidden: why no callback may go anywhere, if none may.
+    """
+
+    bytewise: bool
+    clock: Clock = field(default_factory=Clock)
+    store: PaperStore = field(default_factory=PaperStore)
+    functions: dict[str, PaperFunction] = field(default_factory=dict)
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    clients: list[Client] = field(default_factory=list)
+    accepted: list[QueueRequest] = field(default_factory=list)
+    ended: list[tuple[str, str, int, float]] = field(default_factory=list)
+    waiting_for: str | None = None
+    forbidden: str | None = None
+
+    def __post_init__(self) -> None:
+        directory = Directory(self.deployments, "openfaas-fn")
+        acceptance = Acceptance(
+            directory,
+            self.store,
+            refuse_destination=self._refuse,
+            deadline_seconds=ACCEPT_DEADLINE_SECONDS,
+            clock=self.clock,
+            now_ns=lambda: NOW_NS,
+            accepted=self.accepted.append,
+        )
+        proxy = Proxy(
+            directory,
+            clock=self.clock,
+            now_ns=lambda: NOW_NS,
+            invoked=lambda *told: self.ended.append(told),
+        )
+        gateway = Gateway(
+            directory,
+            acceptance,
+            proxy,
+            why_not_ready=lambda: self.waiting_for,
+            largest_body_bytes=LARGEST_BODY_BYTES,
+        )
+        self.site = gateway.site(READ_TIMEOUT_SECONDS, self.clock)
+        self.deploy("f")
+
+    def _refuse(self, url: CallbackUrl) -> str | None:
+        return self.forbidden
+
+    def deploy(self, name: str, *, max_inflight: int = 2, max_body_bytes: int = 1000) -> None:
+        """Have a function."""
+        settings = FunctionSettings(
+            name=name,
+            url="http://upstream.test/",
+            max_inflight=max_inflight,
+            max_body_bytes=max_body_bytes,
+            timeout_seconds=7.0,
+            queue="slow",
+        )
+        self.functions[name] = PaperFunction()
+        self.deployments[name] = Deployment(settings, self.functions[name])
+
+    @property
+    def runs(self) -> list[Run]:
+        """The invocations of ``f``."""
+        return self.functions["f"].runs
+
+    @property
+    def free(self) -> int:
+        """The tokens of ``f`` that nobody holds."""
+        return self.deployments["f"].free
+
+    def client(self, peer: IAddress = PEER) -> Client:
+        """A new connection."""
+        channel = self.site.buildProtocol(peer)
+        assert isinstance(channel, GatewayChannel)
+        client = Client(channel, peer, self.bytewise)
+        self.clients.append(client)
+        return client
+
+    def ask(self, method: str, target: str, *fields: str, body: bytes = b"") -> Client:
+        """Send one request on a connection of its own."""
+        client = self.client()
+        client.send(request(method, target, *fields, body=body))
+        return client
+
+
+def request(method: str, target: str, *fields: str, body: bytes = b"") -> bytes:
+    """A request with a ``Host``, and with a ``Content-Length`` unless *fields* frame it."""
+    lines = [f"{method} {target} HTTP/1.1", *fields]
+    names = {line.partition(":")[0].lower() for line in fields}
+    if "host" not in names:
+        lines.insert(1, "Host: gateway.test")
+    if not {"content-length", "transfer-encoding"} & names:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join((*lines, "", "")).encode("latin-1") + body

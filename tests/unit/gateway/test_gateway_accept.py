@@ -1,0 +1,235 @@
+"""The asynchronous door: what is written down, and what its caller is told."""
+
+from __future__ import annotations
+
+import pytest
+from front_door import ACCEPT_DEADLINE_SECONDS, NOW_NS, Failures, FrontDoor, request
+
+from faasd_async.errors import CallTooLarge, MaybeStored, QueueFull, QueueUnavailable
+
+TARGET = "/async-function/f"
+
+
+def test_a_receipt_names_the_call(door: FrontDoor) -> None:
+    """202, empty, with the id that was drawn, the time, and where the call can be asked after."""
+    answer = door.ask("POST", TARGET, body=b"x").answer()
+    (stored,) = door.store.requests
+    assert (answer.status, answer.body) == (202, b"")
+    assert answer.header("Content-Length") == b"0"
+    assert answer.header("X-Call-Id") == stored.key.call_id.encode()
+    assert answer.header("X-Start-Time") == b"%d" % NOW_NS
+    assert answer.header("Location") == b"/call/" + stored.key.call_id.encode()
+
+
+def test_the_daemon_serves_and_does_not_say_what_it_is_built_on(door: FrontDoor) -> None:
+    """``X-Served-By`` instead of ``Server``, and no type for a body that is not there."""
+    answer = door.ask("POST", TARGET).answer()
+    assert (answer.header("X-Served-By") or b"").startswith(b"faasd-async/")
+    assert answer.header("Server") is None
+    assert answer.header("Content-Type") is None
+
+
+def test_what_is_written_down(door: FrontDoor) -> None:
+    """Function, queue, time, raw target, body, and the header lines in order and case."""
+    door.ask(
+        "POST",
+        "/async-function/f.openfaas-fn/a%2Fb//c?x=%ff&y",
+        "x-lower: 1",
+        "X-Twice: a",
+        "X-Empty:",
+        "X-Twice: \tb  ",
+        body=b"\x00\r\n\r\nbody",
+    )
+    (stored,) = door.store.requests
+    assert (stored.function, stored.queue, stored.start_time_ns) == ("f", "slow", NOW_NS)
+    assert stored.target == b"/a%2Fb//c?x=%ff&y"
+    assert stored.body == b"\x00\r\n\r\nbody"
+    assert stored.callback is None
+    assert list(stored.headers) == [
+        (b"x-lower", b"1"),
+        (b"X-Twice", b"a"),
+        (b"X-Empty", b""),
+        (b"X-Twice", b"b"),
+        (b"X-Call-Id", stored.key.call_id.encode()),
+        (b"X-Start-Time", b"%d" % NOW_NS),
+        (b"X-Forwarded-Host", b"gateway.test"),
+        (b"X-Forwarded-For", b"192.0.2.7:40123"),
+    ]
+    assert door.accepted == [stored]
+
+
+def test_nothing_is_said_before_the_call_is_stored(door: FrontDoor) -> None:
+    """The 202 waits for the queue's promise."""
+    door.store.at_once = False
+    client = door.ask("POST", TARGET)
+    assert (client.received, door.accepted) == (b"", [])
+    door.store.answers[0].callback(None)
+    assert client.answer().status == 202
+
+
+def test_a_caller_may_choose_the_id(door: FrontDoor) -> None:
+    """It is kept as it is; in a URL its odd characters are escaped."""
+    answer = door.ask("POST", TARGET, "X-Call-Id: my/own-id?").answer()
+    assert answer.header("X-Call-Id") == b"my/own-id?"
+    assert answer.header("Location") == b"/call/my%2Fown-id%3F"
+    assert door.store.requests[0].key.accept != "0"
+
+
+def test_the_time_is_not_the_callers_to_say(door: FrontDoor) -> None:
+    """The function sees when the call came, and sees it once."""
+    door.ask("POST", TARGET, "x-start-time: 7")
+    times = [
+        value for name, value in door.store.requests[0].headers if name.lower() == b"x-start-time"
+    ]
+    assert times == [b"%d" % NOW_NS]
+
+
+@pytest.mark.parametrize("chosen", ["", "two words", "caf\xe9"])
+def test_an_id_that_is_none_is_replaced(door: FrontDoor, chosen: str) -> None:
+    """Whoever sends something else than visible ASCII gets an id drawn."""
+    answer = door.ask("POST", TARGET, f"X-Call-Id: {chosen}").answer()
+    assert len(answer.header("X-Call-Id") or b"") == 36
+
+
+def test_an_id_may_be_too_long(door: FrontDoor) -> None:
+    """400: it would not fit into a subject; nothing was stored."""
+    answer = door.ask("POST", TARGET, f"X-Call-Id: {'i' * 129}").answer()
+    assert answer.status == 400
+    assert answer.body.startswith(b"X-Call-Id: ")
+    assert door.store.requests == []
+
+
+@pytest.mark.parametrize("name", ["g", "f.other", "f.openfaas-fn.openfaas-fn", ".openfaas-fn"])
+def test_an_unknown_function(door: FrontDoor, name: str) -> None:
+    """404, by its name, whatever else is wrong."""
+    answer = door.ask("POST", f"/async-function/{name}", "X-Callback-Url: no").answer()
+    assert (answer.status, answer.body) == (404, f"no function is called {name}\n".encode())
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "TRACE", "post", "Post"])
+def test_only_post(door: FrontDoor, method: str) -> None:
+    """405 with what is allowed; methods are told apart by case."""
+    answer = door.ask(method, TARGET).answer()
+    assert (answer.status, answer.header("Allow")) == (405, b"POST")
+    assert door.store.requests == []
+
+
+def test_a_callback_url_is_kept(door: FrontDoor) -> None:
+    """With its credentials, for whoever delivers the callback, and with the call's headers."""
+    door.ask("POST", TARGET, "X-Callback-Url: http://me:secret@caller.test/back?x=1")
+    (stored,) = door.store.requests
+    assert stored.callback is not None
+    assert stored.callback.text == "http://me:secret@caller.test/back?x=1"
+
+
+def test_an_empty_callback_url_is_none(door: FrontDoor) -> None:
+    """As if the header were not there."""
+    assert door.ask("POST", TARGET, "X-Callback-Url:").answer().status == 202
+    assert door.store.requests[0].callback is None
+
+
+@pytest.mark.parametrize(
+    "url", ["/relative", "ftp://h/", "http://", "http://h:p/", "http://u:s3cret@h:p/"]
+)
+def test_a_malformed_callback_url(door: FrontDoor, url: str) -> None:
+    """400, which says what is wrong and repeats no credentials."""
+    answer = door.ask("POST", TARGET, f"X-Callback-Url: {url}").answer()
+    assert (answer.status, answer.body[:16]) == (400, b"X-Callback-Url: ")
+    assert b"s3cret" not in answer.body
+    assert door.store.requests == []
+
+
+def test_a_forbidden_callback_url(door: FrontDoor) -> None:
+    """403 with the policy's reason."""
+    door.forbidden = "not there"
+    answer = door.ask("POST", TARGET, "X-Callback-Url: http://h/").answer()
+    assert (answer.status, answer.body) == (403, b"X-Callback-Url: not there\n")
+    assert door.store.requests == []
+
+
+@pytest.mark.parametrize("refusal", [QueueUnavailable("it is away"), QueueFull("it is full")])
+def test_the_queue_takes_nothing_now(door: FrontDoor, refusal: Exception) -> None:
+    """503 with the reason and when to try again; no id, for there is no call."""
+    door.store.refusal = refusal
+    answer = door.ask("POST", TARGET).answer()
+    assert (answer.status, answer.header("Retry-After")) == (503, b"1")
+    assert str(refusal).encode() in answer.body
+    assert answer.header("X-Call-Id") is None
+    assert door.accepted == []
+
+
+def test_the_queue_may_have_taken_it(door: FrontDoor) -> None:
+    """504 with the call's id: it may still run."""
+    door.store.refusal = MaybeStored()
+    answer = door.ask("POST", TARGET, "X-Call-Id: mine").answer()
+    assert (answer.status, answer.header("X-Call-Id")) == (504, b"mine")
+    assert answer.header("X-Start-Time") == b"%d" % NOW_NS
+    assert (answer.header("Retry-After"), answer.header("Location")) == (None, None)
+    assert door.accepted == []
+
+
+def test_the_queue_finds_it_too_large(door: FrontDoor) -> None:
+    """413 with the queue's limit."""
+    door.store.refusal = CallTooLarge(900, 800)
+    answer = door.ask("POST", TARGET).answer()
+    assert (answer.status, answer.body) == (
+        413,
+        b"a body of at most 800 bytes is accepted here\n",
+    )
+
+
+def test_the_queue_has_a_bug(door: FrontDoor, failures: Failures) -> None:
+    """500 without details, which go to the log."""
+    bug = RuntimeError("secret detail")
+    door.store.refusal = bug
+    answer = door.ask("POST", TARGET).answer()
+    assert (answer.status, answer.body) == (500, b"the daemon failed; its log says why\n")
+    assert failures.take() == [bug]
+
+
+def test_the_deadline(door: FrontDoor) -> None:
+    """504 with the call's id, at the deadline and not before."""
+    door.store.at_once = False
+    client = door.ask("POST", TARGET, "X-Call-Id: mine")
+    door.clock.advance(ACCEPT_DEADLINE_SECONDS - 0.01)
+    assert client.received == b""
+    door.clock.advance(0.01)
+    answer = client.answer()
+    assert (answer.status, answer.header("X-Call-Id")) == (504, b"mine")
+
+
+@pytest.mark.parametrize("failure", [None, QueueUnavailable("late")])
+def test_after_the_deadline_nothing_more_is_said(
+    door: FrontDoor, failure: Exception | None
+) -> None:
+    """However the queue answers then: no second answer, no error nobody handles."""
+    door.store.at_once = False
+    client = door.ask("POST", TARGET)
+    door.clock.advance(ACCEPT_DEADLINE_SECONDS)
+    if failure is None:
+        door.store.answers[0].callback(None)
+    else:
+        door.store.answers[0].errback(failure)
+    assert client.answer().status == 504
+    assert door.accepted == []
+
+
+def test_the_connection_goes_on_after_the_deadline(door: FrontDoor) -> None:
+    """The next call on it gets its own answer, even if the first is stored only then."""
+    door.store.at_once = False
+    client = door.ask("POST", TARGET)
+    door.clock.advance(ACCEPT_DEADLINE_SECONDS)
+    client.send(request("POST", TARGET))
+    door.store.answers[0].callback(None)
+    door.store.answers[1].callback(None)
+    assert [each.status for each in client.answers()] == [504, 202]
+    assert door.accepted == door.store.requests[1:]
+
+
+def test_a_caller_may_leave_while_the_call_is_stored(door: FrontDoor) -> None:
+    """Nobody is left to be told, and nothing goes wrong over it."""
+    door.store.at_once = False
+    client = door.ask("POST", TARGET)
+    client.leaves()
+    door.store.answers[0].callback(None)
+    assert client.received == b""

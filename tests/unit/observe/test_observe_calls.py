@@ -1,0 +1,128 @@
+"""What an operator sees of calls: lines, figures, and no secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
+
+from faasd_async.call.callback_url import parse
+from faasd_async.call.ids import CallKey
+from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
+from faasd_async.observe.calls import SHOWN_BYTES, CallWatch
+from faasd_async.observe.figures import Figures
+
+SECRET_FIELD = (b"Authorization", b"Bearer s3cr3t")
+KEY = CallKey("call-1", "0")
+REQUEST = QueueRequest(
+    function="f",
+    queue="slow",
+    key=KEY,
+    start_time_ns=1,
+    target=b"/?token=s3cr3t",
+    headers=[SECRET_FIELD],
+    body=b"request body",
+    callback=parse(b"http://u:s3cr3t@h/"),
+)
+OUTCOME = Outcome(500, [SECRET_FIELD], b"response body", 0.25)
+CALLBACK = CallbackRequest(
+    "f", KEY, parse(b"http://u:s3cr3t@h/back"), [SECRET_FIELD], b"callback body"
+)
+
+
+@pytest.fixture
+def events() -> Iterator[list[LogEvent]]:
+    with capturedLogs() as events:
+        yield events
+
+
+def everything(watch: CallWatch) -> None:
+    watch.accepted(REQUEST)
+    watch.invoked("f", "call-1", 200, 0.5)
+    watch.finished(REQUEST, OUTCOME, 2)
+    watch.given_back(REQUEST, "it is busy", 1.5)
+    watch.called_back(CALLBACK, 204, 0.125)
+    watch.callback_failed(CALLBACK, "status 500", 1)
+    watch.callback_given_up(CALLBACK, 3)
+
+
+def figures_of(figures: Figures) -> dict[str, float]:
+    text, _ = figures.render()
+    lines = (line for line in text.decode().splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_each_event_is_a_line_with_the_calls_id(events: list[LogEvent]) -> None:
+    """Levels say who has to care."""
+    everything(CallWatch(Figures(), write_debug=False))
+    assert [(event["log_level"], formatEvent(event)) for event in events] == [
+        (LogLevel.debug, "call call-1 for f accepted, 12 bytes"),
+        (LogLevel.info, "call call-1: f answered its caller 200 in 0.500000 s"),
+        (LogLevel.info, "call call-1: f answered 500 in 0.250000 s, attempt 2"),
+        (LogLevel.warn, "call call-1: f could not be tried (it is busy), again in 1.5 s"),
+        (LogLevel.info, "callback of call-1 from f to http://h/back: 204 in 0.125000 s"),
+        (LogLevel.warn, "callback of call-1 from f to http://h/back failed: status 500, try 1"),
+        (LogLevel.error, "callback of call-1 from f to http://h/back is given up after 3 tries"),
+    ]
+    assert {event["call_id"] for event in events} == {"call-1"}
+
+
+def test_why_there_was_no_answer(events: list[LogEvent]) -> None:
+    """Stands behind the status that says so."""
+    CallWatch(Figures(), False).finished(REQUEST, Outcome(504, (), b"", 1.0, "too slow"), 1)
+    assert formatEvent(events[0]).endswith("attempt 1 (too slow)")
+
+
+def test_bodies_are_not_shown(events: list[LogEvent]) -> None:
+    """Unless somebody asked for them."""
+    everything(CallWatch(Figures(), write_debug=False))
+    assert not re.search("(request|response|callback) body", str(events))
+
+
+def test_bodies_may_be_shown(events: list[LogEvent]) -> None:
+    """Request and response, up to a bound, whatever bytes they are."""
+    watch = CallWatch(Figures(), write_debug=False)
+    watch.write_debug = True
+    watch.accepted(REQUEST)
+    watch.finished(REQUEST, Outcome(200, (), b"\xff" + b"x" * SHOWN_BYTES, 0.0), 1)
+    shown = [event["body"] for event in events if "body" in event]
+    assert shown == ["request body", "\\xff" + "x" * (SHOWN_BYTES - 1)]
+
+
+@pytest.mark.parametrize("write_debug", [False, True])
+def test_secrets_are_never_shown(events: list[LogEvent], write_debug: bool) -> None:
+    """No header field, no query, no credentials of a callback URL."""
+    everything(CallWatch(Figures(), write_debug))
+    assert all("s3cr3t" not in formatEvent(event) for event in events)
+    assert "s3cr3t" not in str(events)
+
+
+def test_the_figures() -> None:
+    """Under OpenFaaS' names, by function, status and queue."""
+    figures = Figures()
+    everything(CallWatch(figures, write_debug=False))
+    seen = figures_of(figures)
+    in_queue = '{function_name="f",queue_name="slow"}'
+    assert seen['gateway_function_invocation_total{code="200",function_name="f"}'] == 1
+    assert seen['gateway_function_invocation_total{code="500",function_name="f"}'] == 1
+    assert seen['gateway_functions_seconds_sum{code="500",function_name="f"}'] == 0.25
+    assert seen["queue_worker_messages_submitted_total" + in_queue] == 1
+    assert seen["queue_worker_messages_processed_total" + in_queue] == 1
+    for result in ("delivered", "failed", "given_up"):
+        assert seen[f'faasd_async_callbacks_total{{function_name="f",result="{result}"}}'] == 1
+
+
+def test_figures_are_their_daemons_own() -> None:
+    """Two in one process do not count each other's calls."""
+    one, other = Figures(), Figures()
+    one.invoked("f", 200, 0.1)
+    assert figures_of(other) == {}
+
+
+def test_figures_are_text_for_prometheus() -> None:
+    """With the content type it expects."""
+    text, content_type = Figures().render()
+    assert content_type.startswith("text/plain")
+    assert b"# TYPE gateway_functions_seconds histogram" in text

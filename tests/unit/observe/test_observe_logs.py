@@ -1,0 +1,137 @@
+"""Where log events go."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.python.logfile import LogFile
+
+from faasd_async.observe import logs
+from faasd_async.observe.logs import Level, make_observer
+
+
+@pytest.fixture(autouse=True)
+def _closed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A log stays open as long as its daemon lives, and here only for a test."""
+    opened: list[LogFile] = []
+
+    class File(LogFile):  # type: ignore[misc]
+        def __init__(self, *args: object, **named: object) -> None:
+            super().__init__(*args, **named)
+            opened.append(self)
+
+    monkeypatch.setattr(logs, "LogFile", File)
+    yield
+    for file in opened:
+        file.close()
+
+
+def logger(observer: ILogObserver) -> Logger:
+    return Logger("faasd_async.tests", observer=observer)
+
+
+def test_nothing_is_opened_before_there_is_something_to_say(tmp_path: Path) -> None:
+    """The observer is made before the daemon drops its privileges."""
+    path = tmp_path / "log"
+    log = logger(make_observer(str(path), False, Level("info")))
+    assert not path.exists()
+    log.info("now {what}", what="something")
+    assert path.read_text().endswith("[faasd_async.tests#info] now something\n")
+
+
+def test_a_log_is_not_for_everybody(tmp_path: Path) -> None:
+    """Its file is the owner's and the group's."""
+    path = tmp_path / "log"
+    logger(make_observer(str(path), False, Level("info"))).info("x")
+    assert path.stat().st_mode & 0o007 == 0
+
+
+def test_a_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is cut into files, of which the newest few are kept."""
+    monkeypatch.setattr(logs, "FILE_BYTES", 100)
+    log = logger(make_observer(str(tmp_path / "log"), False, Level("info")))
+    for number in range(50):
+        log.info("line {number}", number=number)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["log", "log.1", "log.2", "log.3", "log.4"]
+    assert "line 49" in (tmp_path / "log").read_text() + (tmp_path / "log.1").read_text()
+
+
+@pytest.mark.parametrize("path", [None, "-"])
+def test_standard_output(path: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process's own, whatever twistd makes of ``sys.stdout``; each line at once."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "__stdout__", out)
+    logger(make_observer(path, False, Level("info"))).info("here")
+    assert out.getvalue().endswith("here\n")
+
+
+def test_a_level_may_change(tmp_path: Path) -> None:
+    """What is below it is dropped; a reload sets another."""
+    path, level = tmp_path / "log", Level("warn")
+    log = logger(make_observer(str(path), False, level))
+    log.info("not this")
+    log.warn("but this")
+    level.set("debug")
+    log.debug("and this")
+    level.set("error")
+    log.warn("nor this")
+    assert [line.rsplit(" ", 2)[1:] for line in path.read_text().splitlines()] == [
+        ["but", "this"],
+        ["and", "this"],
+    ]
+
+
+def test_lines_of_json(tmp_path: Path) -> None:
+    """Time, level, logger, the whole message, and the event's plain fields."""
+    path = tmp_path / "log"
+    log = logger(make_observer(str(path), True, Level("info")))
+    log.warn("call {call_id}: {status}", call_id="c", status=500, odd=object(), message="mine")
+    (line,) = path.read_text().splitlines()
+    event = json.loads(line)
+    assert event.pop("time").endswith("+00:00")
+    assert event == {
+        "level": "warn",
+        "logger": "faasd_async.tests",
+        "message": "call c: 500",
+        "call_id": "c",
+        "status": 500,
+    }
+
+
+def test_a_failure_in_json(tmp_path: Path) -> None:
+    """On one line, with its traceback in a field of its own."""
+    path = tmp_path / "log"
+    log = logger(make_observer(str(path), True, Level("info")))
+    try:
+        raise RuntimeError("a bug")
+    except RuntimeError:
+        log.failure("it broke\nin {where}", where="two")
+    (line,) = path.read_text().splitlines()
+    event = json.loads(line)
+    assert (event["level"], event["message"]) == ("critical", "it broke\nin two")
+    assert "RuntimeError: a bug" in event["traceback"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_line_is_one_line(tmp_path: Path, as_json: bool) -> None:
+    """A caller's text cannot write a line of its own."""
+    path = tmp_path / "log"
+    logger(make_observer(str(path), as_json, Level("info"))).info("{text}", text="a\nb")
+    lines = path.read_text().splitlines()
+    assert len([line for line in lines if not line.startswith("\t")]) == 1
+
+
+@pytest.mark.parametrize("name", ["debug", "info", "warn", "error"])
+def test_the_levels_names(name: str, tmp_path: Path) -> None:
+    """Those of the settings are those of the log; each lets itself through."""
+    path = tmp_path / "log"
+    log = logger(make_observer(str(path), False, Level(name)))
+    log.emit(LogLevel.levelWithName(name), "x")
+    assert path.exists()

@@ -1,0 +1,340 @@
+"""The group-commit barrier, step by step: what the thread does, what the reactor sees."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
+
+from faasd_async.errors import QueueUnavailable
+from faasd_async.queue.jetstream import durability
+from faasd_async.queue.jetstream.durability import (
+    LONGEST_WAITING,
+    SLOW_FLUSH_SECONDS,
+    Acknowledged,
+    Barrier,
+    Promise,
+    syncfs,
+)
+
+EIO = OSError(errno.EIO, "Input/output error")
+
+
+class PaperThread:
+    """A pool of one thread, which works when the test says so."""
+
+    def __init__(self, fewest: int, most: int, name: str) -> None:
+        assert (fewest, most) == (1, 1)
+        self.jobs: list[Callable[[], None]] = []
+        self.running = False
+
+    def start(self) -> None:
+        self.running = True
+
+    def stop(self) -> None:
+        while self.jobs:
+            self.works()
+        self.running = False
+
+    def callInThread(self, job: Callable[..., None], *args: object) -> None:  # noqa: N802
+        self.jobs.append(lambda: job(*args))
+
+    def works(self) -> None:
+        """Do one job, whose news the reactor does not have yet."""
+        self.jobs.pop(0)()
+
+
+class PaperReactor(Clock):
+    """A reactor whose turns are the test's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news: list[Callable[[], None]] = []
+
+    def callFromThread(  # noqa: N802
+        self, action: Callable[..., Any], *args: object, **named: object
+    ) -> None:
+        self.news.append(lambda: action(*args, **named))
+
+    def turn(self) -> None:
+        """Hear what the thread has said."""
+        news, self.news = self.news, []
+        for each in news:
+            each()
+
+
+class Disk:
+    """What the barrier flushes.
+
+    :ivar failure: what the next flushes fail with.
+    :ivar seconds: how long one takes.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.failure: OSError | None = None
+        self.seconds = 0.0
+        self.flushes = 0
+        self._clock = clock
+
+    def flush(self, descriptor: int) -> None:
+        assert descriptor >= 0
+        self.flushes += 1
+        self._clock.rightNow += self.seconds
+        if self.failure is not None:
+            raise self.failure
+
+
+class House:
+    """A barrier and what it works with.
+
+    :ivar told: what became of each promise, by name.
+    """
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(durability, "ThreadPool", PaperThread)
+        self.reactor = PaperReactor()
+        self.disk = Disk(self.reactor)
+        self.barrier = Barrier(
+            self.reactor,  # type: ignore[arg-type]
+            str(directory),
+            self.disk.flush,
+        )
+        thread = self.barrier._thread
+        assert isinstance(thread, PaperThread)
+        self.thread = thread
+        self.told: dict[str, QueueUnavailable | None] = {}
+
+    def promise(self, name: str) -> Promise:
+        def tell(reason: QueueUnavailable | None) -> None:
+            assert name not in self.told
+            self.told[name] = reason
+
+        return tell
+
+    def joins(self, name: str) -> None:
+        self.barrier.when_durable(self.promise(name))
+
+    def flush_ends(self) -> None:
+        """One flush, and the news of it."""
+        self.thread.works()
+        self.reactor.turn()
+
+    def measured(self) -> None:
+        """The flushes at the start are over."""
+        self.flush_ends()
+        self.disk.flushes = 0
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    house = House(tmp_path, monkeypatch)
+    house.barrier.start()
+    yield house
+    house.barrier.stop()
+    assert not house.thread.running
+    assert house.reactor.getDelayedCalls() == []
+
+
+@pytest.fixture
+def events() -> Iterator[list[LogEvent]]:
+    with capturedLogs() as events:
+        yield events
+
+
+def test_a_promise_waits_for_its_flush(house: House) -> None:
+    """Neither joining nor the thread's work gives it: the reactor has to hear of the flush."""
+    house.measured()
+    house.joins("a")
+    assert house.told == {}
+    house.thread.works()
+    assert house.told == {}
+    house.reactor.turn()
+    assert house.told == {"a": None}
+
+
+def test_a_flush_covers_who_had_joined_before_it(house: House) -> None:
+    """Whoever joins while it is under way waits for the next one."""
+    house.measured()
+    house.joins("a")
+    house.joins("b")
+    house.flush_ends()
+    assert house.told == {"a": None}
+    house.flush_ends()
+    assert house.told == {"a": None, "b": None}
+
+
+def test_who_joins_behind_the_flush_is_not_covered_by_it(house: House) -> None:
+    """Even if the reactor has not heard yet that it is over."""
+    house.measured()
+    house.joins("a")
+    house.thread.works()
+    house.joins("late")
+    house.reactor.turn()
+    assert house.told == {"a": None}
+    house.flush_ends()
+    assert house.told == {"a": None, "late": None}
+
+
+def test_one_flush_for_all_who_gathered(house: House) -> None:
+    """In the order they joined."""
+    house.measured()
+    house.joins("first")
+    for number in range(100):
+        house.joins(f"{number}")
+    house.flush_ends()
+    house.joins("last")
+    house.flush_ends()
+    assert list(house.told) == ["first", *(f"{number}" for number in range(100))]
+    assert house.disk.flushes == 2
+    house.flush_ends()
+    assert house.told["last"] is None
+    assert (house.disk.flushes, house.barrier.flushes) == (3, 3)
+
+
+def test_who_joins_when_it_is_promised(house: House) -> None:
+    """A promise may put the next parcel in: it is not covered by the flush that is over."""
+    house.measured()
+    house.barrier.when_durable(lambda _: house.joins("next"))
+    house.flush_ends()
+    assert house.told == {}
+    house.flush_ends()
+    assert house.told == {"next": None}
+
+
+def test_the_disk_does_not_wait_for_those_who_are_told(house: House) -> None:
+    """The next flush is under way while they still do something about their promise."""
+    house.measured()
+    jobs: list[int] = []
+    house.barrier.when_durable(lambda _: jobs.append(len(house.thread.jobs)))
+    house.joins("next")
+    house.flush_ends()
+    assert jobs == [1]
+
+
+def test_an_idle_barrier_flushes_nothing(house: House) -> None:
+    """Without parcels the disk has its rest."""
+    house.measured()
+    house.joins("a")
+    house.flush_ends()
+    assert house.thread.jobs == []
+
+
+def test_a_failed_flush(house: House, events: list[LogEvent]) -> None:
+    """All who wait are refused, those it covered and those who gathered; once is enough."""
+    house.measured()
+    house.joins("covered")
+    house.joins("gathered")
+    house.disk.failure = EIO
+    house.flush_ends()
+    assert list(house.told) == ["covered", "gathered"]
+    assert [str(reason) for reason in house.told.values()] == [f"the disk failed: {EIO}"] * 2
+    (event,) = events
+    assert event["log_level"] is LogLevel.critical
+    assert "Check the disk, then restart." in formatEvent(event)
+
+
+def test_after_a_failed_flush_nothing_is_promised_any_more(house: House) -> None:
+    """Though the next flush might succeed: the kernel reports an error once."""
+    house.measured()
+    house.joins("a")
+    house.disk.failure = EIO
+    house.flush_ends()
+    house.disk.failure = None
+    with pytest.raises(QueueUnavailable, match="the disk failed"):
+        house.joins("b")
+    assert house.thread.jobs == []
+    assert "b" not in house.told
+
+
+def test_the_barrier_has_a_bound(house: House) -> None:
+    """One more is refused by name, those who wait are not; and there is room again later."""
+    house.measured()
+    house.joins("first")
+    for number in range(LONGEST_WAITING):
+        house.joins(f"{number}")
+    with pytest.raises(QueueUnavailable, match=f"{LONGEST_WAITING} calls wait"):
+        house.joins("over")
+    house.flush_ends()
+    house.joins("again")
+    house.flush_ends()
+    house.flush_ends()
+    assert set(house.told.values()) == {None}
+    assert len(house.told) == LONGEST_WAITING + 2
+    assert "over" not in house.told
+
+
+def test_stopping_promises_what_waits(house: House) -> None:
+    """The flush under way is finished first."""
+    house.measured()
+    house.joins("a")
+    house.barrier._thread.stop()
+    house.reactor.turn()
+    assert house.told == {"a": None}
+
+
+def test_a_slow_disk_is_complained_about(house: House, events: list[LogEvent]) -> None:
+    """At the start, with its time and with what can be done."""
+    house.disk.seconds = SLOW_FLUSH_SECONDS * 2
+    house.measured()
+    (event,) = events
+    assert event["log_level"] is LogLevel.warn
+    assert "takes 200 ms" in formatEvent(event)
+    assert '[queue] durability = "process"' in formatEvent(event)
+
+
+def test_a_fast_disk_is_not(house: House, events: list[LogEvent]) -> None:
+    """Up to the bound nobody is told."""
+    house.disk.seconds = SLOW_FLUSH_SECONDS / 2
+    house.measured()
+    assert events == []
+
+
+def test_a_disk_that_fails_at_the_start(house: House) -> None:
+    """It is found before the first parcel comes."""
+    house.disk.failure = EIO
+    house.measured()
+    with pytest.raises(QueueUnavailable, match="the disk failed"):
+        house.joins("a")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the flush that was queued behind the failed measurement still promises"
+)
+def test_a_disk_that_fails_at_the_start_while_a_call_waits(house: House) -> None:
+    """The kernel reports an error once: the flush that comes after it says nothing about it."""
+    house.joins("a")
+    house.disk.failure = EIO
+    house.thread.works()
+    house.disk.failure = None
+    house.thread.works()
+    house.reactor.turn()
+    assert isinstance(house.told["a"], QueueUnavailable)
+
+
+def test_a_missing_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The barrier does not start without it."""
+    house = House(tmp_path / "missing", monkeypatch)
+    with pytest.raises(FileNotFoundError):
+        house.barrier.start()
+
+
+def test_acknowledged_is_enough() -> None:
+    """``durability = "process"`` promises at once."""
+    told: list[QueueUnavailable | None] = []
+    acknowledged = Acknowledged()
+    acknowledged.start()
+    acknowledged.when_durable(told.append)
+    acknowledged.stop()
+    assert told == [None]
+
+
+def test_the_kernels_reason() -> None:
+    """A flush that cannot be done says why."""
+    with pytest.raises(OSError, match="Bad file descriptor") as caught:
+        syncfs(-1)
+    assert caught.value.errno == errno.EBADF
