@@ -12,7 +12,13 @@ from faasd_async.call.headers import replaced
 from faasd_async.errors import InvocationError
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
 from faasd_async.gateway.channel import GatewayRequest
-from faasd_async.gateway.refusal import Refusal, body_too_large, not_allowed, of_invocation_error
+from faasd_async.gateway.refusal import (
+    RETRY_SOON,
+    Refusal,
+    body_too_large,
+    not_allowed,
+    of_invocation_error,
+)
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
 
@@ -57,7 +63,7 @@ class Proxy:
             raise Refusal(
                 429,
                 f"{deployment.name} runs {deployment.settings.max_inflight} calls already",
-                ((b"Retry-After", b"1"),),
+                RETRY_SOON,
             )
         tracing = trace(arrival, self._now_ns())
         await deployment.tokens.acquire()

@@ -45,21 +45,19 @@ class Settlement:
         self._write_letter = write_letter
         self._find_settings = find_settings
 
-    async def end(self, request: QueueRequest, ending: Ending) -> bool:
+    async def end(self, request: QueueRequest, ending: Ending) -> None:
         """Write a call's end down; when this returns its delivery may be settled.
 
-        :return: whether this was the call's end; else somebody had ended it before, and that
-            end stands.
+        If somebody has ended the call before, that end stands and is completed.
+
         :raises QueueError: not everything could be written; it may all be written again.
         """
         settings = self._find_settings(request.function)
         keep = _KEEP if settings is None else settings.results
-        first = await self._queue.records.record_ending(request, ending, keep)
-        if not first:
+        if await self._queue.records.record_ending(request, ending, keep):
+            await self._write_rest(request, ending, settings)
+        else:
             await self.complete(request)
-            return False
-        await self._write_rest(request, ending, settings)
-        return True
 
     async def complete(self, request: QueueRequest) -> bool:
         """Take the steps that may be missing of an end that somebody recorded.

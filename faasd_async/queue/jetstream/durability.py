@@ -129,6 +129,8 @@ class Barrier:
     def _finished(self, reason: OSError | None) -> None:
         covered, self._flushing = self._flushing, []
         self.flushes += 1
+        # A flush that follows a failed one proves nothing, even if it succeeds.
+        reason = reason or self._broken
         if reason is not None:
             self._fail(reason, covered)
             return

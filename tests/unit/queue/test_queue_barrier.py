@@ -302,9 +302,6 @@ def test_a_disk_that_fails_at_the_start(house: House) -> None:
         house.joins("a")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the flush that was queued behind the failed measurement still promises"
-)
 def test_a_disk_that_fails_at_the_start_while_a_call_waits(house: House) -> None:
     """The kernel reports an error once: the flush that comes after it says nothing about it."""
     house.joins("a")
