@@ -14,7 +14,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "later(feature): shows a sentence that only a coming feature makes true"
     )
-    config.pluginmanager.register(_Skips(config))
+    config.pluginmanager.register(_Skips())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,26 +24,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _Skips:
-    """Under CI, a skip that :file:`expected_skips.txt` does not list is a failure."""
+    """Under CI, a skip that :file:`expected_skips.txt` does not list, test and reason, is a
+    failure; so is a whole module that is skipped."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self) -> None:
         self._unexpected: list[str] = []
         self._expected = {
-            line.partition("\t")[0]
+            line
             for line in EXPECTED_SKIPS.read_text("utf-8").splitlines()
             if line and not line.startswith("#")
         }
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.skipped and not hasattr(report, "wasxfail"):
-            name = report.nodeid.removeprefix("tests/")
-            if name not in self._expected:
-                self._unexpected.append(name)
+        if not hasattr(report, "wasxfail"):
+            self._look_at(report)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._look_at(report)
+
+    def _look_at(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            skip = f"{report.nodeid.removeprefix('tests/')}\t{reason}"
+            if skip not in self._expected:
+                self._unexpected.append(skip)
+
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._unexpected and os.environ.get("CI"):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for name in self._unexpected:
-            terminalreporter.write_line(f"skipped, and not in {EXPECTED_SKIPS.name}: {name}")
+        for skip in self._unexpected:
+            terminalreporter.write_line(f"skipped, and not in {EXPECTED_SKIPS.name}: {skip}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,77 +24,36 @@ START_SECONDS = 30
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody has just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody has just now, and that the kernel will not give to an
+    outgoing connection before it is listened on."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-class Daemon(ProcessProtocol):
-    """One run of the daemon.
+class Output(ProcessProtocol):
+    """A process that is listened to.
 
-    :param config: TOML without the listeners, which are on free ports.
-    :param port: to listen on; a free one unless given.
     :ivar log: what it has written, standard error included.
+    :ivar errors: what it has written to standard error.
+    :ivar status: the exit status, or minus the signal that ended it, once it has ended.
     """
 
-    def __init__(
-        self,
-        reactor: Any,
-        directory: Path,
-        config: str,
-        *,
-        environment: Mapping[str, str] | None = None,
-        port: int | None = None,
-        options: tuple[str, ...] = (),
-        twistd_options: tuple[str, ...] = ("-n", "--pidfile="),
-        wait_ready: bool = True,
-    ) -> None:
+    def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
-        self.port = port or free_port()
-        self.metrics_port = free_port()
-        self.state = directory / "state"
-        self.config = directory / "config.toml"
-        if "[gateway]" not in config:
-            # The figures' usual port may be another daemon's.
-            config = "[gateway]\nmetrics_listen = []\n" + config
-        self.config.write_text(config)
         self.log = ""
+        self.errors = ""
         self.status: int | None = None
-        self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
-        self._wait_ready = wait_ready
-        self._twistd_options = twistd_options
-        self._options = (
-            *("--config", str(self.config), "--state-dir", str(self.state)),
-            *("--listen", f"tcp:{self.port}:interface=127.0.0.1"),
-            *options,
-        )
         self._waiting: list[tuple[re.Pattern[str], Deferred[re.Match[str]]]] = []
         self._ended: list[Deferred[int]] = []
         self._seen = 0
 
     @property
-    def arguments(self) -> list[str]:
-        return [TWISTD, *self._twistd_options, "faasd-async", *self._options]
-
-    async def start(self) -> None:
-        """Start it, and wait until it says that it is ready."""
-        self.reactor.spawnProcess(
-            self, TWISTD, self.arguments, self._environment, path=str(self.config.parent)
-        )
-        if self._wait_ready:
-            await self.says(READY)
-
-    @property
     def pid(self) -> int:
         pid: int = self.transport.pid  # type: ignore[union-attr]
         return pid
-
-    @property
-    def broker_pid(self) -> int:
-        """Its nats-server's."""
-        return int((self.state / "nats" / "server.pid").read_text())
 
     def says(self, pattern: str | re.Pattern[str]) -> Deferred[re.Match[str]]:
         """Fires when the log matches, further on than where it was matched last."""
@@ -102,7 +63,7 @@ class Daemon(ProcessProtocol):
         return waiter.addTimeout(START_SECONDS, self.reactor)
 
     def ended(self) -> Deferred[int]:
-        """Fires with the exit status, or with minus the signal that ended it."""
+        """Fires with the :attr:`status`."""
         waiter: Deferred[int] = Deferred()
         if self.status is None:
             self._ended.append(waiter)
@@ -113,41 +74,10 @@ class Daemon(ProcessProtocol):
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def stop(self) -> Deferred[int]:
-        """Ask it to stop; fires with the exit status."""
-        self.signal(signal.SIGTERM)
-        return self.ended()
-
     def kill(self) -> Deferred[int]:
-        """As a crash would: only the daemon, not its broker."""
+        """As a crash would: this process alone, none that it has started."""
         self.signal(signal.SIGKILL)
         return self.ended()
-
-    async def end(self) -> None:
-        """Leave nothing behind, neither daemon nor broker."""
-        if self.transport is not None and self.status is None:
-            await self.kill()
-        try:
-            pid = self.broker_pid
-            if str(self.state).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
-        except (OSError, ValueError):
-            return
-
-    # -- HTTP
-
-    def request(
-        self, target: str | bytes, body: bytes = b"", *, method: str = "POST", **headers: str
-    ) -> Deferred[Response]:
-        """One request; header names have ``_`` for ``-``."""
-        fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
-        return exchange(self.reactor, self.port, method, target, fields, body)
-
-    def get(self, target: str | bytes) -> Deferred[Response]:
-        return self.request(target, method="GET")
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
 
     # -- from the process
 
@@ -155,7 +85,9 @@ class Daemon(ProcessProtocol):
         self.log += data.decode("utf-8", "replace")
         self._look()
 
-    errReceived = outReceived
+    def errReceived(self, data: bytes) -> None:
+        self.errors += data.decode("utf-8", "replace")
+        self.outReceived(data)
 
     def _look(self) -> None:
         for entry in list(self._waiting):
@@ -171,10 +103,103 @@ class Daemon(ProcessProtocol):
         self.status = -error.signal if error.signal else error.exitCode
         waiting, self._waiting = self._waiting, []
         for _, waiter in waiting:
-            waiter.errback(Failure(AssertionError(f"the daemon ended:\n{self.log}")))
+            waiter.errback(Failure(AssertionError(f"the process ended:\n{self.log}")))
         ended, self._ended = self._ended, []
         for each in ended:
             each.callback(self.status)
+
+
+class Daemon(Output):
+    """One run of the daemon.
+
+    :param config: TOML without ``[gateway]``: it listens on free ports.
+    :param port: to listen on; a free one unless given.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        directory: Path,
+        config: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        port: int | None = None,
+        options: tuple[str, ...] = (),
+        twistd_options: tuple[str, ...] = ("-n", "--pidfile="),
+        wait_ready: bool = True,
+    ) -> None:
+        super().__init__(reactor)
+        self.port = port or free_port()
+        self.metrics_port = free_port()
+        self.state = directory / "state"
+        self._config = directory / "config.toml"
+        self.configure(config)
+        self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
+        self._wait_ready = wait_ready
+        self._twistd_options = twistd_options
+        self._options = (
+            *("--config", str(self._config), "--state-dir", str(self.state)),
+            *("--listen", f"tcp:{self.port}:interface=127.0.0.1"),
+            *options,
+        )
+
+    def configure(self, config: str) -> None:
+        """Write its file; a daemon that runs reads it again when it is told to."""
+        figures = f"tcp:{self.metrics_port}:interface=127.0.0.1"
+        self._config.write_text(f"[gateway]\nmetrics_listen = ['{figures}']\n{config}")
+
+    @property
+    def arguments(self) -> list[str]:
+        return [TWISTD, *self._twistd_options, "faasd-async", *self._options]
+
+    async def start(self) -> None:
+        """Start it, and wait until it says that it is ready."""
+        self.reactor.spawnProcess(
+            self, TWISTD, self.arguments, self._environment, path=str(self._config.parent)
+        )
+        if self._wait_ready:
+            await self.says(READY)
+
+    @property
+    def broker_pid(self) -> int:
+        """Its nats-server's."""
+        return int((self.state / "nats" / "server.pid").read_text())
+
+    @property
+    def broker_runs(self) -> bool:
+        """Whether a nats-server runs on its state directory."""
+        with suppress(OSError, ValueError):
+            command = Path(f"/proc/{self.broker_pid}/cmdline").read_bytes()
+            return str(self.state).encode() in command
+        return False
+
+    def stop(self) -> Deferred[int]:
+        """Ask it to stop; fires with the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.ended()
+
+    async def end(self) -> None:
+        """Leave nothing behind, neither daemon nor broker."""
+        if self.transport is not None and self.status is None:
+            await self.kill()
+        if self.broker_runs:
+            with suppress(ProcessLookupError):
+                os.kill(self.broker_pid, signal.SIGKILL)
+
+    # -- HTTP
+
+    def request(
+        self, target: str | bytes, body: bytes = b"", *, method: str = "POST", **headers: str
+    ) -> Deferred[Response]:
+        """One request; header names have ``_`` for ``-``."""
+        fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        return exchange(self.reactor, self.port, method, target, fields, body)
+
+    def get(self, target: str | bytes) -> Deferred[Response]:
+        return self.request(target, method="GET")
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
 
 
 StartDaemon = Callable[..., Deferred[Daemon]]

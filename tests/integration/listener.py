@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
@@ -74,12 +74,13 @@ class Listener:
         factory.noisy = False
         endpoint = TCP4ServerEndpoint(self._reactor, self.port, interface="127.0.0.1")
         self._listening = await endpoint.listen(factory)
-        self.port = self._listening.getHost().port
+        address: Any = self._listening.getHost()
+        self.port = address.port
 
     async def close(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
-            await listening.stopListening()
+            await maybeDeferred(listening.stopListening)
         for connection in list(self.connections):
             connection.transport.abortConnection()  # type: ignore[union-attr]
 

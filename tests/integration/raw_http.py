@@ -36,7 +36,8 @@ class Conversation(Protocol):
     :ivar received: every byte that came.
     """
 
-    def __init__(self, method: str = "POST") -> None:
+    def __init__(self, reactor: Any, method: str) -> None:
+        self._reactor = reactor
         self.received = b""
         self.answers: list[Response] = []
         self.closed = False
@@ -56,14 +57,14 @@ class Conversation(Protocol):
         waiter: Deferred[list[Response]] = Deferred()
         self._waiting.append((count, waiter))
         self._tell()
-        return waiter
+        return waiter.addTimeout(ANSWER_SECONDS, self._reactor)
 
     def when_received(self, part: bytes) -> Deferred[None]:
         """Fires when *part* has come."""
         waiter: Deferred[None] = Deferred()
         self._received_waiters.append((part, waiter))
         self._tell()
-        return waiter
+        return waiter.addTimeout(ANSWER_SECONDS, self._reactor)
 
     def dataReceived(self, data: bytes) -> None:
         self.received += data
@@ -113,7 +114,8 @@ class Conversation(Protocol):
 def converse(reactor: Any, port: int, method: str = "POST") -> Deferred[Conversation]:
     """Open a connection to a port of loopback."""
     endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, timeout=10)
-    return connectProtocol(endpoint, Conversation(method))
+    connected: Deferred[Conversation] = connectProtocol(endpoint, Conversation(reactor, method))
+    return connected
 
 
 def exchange(
@@ -138,9 +140,8 @@ async def _exchange(
 ) -> Response:
     conversation = await converse(reactor, port, method)
     conversation.send(request_bytes(method, target, fields, body))
-    answers = conversation.when_answers(1).addTimeout(ANSWER_SECONDS, reactor)
     try:
-        return (await answers)[0]
+        return (await conversation.when_answers(1))[0]
     finally:
         assert conversation.transport is not None
         conversation.transport.loseConnection()

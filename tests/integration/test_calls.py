@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest_twisted
 from daemon import Daemon, StartDaemon
+from lifeline import Lifeline
 from listener import Listener, Received, at
 from raw_http import Response
 from test_original import DEMO_FUNCTIONS
@@ -45,41 +46,38 @@ async def push(
 
 @pytest_twisted.ensureDeferred
 async def test_the_daemon_wide_and_the_functions_limits_hold_together(
-    start_daemon: StartDaemon, listener: Listener, reactor: Any
+    start_daemon: StartDaemon, listener: Listener
 ) -> None:
-    """Three functions of at most two, four in all: never more than either."""
-    running: dict[str, int] = {}
-    most: dict[str, int] = {}
-
-    held: list[tuple[Received, str]] = []
-
-    def begin(request: Received) -> None:
-        name = request.target.split(b"/")[1].decode()
-        for each in (name, "all"):
-            running[each] = running.get(each, 0) + 1
-            most[each] = max(most.get(each, 0), running[each])
-        held.append((request, name))
-        if most["all"] >= 4:
-            # Answered when the daemon has had every chance to send one more.
-            for entry in held:
-                reactor.callLater(0.02, end, *entry)
-            held.clear()
-
-    def end(request: Received, name: str) -> None:
-        for each in (name, "all"):
-            running[each] -= 1
-        request.answer()
-
-    listener.on_request = begin
+    """Three functions of at most two, four in all: that many run, and never more than either."""
     names = ("a", "b", "c")
     daemon = await start_daemon(
         "[worker]\nmax_inflight = 4\n"
         + "".join(function(name, listener, "max_inflight = 2") for name in names)
     )
+    running: list[Received] = []
+    ending: list[Deferred[None]] = []
+    most_of_one = most_in_all = 0
+
+    def begin(request: Received) -> None:
+        nonlocal most_of_one, most_in_all
+        running.append(request)
+        of_this = sum(each.target == request.target for each in running)
+        most_of_one, most_in_all = max(most_of_one, of_this), max(most_in_all, len(running))
+        if most_in_all >= 4:
+            # While the daemon answers this, it has every chance to begin one more.
+            ending.append(daemon.get("/healthz").addCallback(lambda _: end_oldest()))
+
+    def end_oldest() -> None:
+        running.pop(0).answer()
+
+    listener.on_request = begin
     await gatherResults([daemon.request(f"/async-function/{name}") for name in names * 10])
+    await listener.when(4)
+    for _ in range(3):
+        end_oldest()
     await listener.when(30)
-    assert most.pop("all") == 4
-    assert max(most.values()) == 2
+    await gatherResults(ending)
+    assert (most_of_one, most_in_all) == (2, 4)
 
 
 @pytest_twisted.ensureDeferred
@@ -120,24 +118,18 @@ async def test_a_function_slower_than_the_lease_runs_once(
 
 @pytest_twisted.ensureDeferred
 async def test_past_its_time_a_functions_whole_process_group_is_gone(
-    start_daemon: StartDaemon, listener: Listener, tmp_path: Path
+    start_daemon: StartDaemon, listener: Listener, reactor: Any, tmp_path: Path
 ) -> None:
     """The callback says 504, and neither the process nor its child is left."""
-    fifo = tmp_path / "alive"
-    os.mkfifo(fifo)
-    alive = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    lifeline = Lifeline(reactor, tmp_path)
     daemon = await start_daemon(
         "[functions.family]\nasync_timeout = '1s'\n"
-        f"command = ['sh', '-c', 'exec 3>{fifo}; sleep 600 & sleep 600']\n"
+        f"command = ['sh', '-c', 'exec 3>{lifeline.path}; sleep 600 & sleep 600']\n"
     )
     await daemon.request("/async-function/family", X_Callback_Url=listener.url())
     (callback,) = await listener.when(1)
     assert (callback.header("X-Function-Status"), callback.body) == ("504", b"")
-    # Nobody holds the other end of the pipe any more once the children are gone; the kernel
-    # says so with an end of file.
-    os.set_blocking(alive, True)
-    assert os.read(alive, 1) == b""
-    os.close(alive)
+    await lifeline.when_cut()
 
 
 @pytest_twisted.ensureDeferred
@@ -257,7 +249,9 @@ async def test_a_sigterm_in_the_middle_loses_nothing(
     )
     accepted = await pushed
     await half_way
+    broker = daemon.broker_pid
     assert await daemon.stop() == 0
+    assert not runs(broker)
     before = sum(each.target == b"/noop/" for each in listener.requests)
     await start_daemon(config)
     callbacks = await listener.when(300, at("/callback"))

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 from daemon import StartDaemon, free_port
+from lifeline import Lifeline
 from listener import Listener, Received
-from raw_http import converse, request_bytes
+from raw_http import converse, exchange, request_bytes
 from test_calls import function
 from test_original import DEMO_FUNCTIONS
 
-RAW_PATHS = ["/100%25", "/a%2Fb", "//x", "/%ff", "/a;b=c", "/?a=%zz&b", "?q", "/a//b/../c"]
+RAW_TARGETS = ("/100%25", "/a%2Fb", "//x", "/%ff", "/a;b=c", "/?a=%zz&b", "?q", "/a//b/../c")
+
+NO_URLS = ("/relative", "not a url", "ftp://host/", "http://", "http://host:port/", "http://h:0/")
+FORBIDDEN_URLS = (
+    "http://169.254.169.254/latest",
+    "http://2852039166/",
+    "http://0xa9fea9fe/",
+    "http://0xa9.254.169.254/",
+    "http://0251.0376.0251.0376/",
+    "http://[fe80::1]/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[::ffff:a9fe:a9fe]/",
+    "http://metadata.google.internal/",
+)
+OWN_HOSTS = ("127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]")
 
 
 @pytest_twisted.ensureDeferred
 async def test_targets_arrive_byte_for_byte(start_daemon: StartDaemon, listener: Listener) -> None:
     """By both routes: nothing is decoded, merged, resolved or encoded again."""
     daemon = await start_daemon(f"[functions.raw]\nurl = '{listener.url()}'\n")
-    for count, path in enumerate(RAW_PATHS, 1):
+    for count, path in enumerate(RAW_TARGETS, 1):
         await daemon.request(f"/function/raw{path}")
         await daemon.request(f"/async-function/raw{path}")
         sync, queued = (await listener.when(2 * count))[-2:]
@@ -34,42 +51,38 @@ async def test_targets_arrive_byte_for_byte(start_daemon: StartDaemon, listener:
 @pytest_twisted.ensureDeferred
 async def test_a_process_sees_its_target_raw_too(start_daemon: StartDaemon) -> None:
     """In ``Http_Path`` and ``Http_Query``, with the method and the headers."""
-    script = "import os, json; print(json.dumps(dict(os.environ)))"
+    script = "import os, sys, json; json.dump(dict(os.environ), sys.stdout)"
     daemon = await start_daemon(
         f"[functions.environ]\ncommand = ['{sys.executable}', '-c', '{script}']\n",
         environment={"NOTIFY_SOCKET": "/run/x", "LISTEN_FDS": "1", "CREDENTIALS_DIRECTORY": "/c"},
     )
-    answer = await daemon.request("/function/environ/a%2Fb//c?x=%ff", method="PUT", X_Custom="v")
-    seen = json.loads(answer.body)
-    assert (seen["Http_Path"], seen["Http_Query"]) == ("/a%2Fb//c", "x=%ff")
-    assert (seen["Http_Method"], seen["Http_X_Custom"]) == ("PUT", "v")
-    assert not {"NOTIFY_SOCKET", "LISTEN_FDS", "CREDENTIALS_DIRECTORY"} & seen.keys()
+    for target in RAW_TARGETS:
+        answer = await daemon.request(f"/function/environ{target}", method="PUT", X_Custom="v")
+        seen = json.loads(answer.body)
+        path, _, query = target.partition("?")
+        assert (seen["Http_Path"], seen.get("Http_Query", "")) == (path or "/", query)
+        assert (seen["Http_Method"], seen["Http_X_Custom"]) == ("PUT", "v")
+        assert not {"NOTIFY_SOCKET", "LISTEN_FDS", "CREDENTIALS_DIRECTORY"} & seen.keys()
 
 
 @pytest_twisted.ensureDeferred
-@pytest.mark.parametrize(
-    ("url", "status"),
-    [
-        ("/relative", 400),
-        ("not a url", 400),
-        ("ftp://host/", 400),
-        ("http://", 400),
-        ("http://host:port/", 400),
-        ("http://169.254.169.254/latest", 403),
-        ("http://[fe80::1]/", 403),
-        ("http://[::ffff:169.254.1.1]/", 403),
-        ("http://2852039166/", 403),
-        ("http://0xa9.254.169.254/", 403),
-        ("http://metadata.google.internal/", 403),
-    ],
-)
-async def test_callback_urls_that_are_refused(
-    start_daemon: StartDaemon, url: str, status: int
-) -> None:
-    """400 for what is no absolute HTTP URL, 403 for where no callback may go."""
+async def test_callback_urls_that_are_refused(start_daemon: StartDaemon) -> None:
+    """400 for what is no absolute HTTP URL, 403 for where no callback may go: link-local and
+    metadata addresses in every notation, and of this daemon all but its functions."""
     daemon = await start_daemon(DEMO_FUNCTIONS)
-    answer = await daemon.request("/async-function/echo", X_Callback_Url=url)
-    assert (answer.status, answer.body[:15]) == (status, b"X-Callback-Url:")
+    own = f":{daemon.port}/system/functions"
+    expected = {
+        **dict.fromkeys(NO_URLS, 400),
+        **dict.fromkeys(FORBIDDEN_URLS, 403),
+        **dict.fromkeys((f"http://{host}{own}" for host in OWN_HOSTS), 403),
+        f"http://localhost:{daemon.metrics_port}/metrics": 403,
+    }
+    said = {}
+    for url in expected:
+        answer = await daemon.request("/async-function/echo", X_Callback_Url=url)
+        said[url] = answer.status
+        assert answer.body.startswith(b"X-Callback-Url: ")
+    assert said == expected
 
 
 @pytest_twisted.ensureDeferred
@@ -100,9 +113,8 @@ async def test_refusals(start_daemon: StartDaemon, listener: Listener, reactor: 
     assert await status("/async-function/small", b"x" * 1001) == 413
     assert await status("/function/small", b"x" * 1001) == 413
     assert await status("/function/small", b"x" * 1000) == 200
-    assert await status("/async-function/echo", X_Call_Id="i" * 129) == 400
-    own = daemon.url("/system/functions")
-    assert await status("/async-function/echo", X_Callback_Url=own) == 403
+    for route in ("/async-function/echo", "/function/echo"):
+        assert await status(route, X_Call_Id="i" * 129) == 400
     assert await status("/function/fail") == 500
     assert await status("/function/hangup") == 502
     assert await status("/function/closed") == 502
@@ -122,13 +134,27 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(
         (answer,) = await conversation.when_answers(1)
         assert answer.status == 413
         assert b"100 Continue" not in conversation.received
+    for route in ("function", "async-function"):
+        conversation = await converse(reactor, daemon.port)
+        head = f"POST /{route}/small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        conversation.send(head.encode() + b"400\r\n%b\r\n" % (b"x" * 1024))
+        (answer,) = await conversation.when_answers(1)
+        assert answer.status == 413
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_body_that_is_announced_is_invited(start_daemon: StartDaemon, reactor: Any) -> None:
+    """A client that expects 100 Continue is told so, and then answered."""
+    daemon = await start_daemon("[functions.cat]\ncommand = ['cat']\n")
     conversation = await converse(reactor, daemon.port)
     conversation.send(
-        b"POST /function/small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-        + b"400\r\n%b\r\n" % (b"x" * 1024)
+        b"POST /function/cat HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n"
+        b"Expect: 100-continue\r\n\r\n"
     )
+    await conversation.when_received(b"HTTP/1.1 100 Continue\r\n\r\n")
+    conversation.send(b"hello")
     (answer,) = await conversation.when_answers(1)
-    assert answer.status == 413
+    assert (answer.status, answer.body) == (200, b"hello")
 
 
 @pytest_twisted.ensureDeferred
@@ -165,14 +191,38 @@ async def test_the_queue_may_be_away(start_daemon: StartDaemon) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_queue_may_be_slow(
+    start_daemon: StartDaemon, listener: Listener, reactor: Any
+) -> None:
+    """504 when a call is not safe by its deadline, long before the broker is given up, under the
+    id that it may still run with."""
+    daemon = await start_daemon("[queue]\naccept_deadline = '200ms'\n" + function("f", listener))
+    os.kill(daemon.broker_pid, signal.SIGSTOP)
+    began = reactor.seconds()
+    doubtful = await daemon.request("/async-function/f", X_Call_Id="doubtful")
+    assert 0.2 <= reactor.seconds() - began < 4
+    os.kill(daemon.broker_pid, signal.SIGCONT)
+    assert (doubtful.status, doubtful.header("X-Call-Id")) == (504, "doubtful")
+    (request,) = await listener.when(1)
+    assert request.header("X-Call-Id") == "doubtful"
+    assert (await daemon.request("/async-function/f")).status == 202
+
+
+@pytest_twisted.ensureDeferred
 async def test_names_and_ids(start_daemon: StartDaemon, listener: Listener) -> None:
     """The configured namespace may stand behind a name; a caller's id is kept if it is one."""
     daemon = await start_daemon(function("f", listener))
     assert (await daemon.request("/async-function/f.openfaas-fn")).status == 202
-    kept = await daemon.request("/function/f", X_Call_Id="my-own")
-    drawn = await daemon.request("/function/f", X_Call_Id="no id \xe9")
-    assert kept.header("X-Call-Id") == "my-own"
-    assert len(drawn.header("X-Call-Id") or "") == 36
+    await listener.when(1)
+    for count, route in enumerate(("/function/f", "/async-function/f.openfaas-fn")):
+        kept = await daemon.request(route, X_Call_Id="my-own")
+        drawn = await daemon.request(route, X_Call_Id="no id \xe9")
+        seen = await listener.when(3 + 2 * count)
+        assert kept.header("X-Call-Id") == "my-own"
+        assert str(uuid.UUID(drawn.header("X-Call-Id"))) == drawn.header("X-Call-Id")
+        ids = {request.header("X-Call-Id") for request in seen[-2:]}
+        assert ids == {"my-own", drawn.header("X-Call-Id")}
+    kept = await daemon.request("/function/f")
     assert kept.header("X-Duration-Seconds")
     assert (kept.header("X-Start-Time") or "").isdigit()
 
@@ -207,6 +257,27 @@ async def test_what_goes_on_to_the_function(start_daemon: StartDaemon, listener:
     # Passed on and not acted upon: nobody was called back.
     assert sync.header("X-Callback-Url") == listener.url("/cb")
     assert [request.target for request in listener.requests] == [b"/f/", b"/f/"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_field_lines_keep_their_order_and_case(
+    start_daemon: StartDaemon, listener: Listener, reactor: Any
+) -> None:
+    """And their repetitions, on their way to a function behind a URL."""
+    daemon = await start_daemon(function("f", listener))
+    sent = [
+        ("x-lower", "1"),
+        ("Accept", "a/b"),
+        ("X-UPPER", "2"),
+        ("Cookie", "a=1"),
+        ("x-Lower", "3"),
+        ("accept", "c/d"),
+    ]
+    for count, route in enumerate(("/function/f", "/async-function/f"), 1):
+        await exchange(reactor, daemon.port, "POST", route, sent)
+        request = (await listener.when(count))[-1]
+        names = {name.lower() for name, _ in sent}
+        assert [field for field in request.headers if field[0].lower() in names] == sent
 
 
 @pytest_twisted.ensureDeferred
@@ -252,21 +323,18 @@ async def test_a_caller_who_leaves_stops_the_function(
     start_daemon: StartDaemon, reactor: Any, tmp_path: Path
 ) -> None:
     """Its process group is killed, and its token comes back."""
-    fifo = tmp_path / "alive"
-    os.mkfifo(fifo)
+    lifeline = Lifeline(reactor, tmp_path)
+    script = f"read again && exit; exec 3>{lifeline.path}; echo begun; sleep 600"
     daemon = await start_daemon(
-        "[functions.long]\nmax_inflight = 1\n"
-        f"command = ['sh', '-c', 'exec 3>{fifo}; echo begun; sleep 600']\n"
+        f"[functions.long]\nmax_inflight = 1\ncommand = ['sh', '-c', '{script}']\n"
     )
-    alive = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     conversation = await converse(reactor, daemon.port)
     conversation.send(request_bytes("POST", "/function/long"))
     await conversation.when_received(b"begun")
     conversation.transport.abortConnection()  # type: ignore[union-attr]
+    await lifeline.when_cut()
     await daemon.says("long answered its caller")
-    os.set_blocking(alive, True)
-    assert os.read(alive, 1) == b""
-    os.close(alive)
+    assert (await daemon.request("/function/long", b"again\n")).status == 200
 
 
 @pytest_twisted.ensureDeferred
@@ -289,17 +357,24 @@ async def test_connections_are_kept_and_may_be_pipelined(
 @pytest_twisted.ensureDeferred
 async def test_figures(start_daemon: StartDaemon, listener: Listener, reactor: Any) -> None:
     """Calls are counted under OpenFaaS' names, on a listener of their own."""
-    from raw_http import exchange
-
-    port = free_port()
-    daemon = await start_daemon(
-        f"[gateway]\nmetrics_listen = ['tcp:{port}:interface=127.0.0.1']\n" + DEMO_FUNCTIONS
-    )
+    daemon = await start_daemon(DEMO_FUNCTIONS)
     await daemon.request("/function/echo")
     await daemon.request("/async-function/echo", X_Callback_Url=listener.url())
     await daemon.says("callback of")
-    figures = (await exchange(reactor, port, "GET", "/metrics")).body.decode()
+    figures = (await exchange(reactor, daemon.metrics_port, "GET", "/metrics")).body.decode()
     invoked = 'gateway_function_invocation_total{code="200",function_name="echo"} 2.0'
     assert invoked in figures
     assert 'faasd_async_callbacks_total{function_name="echo",result="delivered"} 1.0' in figures
     assert (await daemon.get("/metrics")).status == 404
+
+
+@pytest_twisted.ensureDeferred
+async def test_health(start_daemon: StartDaemon) -> None:
+    """Alive and ready are told apart, to those who only read."""
+    daemon = await start_daemon(DEMO_FUNCTIONS)
+    for path in ("/healthz", "/readyz"):
+        answer = await daemon.get(path)
+        assert (answer.status, answer.body) == (200, b"OK\n")
+        refused = await daemon.request(path)
+        assert refused.status == 405
+        assert set((refused.header("Allow") or "").split(", ")) >= {"GET", "HEAD"}

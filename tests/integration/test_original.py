@@ -111,6 +111,21 @@ async def test_the_asynchronous_workflow_can_have_a_longer_separate_timeout(
 
 
 @pytest_twisted.ensureDeferred
+async def test_this_works_well_if_your_function_can_complete_in_less_than_a_second(
+    start_daemon: StartDaemon,
+) -> None:
+    """ "This works well if your function can complete in less than a second on every invocation,
+    but if there's any risk that it can't, you need another solution." A partner who waits gets
+    the function's own answer, or none in time."""
+    daemon = await start_daemon(
+        "[functions.sleep]\ntimeout = '1s'\n"
+        "command = ['{python}', '-m', 'faasd_async.demo.sleep']\n"
+    )
+    assert (await daemon.request("/function/sleep", b"0")).status == 200
+    assert (await daemon.request("/function/sleep", b"30")).status == 504
+
+
+@pytest_twisted.ensureDeferred
 async def test_it_will_reply_within_milliseconds_whilst_still_processing_the_data(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:

@@ -6,19 +6,17 @@ import os
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest_twisted
-from daemon import TWISTD, Daemon, StartDaemon, free_port
+from daemon import READY, TWISTD, Output, StartDaemon
+from lifeline import when_ended
 from listener import Listener, Received, at
 from test_calls import function, push, runs
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.task import deferLater
-from zope.interface import implementer
 
-ECHO = "[gateway]\nmetrics_listen = []\n[functions.echo]\ncommand = ['cat']\n"
+ECHO = "[functions.echo]\ncommand = ['cat']\n"
 
 
 def check(config: Path) -> subprocess.CompletedProcess[str]:
@@ -46,75 +44,79 @@ def test_check_of_mistakes(tmp_path: Path) -> None:
     config = tmp_path / "bad.toml"
     config.write_text("[worker]\nmax_inflght = 3\n" + ECHO + "timeout = 'x'\n")
     checked = check(config)
-    lines = checked.stderr.splitlines()
-    assert (checked.returncode, checked.stdout, len(lines)) == (1, "", 2)
-    assert all(str(config) in line for line in lines)
-    assert "max_inflght" in lines[0]
-    assert "max_inflight" in lines[0]
-    assert "[functions.echo] timeout" in lines[1]
-
-
-def start_failing(tmp_path: Path, config: str, **options: str) -> str:
-    """Start a daemon that cannot start.
-
-    :return: the line it says so with.
-    """
-    path = tmp_path / "config.toml"
-    path.write_text(config)
-    given = {"state_dir": str(tmp_path / "state"), "listen": loopback(free_port()), **options}
-    words = [TWISTD, "-n", "--pidfile=", "faasd-async", "--config", str(path)]
-    for name, value in given.items():
-        words += [f"--{name.replace('_', '-')}", value]
-    ended = subprocess.run(
-        words, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+    assert (checked.returncode, checked.stdout) == (1, "")
+    assert checked.stderr == (
+        f"{config}: [worker] max_inflght: unknown key, perhaps max_inflight; allowed: ack_wait, "
+        "drain_timeout, max_inflight, write_debug\n"
+        f'{config}: [functions.echo] timeout: found "x"; allowed: a duration above 0 and up to '
+        '10 years, such as "90s", "1h30m" or 90\n'
     )
-    assert ended.returncode == 1
-    (line,) = ended.stderr.splitlines()
-    return line
 
 
-def loopback(port: int) -> str:
-    return f"tcp:{port}:interface=127.0.0.1"
+async def start_failing(start_daemon: StartDaemon, config: str, **options: Any) -> str:
+    """Start a daemon that cannot start: it ends with status 1 and leaves no nats-server behind.
 
-
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    """Status 1 and one line: which endpoint, and what to do."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        endpoint = loopback(taken.getsockname()[1])
-        line = start_failing(tmp_path, ECHO, listen=endpoint)
-    assert f"cannot listen on {endpoint}" in line
-    assert "--listen" in line
-
-
-def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
-    """A file stands in its place."""
-    (tmp_path / "file").write_text("")
-    line = start_failing(tmp_path, ECHO, state_dir=str(tmp_path / "file"))
-    assert str(tmp_path / "file") in line
-
-
-def test_a_command_that_is_missing(tmp_path: Path) -> None:
-    """Named, with its function."""
-    line = start_failing(tmp_path, "[functions.gone]\ncommand = ['no-such-program']\n")
-    assert "gone" in line
-    assert "no-such-program" in line
-
-
-def test_a_nats_server_that_is_missing(tmp_path: Path) -> None:
-    """Named, with the setting that may name another."""
-    line = start_failing(tmp_path, "[nats]\nbinary = '/no/nats-server'\n" + ECHO)
-    assert "/no/nats-server" in line
+    :return: the one line it says so with.
+    """
+    daemon = await start_daemon(config, wait_ready=False, **options)
+    assert await daemon.ended() == 1
+    assert not daemon.broker_runs
+    assert "this is a bug" not in daemon.log
+    assert daemon.errors.count("\n") == 1
+    return daemon.errors.removeprefix("faasd-async cannot start: ").rstrip("\n")
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_second_daemon_on_one_state_directory(
+async def test_a_port_that_is_taken(start_daemon: StartDaemon) -> None:
+    """The line says which endpoint, why, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = await start_failing(start_daemon, ECHO, port=port)
+    assert line == (
+        f"cannot listen on tcp:{port}:interface=127.0.0.1: [Errno 98] Address already in use. "
+        "Stop what listens there, or choose another endpoint with [gateway] listen or --listen"
+    )
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_state_directory_that_cannot_be_written(
     start_daemon: StartDaemon, tmp_path: Path
 ) -> None:
+    """A file stands in its place."""
+    file = tmp_path / "file"
+    file.write_text("")
+    line = await start_failing(start_daemon, ECHO, options=("--state-dir", str(file)))
+    assert str(file) in line
+    assert "choose another state directory" in line
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_command_that_is_missing(start_daemon: StartDaemon) -> None:
+    """Named, with its function and the setting; the broker that runs already is stopped."""
+    config = "[functions.gone]\ncommand = ['no-such-program']\n"
+    line = await start_failing(start_daemon, config)
+    assert line.startswith("function gone: the command no-such-program was not found on PATH")
+    assert line.endswith("install it, or change command in [functions.gone]")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_nats_server_that_is_missing(start_daemon: StartDaemon) -> None:
+    """Named, with the setting that may name another."""
+    line = await start_failing(start_daemon, "[nats]\nbinary = '/no/nats-server'\n" + ECHO)
+    assert "/no/nats-server" in line
+    assert "[nats] binary" in line
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_second_daemon_on_one_state_directory(start_daemon: StartDaemon) -> None:
     """Is told about the first, which goes on."""
     first = await start_daemon(ECHO)
     second = await start_daemon(ECHO, wait_ready=False)
     assert await second.ended() == 1
-    assert f"another faasd-async (pid {first.pid}) runs on this state directory" in second.log
+    assert second.errors == (
+        f"faasd-async cannot start: another faasd-async (pid {first.pid}) runs on this state "
+        f"directory, {first.state}: stop it or choose another state directory\n"
+    )
     assert (await first.request("/function/echo", b"still here")).body == b"still here"
 
 
@@ -130,7 +132,7 @@ async def test_sighup_reloads_functions_and_drops_no_call(
     await daemon.request("/async-function/changed", b"1", X_Callback_Url=callback)
     (running,) = await listener.when(1)
     listener.on_request = Received.answer
-    daemon.config.write_text(
+    daemon.configure(
         f"[functions.changed]\nurl = '{listener.url('/fresh')}'\n" + function("added", listener)
     )
     daemon.signal(signal.SIGHUP)
@@ -149,7 +151,7 @@ async def test_sighup_with_a_bad_file_keeps_what_there_is(start_daemon: StartDae
     """And the log says why."""
     daemon = await start_daemon(ECHO)
     for bad in ("[functions.echo]\ncommand = 7\n", "[functions.x]\ncommand = ['no-such-thing']\n"):
-        daemon.config.write_text(bad)
+        daemon.configure(bad)
         daemon.signal(signal.SIGHUP)
         await daemon.says("the functions stay as they are")
         assert (await daemon.request("/function/echo", b"1")).body == b"1"
@@ -212,45 +214,21 @@ async def test_daemonized(start_daemon: StartDaemon, tmp_path: Path, reactor: An
         wait_ready=False,
     )
     assert await daemon.ended() == 0  # the one that forked
+    assert daemon.log == ""
     pid = int(pid_file.read_text())
+    ended = when_ended(reactor, pid)
+    follower = Output(reactor)
+    reactor.spawnProcess(follower, "tail", ["tail", "-n", "+1", "-F", str(log_file)], os.environ)
     try:
-        assert await answering(daemon)
+        await follower.says(READY)
+        broker = daemon.broker_pid
         assert (await daemon.request("/function/echo", b"hello")).body == b"hello"
-        assert "ready: 1 functions" in log_file.read_text()
+        assert os.getsid(pid) not in (os.getsid(0), os.getsid(broker))
     finally:
-        watched = os.pidfd_open(pid)
-        os.kill(pid, signal.SIGTERM)
-    assert await readable(reactor, watched)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        await follower.kill()
+    await ended
     assert not pid_file.exists()
+    assert not runs(broker)
     assert "Server Shut Down" in log_file.read_text()
-
-
-async def answering(daemon: Daemon) -> bool:
-    """Wait until a daemon is ready that cannot be heard: it answers when it is asked."""
-    while (await daemon.get("/readyz")).status != 200:
-        await deferLater(daemon.reactor, 0.05)
-    return True
-
-
-def readable(reactor: Any, descriptor: int) -> Deferred[bool]:
-    """Fires when a descriptor can be read: of a process, when it has ended."""
-    fired: Deferred[bool] = Deferred()
-
-    @implementer(IReadDescriptor)
-    class Watch:
-        def fileno(self) -> int:
-            return descriptor
-
-        def logPrefix(self) -> str:
-            return "watch"
-
-        def doRead(self) -> None:
-            reactor.removeReader(self)
-            os.close(descriptor)
-            fired.callback(True)
-
-        def connectionLost(self, reason: object) -> None:
-            """The reactor ends."""
-
-    reactor.addReader(Watch())
-    return fired.addTimeout(30, reactor)
