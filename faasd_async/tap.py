@@ -31,6 +31,7 @@ from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.doors import Doors
 from faasd_async.gateway.figures import FiguresGateway
 from faasd_async.gateway.proxy import Proxy
+from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.nats import NatsClient, ServerAddress
 from faasd_async.nats.server import EmbeddedServer, ServerSettings
 from faasd_async.observe.calls import CallWatch
@@ -292,6 +293,7 @@ class Assembly:
             directory,
             acceptance,
             proxy,
+            SystemGateway(),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faasd_async.call.history import History
-from faasd_async.call.request import Outcome, QueueRequest
+from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 
 State = Literal["succeeded", "failed", "dead", "cancelled", "expired"]
 
@@ -44,4 +44,25 @@ class DeadLetter:
     reason: Reason
     status: int
     error: str
+    ended_ns: int
+
+
+#: Why a callback is a dead letter: its tries are used up, or its endpoint said 410.
+Undelivered = Literal["exhausted", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadCallback:
+    """A callback that could not be delivered, whole.
+
+    :ivar status: the endpoint's last answer; 0 if there was none.
+    :ivar error: why there was none; empty if there was one.
+    :ivar tries: how many there were.
+    """
+
+    callback: CallbackRequest
+    reason: Undelivered
+    status: int
+    error: str
+    tries: int
     ended_ns: int

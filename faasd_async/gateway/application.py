@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
 
 from klein import Klein
+from klein.resource import KleinResource
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from werkzeug.exceptions import HTTPException, NotFound
 
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
+from faasd_async.gateway.answers import explain_errors, text
 from faasd_async.gateway.arrival import Arrival, Directory
 from faasd_async.gateway.channel import GatewayRequest, GatewaySite
-from faasd_async.gateway.proxy import NEVER, Proxy
-from faasd_async.gateway.refusal import Refusal, not_allowed
+from faasd_async.gateway.proxy import Proxy
+from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.system.application import SystemGateway
+from faasd_async.gateway.system.operator import admit
 
 _READ_ONLY = ("GET", "HEAD")
-
-ErrorRoute = TypeVar("ErrorRoute", bound=Callable[..., bytes])
-
-
-def _on(app: Klein, error: type[Exception]) -> Callable[[ErrorRoute], ErrorRoute]:
-    """Klein's ``handle_errors``, whose types know no requests but their own."""
-    return cast("Callable[[ErrorRoute], ErrorRoute]", app.handle_errors(error))
 
 
 class Gateway:
@@ -39,13 +32,14 @@ class Gateway:
     # A target is taken as it is written: nothing is merged, nothing redirected.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    _log = Logger()
+    explain_errors(app)
 
     def __init__(
         self,
         directory: Directory,
         acceptance: Acceptance,
         proxy: Proxy,
+        system: SystemGateway,
         *,
         why_not_ready: Callable[[], str | None],
         largest_body_bytes: int,
@@ -53,6 +47,7 @@ class Gateway:
         self._directory = directory
         self._acceptance = acceptance
         self._proxy = proxy
+        self._system = system
         self._why_not_ready = why_not_ready
         self._largest_body_bytes = largest_body_bytes
 
@@ -88,43 +83,21 @@ class Gateway:
     @app.route("/healthz", methods=_READ_ONLY)
     def healthz(self, request: GatewayRequest) -> bytes:
         """Alive: the reactor answers."""
-        return _text(request, 200, "OK")
+        return text(request, 200, "OK")
 
     @app.route("/readyz", methods=_READ_ONLY)
     def readyz(self, request: GatewayRequest) -> bytes:
         """Ready: a call would be accepted and run."""
         waiting_for = self._why_not_ready()
         if waiting_for is None:
-            return _text(request, 200, "OK")
-        return _text(request, 503, waiting_for)
+            return text(request, 200, "OK")
+        return text(request, 503, waiting_for)
 
-    @_on(app, Refusal)
-    def refused(self, request: GatewayRequest, failure: Failure) -> bytes:
-        refusal = failure.value
-        assert isinstance(refusal, Refusal)
-        for name, value in refusal.fields:
-            request.setHeader(name, value)
-        return _text(request, refusal.status, refusal.text)
-
-    @_on(app, HTTPException)
-    def unrouted(self, request: GatewayRequest, failure: Failure) -> bytes:
-        reason = failure.value
-        assert isinstance(reason, HTTPException)
-        if request.method in NEVER:
-            return self.refused(request, Failure(not_allowed(b"GET", b"POST")))
-        for name, value in reason.get_headers():
-            if name == "Allow":
-                request.setHeader(name.encode(), value.encode())
-        text = "there is nothing here" if isinstance(reason, NotFound) else str(reason)
-        return _text(request, reason.code or 500, text)
-
-    @_on(app, Exception)
-    def broken(self, request: GatewayRequest, failure: Failure) -> bytes:
-        self._log.failure("a request failed inside the gateway", failure=failure)
-        if request.startedWriting:
-            request.break_off()
-            return b""
-        return _text(request, 500, "the daemon failed; its log says why")
+    @app.route("/system/", branch=True)
+    def system(self, request: GatewayRequest) -> KleinResource:
+        """What only an operator may ask."""
+        admit(request.peer_host, request.field_lines)
+        return self._system.resource()
 
 
 def _arrival(request: GatewayRequest) -> Arrival:
@@ -137,11 +110,3 @@ def _arrival(request: GatewayRequest) -> Arrival:
         body=request.read_body(),
         peer=request.peer,
     )
-
-
-def _text(request: GatewayRequest, status: int, text: str) -> bytes:
-    body = text.encode() + b"\n"
-    request.setResponseCode(status)
-    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-    request.setHeader(b"Content-Length", b"%d" % len(body))
-    return body

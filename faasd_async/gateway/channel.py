@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import IO
 from urllib.parse import quote
 
-from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.web.http import RESPONSES, HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -161,12 +161,18 @@ class GatewayRequest(Request):
         return content.read()
 
     @property
+    def peer_host(self) -> str | None:
+        """The client's address; ``None`` on a Unix socket."""
+        host: str | None = getattr(self.getClientAddress(), "host", None)
+        return host
+
+    @property
     def peer(self) -> bytes:
         """The client's address and port, as ``X-Forwarded-For`` has it."""
-        address: IAddress = self.getClientAddress()
-        host, port = getattr(address, "host", None), getattr(address, "port", None)
+        host = self.peer_host
         if host is None:
             return b"unix"
+        port: int = getattr(self.getClientAddress(), "port", 0)
         return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
 
 

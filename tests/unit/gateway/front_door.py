@@ -25,6 +25,7 @@ from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.channel import GatewayChannel
 from faasd_async.gateway.proxy import Proxy
+from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.settings import FunctionSettings
@@ -325,6 +326,7 @@ class FrontDoor:
             directory,
             acceptance,
             proxy,
+            SystemGateway(),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,
         )

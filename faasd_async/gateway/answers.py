@@ -1,0 +1,77 @@
+"""What every Klein application of the front door has in common: how it answers and fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import msgspec
+from klein import Klein
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from werkzeug.exceptions import HTTPException, NotFound
+
+from faasd_async.gateway.channel import GatewayRequest
+from faasd_async.gateway.proxy import NEVER
+from faasd_async.gateway.refusal import Refusal, not_allowed
+
+_log = Logger()
+
+ErrorRoute = TypeVar("ErrorRoute", bound=Callable[..., bytes])
+
+
+def text(request: GatewayRequest, status: int, line: str) -> bytes:
+    """Answer with one line for people."""
+    return _whole(request, status, b"text/plain; charset=utf-8", line.encode() + b"\n")
+
+
+def json(request: GatewayRequest, status: int, value: object) -> bytes:
+    """Answer with an object for programs."""
+    return _whole(request, status, b"application/json", msgspec.json.encode(value) + b"\n")
+
+
+def _whole(request: GatewayRequest, status: int, content_type: bytes, body: bytes) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", content_type)
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    return body
+
+
+def explain_errors(app: Klein) -> None:
+    """Have an application's errors answered in one way."""
+    _on(app, Refusal)(_refused)
+    _on(app, HTTPException)(_unrouted)
+    _on(app, Exception)(_broken)
+
+
+def _on(app: Klein, error: type[Exception]) -> Callable[[ErrorRoute], ErrorRoute]:
+    """Klein's ``handle_errors``, whose types know no requests but their own."""
+    return cast("Callable[[ErrorRoute], ErrorRoute]", app.handle_errors(error))
+
+
+def _refused(_: object, request: GatewayRequest, failure: Failure) -> bytes:
+    refusal = failure.value
+    assert isinstance(refusal, Refusal)
+    for name, value in refusal.fields:
+        request.setHeader(name, value)
+    return text(request, refusal.status, refusal.text)
+
+
+def _unrouted(gateway: object, request: GatewayRequest, failure: Failure) -> bytes:
+    reason = failure.value
+    assert isinstance(reason, HTTPException)
+    if request.method in NEVER:
+        return _refused(gateway, request, Failure(not_allowed(b"GET", b"POST")))
+    for name, value in reason.get_headers():
+        if name == "Allow":
+            request.setHeader(name.encode(), value.encode())
+    why = "there is nothing here" if isinstance(reason, NotFound) else str(reason)
+    return text(request, reason.code or 500, why)
+
+
+def _broken(_: object, request: GatewayRequest, failure: Failure) -> bytes:
+    _log.failure("a request failed inside the gateway", failure=failure)
+    if request.startedWriting:
+        request.break_off()
+        return b""
+    return text(request, 500, "the daemon failed; its log says why")
