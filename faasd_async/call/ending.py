@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faasd_async.call.history import History
+from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 
 State = Literal["succeeded", "failed", "dead", "cancelled", "expired"]
@@ -66,3 +67,25 @@ class DeadCallback:
     error: str
     tries: int
     ended_ns: int
+
+
+#: What died: a call, or the callback that was to tell a call's end.
+Kind = Literal["call", "callback"]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLetter:
+    """A dead letter that this version cannot read, but can tell from others.
+
+    :ivar why: what is the matter with it.
+    :ivar size_bytes: of all that is stored.
+    """
+
+    kind: Kind
+    function: str
+    key: CallKey
+    why: str
+    size_bytes: int
+
+
+Letter = DeadLetter | DeadCallback | SealedLetter

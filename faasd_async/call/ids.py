@@ -2,7 +2,8 @@
 
 ``X-Call-Id`` is a tracing id: a caller may choose it and several calls may share it. What tells
 two accepted calls apart is the pair ``<call id>.<accept>`` at the end of every subject, where
-*accept* is ``0`` for an id this daemon drew and random for one the caller chose.
+*accept* is ``0`` for an id this daemon drew, random for one the caller chose, and made of the key
+of a call that may be repeated (:mod:`faasd_async.call.once`).
 """
 
 from __future__ import annotations
@@ -43,11 +44,17 @@ def adopt_call_key(chosen: bytes | None) -> CallKey:
     :param chosen: the header's value; one that is not visible ASCII counts as absent.
     :raises TokenTooLong: it needs more than :data:`MAX_TOKEN_BYTES` in a subject.
     """
+    call_id = adopted(chosen)
+    return draw_call_key() if call_id is None else CallKey(call_id, secrets.token_hex(8))
+
+
+def adopted(chosen: bytes | None) -> str | None:
+    """The call id that a caller chose, if it is one; as :func:`adopt_call_key`."""
     if chosen is None or not _VISIBLE.match(chosen):
-        return draw_call_key()
+        return None
     call_id = chosen.decode("ascii")
     encode_token(call_id)
-    return CallKey(call_id, secrets.token_hex(8))
+    return call_id
 
 
 def encode_token(name: str) -> str:

@@ -26,6 +26,7 @@ class QueueRequest:
     :ivar callback: where the outcome goes, if anywhere.
     :ivar history: what has been tried of it before this message was written.
     :ivar generation: how often it was replayed as a dead letter.
+    :ivar digest: of a call that its caller may repeat, what the repetition has to equal.
     """
 
     function: str
@@ -38,6 +39,7 @@ class QueueRequest:
     callback: CallbackUrl | None = None
     history: History = NOT_TRIED
     generation: int = 0
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

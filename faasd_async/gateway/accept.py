@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import quote_from_bytes
 
 from twisted.internet.defer import Deferred, TimeoutError
@@ -12,11 +12,16 @@ from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.headers import Headers, first
+from faasd_async.call.ids import adopt_call_key
+from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
 from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
 from faasd_async.gateway.refusal import Fields, Refusal, body_too_large, not_allowed, of_queue_error
+from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
+
+Answer = TypeVar("Answer")
 
 
 class CallStore(Protocol):
@@ -24,6 +29,9 @@ class CallStore(Protocol):
 
     @property
     def largest_call_bytes(self) -> int: ...
+
+    @property
+    def keyed(self) -> KeyedCalls: ...
 
     def put_call(self, request: QueueRequest) -> Deferred[None]: ...
 
@@ -78,7 +86,9 @@ class Acceptance:
         if len(arrival.body) > limit:
             raise body_too_large(limit)
         callback = self._callback(arrival.headers)
-        tracing = trace(arrival, self._now_ns())
+        repeatable = self._repeatable(arrival, deployment)
+        key_for = adopt_call_key if repeatable is None else repeatable.key
+        tracing = trace(arrival, self._now_ns(), key_for)
         request = QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
@@ -88,16 +98,32 @@ class Acceptance:
             headers=forwarded(arrival, tracing),
             body=arrival.body,
             callback=callback,
+            digest="" if repeatable is None else repeatable.digest,
         )
-        await self._store(request, tracing)
+        if repeatable is None:
+            await self._in_time(self._queue.put_call(request), tracing)
+        else:
+            earlier = await self._in_time(self._queue.keyed.put(request), tracing)
+            if earlier is not None:
+                return _repeated(request, earlier)
         self._accepted(request)
-        return Receipt((*tracing.fields, (b"Location", location(tracing))))
+        return _receipt(tracing)
 
-    async def _store(self, request: QueueRequest, tracing: Tracing) -> None:
-        stored = self._queue.put_call(request)
+    def _repeatable(self, arrival: Arrival, deployment: Deployment) -> Repeatable | None:
+        key = idempotency_key(arrival.headers)
+        if key is None:
+            return None
+        if len(key) > MAX_KEY_BYTES:
+            raise Refusal(400, f"an idempotency key has at most {MAX_KEY_BYTES} bytes")
+        try:
+            return self._queue.keyed.name(deployment.name, key, arrival.route.target, arrival.body)
+        except QueueError as reason:
+            raise of_queue_error(reason, ()) from None
+
+    async def _in_time(self, stored: Deferred[Answer], tracing: Tracing) -> Answer:
         stored.addTimeout(self._deadline_seconds, self._clock)
         try:
-            await stored
+            return await stored
         except TimeoutError:
             raise of_queue_error(MaybeStored(), tracing.fields) from None
         except QueueError as reason:
@@ -115,6 +141,21 @@ class Acceptance:
         if forbidden is not None:
             raise Refusal(403, f"X-Callback-Url: {forbidden}")
         return url
+
+
+def _receipt(tracing: Tracing) -> Receipt:
+    return Receipt((*tracing.fields, (b"Location", location(tracing))))
+
+
+def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt:
+    """The receipt of a call that was accepted before.
+
+    :raises Refusal: 422, that was another call.
+    """
+    if earlier.digest != request.digest:
+        raise Refusal(422, "another call, with another path or body, was sent under this key")
+    receipt = _receipt(Tracing(earlier.key, earlier.start_time_ns))
+    return Receipt((*receipt.fields, (b"Idempotency-Replayed", b"true")))
 
 
 def location(tracing: Tracing) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,13 +66,16 @@ class Directory:
             raise unknown_function(route.name) from None
 
 
-def trace(arrival: Arrival, now_ns: int) -> Tracing:
+def trace(
+    arrival: Arrival, now_ns: int, key_for: Callable[[bytes | None], CallKey] = adopt_call_key
+) -> Tracing:
     """Give a request its ids.
 
+    :param key_for: makes the key, given the caller's own id.
     :raises Refusal: 400, the caller's own id is too long.
     """
     try:
-        return Tracing(adopt_call_key(first(arrival.headers, b"x-call-id")), now_ns)
+        return Tracing(key_for(first(arrival.headers, b"x-call-id")), now_ns)
     except TokenTooLong as reason:
         raise Refusal(400, f"X-Call-Id: {reason}") from None
 

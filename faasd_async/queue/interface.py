@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from faasd_async.call.ending import DeadLetter, Ending
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
+from faasd_async.call.once import Repeatable
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.settings import ResultSettings
 
@@ -123,6 +124,35 @@ class DeadLetters(Protocol):
         """Forget one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What is known of a call that was accepted before.
+
+    :ivar digest: as :class:`~faasd_async.call.once.Repeatable` has it.
+    """
+
+    key: CallKey
+    start_time_ns: int
+    digest: str
+
+
+class KeyedCalls(Protocol):
+    """Calls that their callers may repeat, and that are stored once."""
+
+    def name(self, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
+        """What makes a request the same call as another.
+
+        :raises QueueUnavailable: the queue was never reached.
+        """
+
+    def put(self, request: QueueRequest) -> Deferred[Accepted | None]:
+        """Store a call, unless it was accepted before.
+
+        :return: how it was accepted before, or ``None``; durable either way. Fails as
+            :meth:`Queue.put_call`.
+        """
+
+
 class Queue(Protocol):
     """A durable queue of calls and callbacks."""
 
@@ -139,6 +169,9 @@ class Queue(Protocol):
 
     @property
     def dead_letters(self) -> DeadLetters: ...
+
+    @property
+    def keyed(self) -> KeyedCalls: ...
 
     def start(self) -> Deferred[None]:
         """Connect and bring up what is needed; fires when it is ready for the first time."""

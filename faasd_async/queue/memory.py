@@ -7,6 +7,7 @@ with the durable queues.
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
@@ -17,8 +18,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from faasd_async.call.ending import DeadLetter, Ending
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
+from faasd_async.call.once import Repeatable, repeatable
 from faasd_async.call.request import CallbackRequest, QueueRequest
-from faasd_async.queue.interface import Delivery, OfFunction, Source, Subscription
+from faasd_async.queue.interface import Accepted, Delivery, OfFunction, Source, Subscription
 from faasd_async.settings import ResultSettings
 
 Parcel = TypeVar("Parcel")
@@ -38,6 +40,7 @@ class MemoryQueue:
         self._callbacks: _Pigeonhole[CallbackRequest] = _Pigeonhole(clock, lease_seconds)
         self.records = MemoryRecords()
         self.dead_letters = MemoryDeadLetters()
+        self.keyed = MemoryKeyedCalls(self.put_call)
 
     def start(self) -> Deferred[None]:
         return succeed(None)
@@ -81,6 +84,25 @@ class MemoryQueue:
         room: Callable[[], int],
     ) -> Subscription:
         return self._callbacks.take(lambda _: True, on_delivery, room)
+
+
+class MemoryKeyedCalls:
+    """See :class:`~faasd_async.queue.interface.KeyedCalls`."""
+
+    def __init__(self, put_call: Callable[[QueueRequest], Deferred[None]]) -> None:
+        self._put_call = put_call
+        self._secret = secrets.token_bytes(32)
+        self._accepted: dict[tuple[str, str], Accepted] = {}
+
+    def name(self, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
+        return repeatable(self._secret, function, key, target, body)
+
+    def put(self, request: QueueRequest) -> Deferred[Accepted | None]:
+        about = request.function, request.key.accept
+        if about in self._accepted:
+            return succeed(self._accepted[about])
+        self._accepted[about] = Accepted(request.key, request.start_time_ns, request.digest)
+        return self._put_call(request).addCallback(lambda _: None)
 
 
 class MemoryRecords:

@@ -26,6 +26,7 @@ from faasd_async.call.ending import Ending
 from faasd_async.call.headers import first
 from faasd_async.call.history import CRASHED
 from faasd_async.call.ids import CallKey
+from faasd_async.call.once import is_keyed
 from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.errors import NotHandedOver, QueueError, QueueFull
 from faasd_async.queue.interface import Delivery, OfFunction, OfQueue, Queue, Source
@@ -326,7 +327,10 @@ class Worker:
 
 
 def _may_have_been_here(run: Run) -> bool:
-    return run.delivery.delivered > 1 or run.delivery.inherited or bool(run.history.attempts)
+    delivery = run.delivery
+    if delivery.delivered > 1 or delivery.inherited or run.history.attempts:
+        return True
+    return is_keyed(run.request.key)
 
 
 def _ending(run: Run, deployment: Deployment, outcome: Outcome, ended_ns: int) -> Ending:

@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
+from faasd_async.errors import QueueError
 from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage
@@ -20,6 +21,7 @@ from faasd_async.queue.jetstream.delivery import Settlements
 from faasd_async.queue.jetstream.durability import Durability
 from faasd_async.queue.jetstream.later import Later
 from faasd_async.queue.jetstream.layout import Layout
+from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
 from faasd_async.queue.jetstream.records import JetStreamRecords
 from faasd_async.queue.jetstream.recovery import make_available
 from faasd_async.queue.jetstream.store import Store
@@ -84,6 +86,7 @@ class JetStreamQueue:
         self._store = Store(self._jetstream, durability)
         self.records = JetStreamRecords(self._store)
         self.dead_letters = JetStreamDeadLetters(self._store)
+        self.keyed = JetStreamKeyedCalls(self._store)
         self._later = Later(self._store, layout.later_bytes, self.put_call, now_seconds)
         self._settlements = Settlements()
         self._subscriptions: list[JetStreamSubscription[Any]] = []
@@ -154,12 +157,13 @@ class JetStreamQueue:
                 for stream in self._layout.streams:
                     info = await self._jetstream.ensure_stream(stream)
                     self._inherited.setdefault(stream.name, info.state.last_seq)
+                await self.keyed.agree()
                 await self._remove_other_mode()
                 if self._started is not None and self._alone:
                     await make_available(self._jetstream, (CALLS, CALLBACKS, LATER), self._clock)
                 for subscription in list(self._subscriptions):
                     await subscription.bind(self._inherited[subscription.stream])
-            except NatsError as reason:
+            except (NatsError, QueueError) as reason:
                 self._log.warn("the queue cannot be brought up: {reason}", reason=reason)
                 await deferLater(self._clock, _AGAIN_SECONDS)
             else:

@@ -21,6 +21,7 @@ from faasd_async.queue.jetstream.stored import (
     FromTheFuture,
     Message,
     Unreadable,
+    accepted_fields,
     read_ending,
     read_history,
     write_ending,
@@ -57,7 +58,7 @@ class JetStreamRecords:
         kept = keep.keep_seconds > 0 and len(ending.outcome.body) <= keep.max_bytes
         fields, payload = write_ending(ending, with_result=kept)
         seconds = round(keep.keep_seconds) if kept else _RECORD_SECONDS
-        fields += [_FIRST_ALONE, _ttl(seconds)]
+        fields += [*accepted_fields(request), _FIRST_ALONE, _ttl(seconds)]
         subject = about_subject("outcome", request.function, request.key)
         try:
             await self._store.put(subject, fields, payload)

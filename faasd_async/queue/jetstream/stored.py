@@ -19,6 +19,7 @@ from faasd_async.call.ending import DeadLetter, Ending, Reason, State
 from faasd_async.call.history import History
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
 from faasd_async.nats.wire import Headers
+from faasd_async.queue.interface import Accepted
 from faasd_async.queue.jetstream.subjects import read_about_subject, read_queued_subject
 
 #: The layout described above. A reader refuses a higher one.
@@ -29,6 +30,7 @@ _START_TIME = b"Faas-Start-Time"
 _CALLBACK_URL = b"Faas-Callback-Url"
 _HISTORY = b"Faas-History"
 _GENERATION = b"Faas-Generation"
+_DIGEST = b"Faas-Digest"
 _DEATH = b"Faas-Death"
 
 Fields = list[tuple[bytes, bytes]]
@@ -68,6 +70,8 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
         fields.append((_HISTORY, _in_ascii(request.history)))
     if request.generation:
         fields.append((_GENERATION, b"%d" % request.generation))
+    if request.digest:
+        fields.append((_DIGEST, request.digest.encode("ascii")))
     return fields, http_form.write(request.target, request.headers, request.body)
 
 
@@ -92,6 +96,7 @@ def read_request(message: Message) -> QueueRequest:
             callback=callback_url.parse(url) if url else None,
             history=msgspec.json.decode(history, type=History) if history else NOT_TRIED,
             generation=int(noted.get(_GENERATION, b"0")),
+            digest=noted.get(_DIGEST, b"").decode("ascii"),
         )
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
@@ -117,6 +122,34 @@ def read_callback(message: Message) -> CallbackRequest:
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
     return CallbackRequest(function, key, url, headers, body)
+
+
+def accepted_fields(request: QueueRequest) -> Fields:
+    """What a record of a keyed call says besides, for :func:`read_accepted`."""
+    if not request.digest:
+        return []
+    return [
+        (_START_TIME, b"%d" % request.start_time_ns),
+        (_DIGEST, request.digest.encode("ascii")),
+    ]
+
+
+def read_accepted(message: Message) -> Accepted:
+    """How a keyed call was accepted; from the call itself, or from any record of it.
+
+    :raises Unreadable: it says nothing of it.
+    :raises FromTheFuture: its format is not known yet.
+    """
+    noted = _noted(message)
+    subject = message.subject.decode()
+    try:
+        if subject.startswith("faas.outcome."):
+            _, key = read_about_subject(subject)
+        else:
+            _, _, key = read_queued_subject(subject)
+        return Accepted(key, int(noted.get(_START_TIME)), noted.get(_DIGEST).decode("ascii"))
+    except ValueError as reason:
+        raise Unreadable(f"{subject}: {reason!r}") from reason
 
 
 # -- what is known of calls

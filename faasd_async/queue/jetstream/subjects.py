@@ -8,6 +8,7 @@
 ``faas.outcome.<function>.<call>.<accept>``           how a call ended
 ``faas.attempt.<function>.<call>.<accept>``           what was tried of a call that goes on
 ``faas.dead.<queue>.<function>.<call>.<accept>``      a dead letter
+``faas.control.<what>…``                              what all daemons of an installation agree on
 ====================================================  ==========================================
 
 Each token is written by :func:`~faasd_async.call.ids.encode_token`. Because the ids stand in the
@@ -24,12 +25,16 @@ LATER = "FAAS_LATER"
 CALLBACKS = "FAAS_CALLBACKS"
 OUTCOMES = "FAAS_OUTCOMES"
 DEAD = "FAAS_DEAD"
+CONTROL = "FAAS_CONTROL"
 
 CALLBACK_CONSUMER = "faas-callbacks"
 DUE_CONSUMER = "faas-due"
 
 _OF_FUNCTION = "faas-call-"
 _OF_QUEUE = "faas-queue-"
+
+#: What makes this installation's idempotency keys its own.
+SECRET = "faas.control.secret"
 
 
 class ForeignSubject(ValueError):

@@ -26,6 +26,7 @@ from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.channel import GatewayChannel
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
+from faasd_async.queue.memory import MemoryKeyedCalls
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.settings import FunctionSettings
@@ -48,6 +49,7 @@ class PaperStore:
         self.at_once = True
         self.requests: list[QueueRequest] = []
         self.answers: list[Deferred[None]] = []
+        self.keyed = MemoryKeyedCalls(self.put_call)
         self.refusal: Exception | None = None
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:

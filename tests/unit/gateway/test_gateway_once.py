@@ -1,0 +1,45 @@
+"""The asynchronous door, for callers who are not sure whether they came through it before."""
+
+from __future__ import annotations
+
+from front_door import ACCEPT_DEADLINE_SECONDS, FrontDoor
+
+TARGET = "/async-function/f"
+KEY = "Idempotency-Key: one"
+
+
+def test_the_second_receipt_is_the_first(door: FrontDoor) -> None:
+    """Id, time and location, whatever id the caller chose meanwhile; one call is stored."""
+    first = door.ask("POST", TARGET, KEY, body=b"x").answer()
+    again = door.ask("POST", TARGET, KEY, "X-Call-Id: another", body=b"x").answer()
+    assert (first.status, again.status) == (202, 202)
+    assert first.header("Idempotency-Replayed") is None
+    assert again.header("Idempotency-Replayed") == b"true"
+    for name in ("X-Call-Id", "X-Start-Time", "Location"):
+        assert first.header(name) == again.header(name)
+    assert len(door.store.requests) == len(door.accepted) == 1
+
+
+def test_another_body_under_the_same_key_is_a_mistake(door: FrontDoor) -> None:
+    """422, for a path or a body that is not the first one's; nothing is stored."""
+    door.ask("POST", TARGET, KEY, body=b"x")
+    assert door.ask("POST", TARGET, KEY, body=b"y").answer().status == 422
+    assert door.ask("POST", TARGET + "/deep", KEY, body=b"x").answer().status == 422
+    assert len(door.store.requests) == 1
+
+
+def test_a_key_may_be_too_long(door: FrontDoor) -> None:
+    """400."""
+    answer = door.ask("POST", TARGET, f"Idempotency-Key: {'k' * 256}").answer()
+    assert (answer.status, door.store.requests) == (400, [])
+
+
+def test_a_keyed_call_that_is_not_durable_in_time_may_be_sent_again(door: FrontDoor) -> None:
+    """504 names the call; the same key leads to the same call."""
+    door.store.at_once = False
+    client = door.ask("POST", TARGET, KEY)
+    door.clock.advance(ACCEPT_DEADLINE_SECONDS)
+    late = client.answer()
+    assert late.status == 504
+    again = door.ask("POST", TARGET, KEY).answer()
+    assert (again.status, again.header("X-Call-Id")) == (202, late.header("X-Call-Id"))
