@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,9 +19,10 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.logger import ILogObserver, Logger
 
 from faasd_async import signals
-from faasd_async.errors import ConfigurationError, FaasdAsyncError, StartError
+from faasd_async.errors import FaasdAsyncError, StartError
 from faasd_async.gateway.doors import Doors
 from faasd_async.queue.interface import Queue
+from faasd_async.reloading import Reading, Reloading
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.settings import FunctionSettings
 from faasd_async.statelock import StateLock
@@ -63,9 +64,10 @@ class Daemon(Service):
     """The one service that twistd runs.
 
     :param functions: what to deploy at the start.
-    :param reload: reads what is to be deployed now; raises
+    :param reload: reads the settings again; raises
         :class:`~faasd_async.errors.ConfigurationError`.
     :param observer: where this daemon's log goes, if twistd's own choice is not to stand.
+    :param troubles: each says why no new call is accepted although all is up, or ``None``.
     """
 
     _log = Logger()
@@ -76,18 +78,20 @@ class Daemon(Service):
         parts: Parts,
         *,
         functions: Mapping[str, FunctionSettings],
-        reload: Callable[[], Mapping[str, FunctionSettings]],
+        reload: Callable[[], Reading],
         drain_timeout_seconds: float,
         notices: tuple[str, ...],
         observer: ILogObserver | None,
+        troubles: Sequence[Callable[[], str | None]] = (),
     ) -> None:
         self._reactor = reactor
         self._parts = parts
         self._functions = functions
-        self._reload = reload
+        self._reloading = Reloading(reload, parts.deployments.deploy, notices)
         self._drain_timeout_seconds = drain_timeout_seconds
         self._notices = notices
         self._observer = observer
+        self._troubles = troubles
         self._cannot_start: StartError | None = None
         self._starting: Deferred[None] | None = None
         self._drained: Deferred[bool] = Deferred()
@@ -95,9 +99,13 @@ class Daemon(Service):
 
     def why_not_ready(self) -> str | None:
         """What keeps a call from being accepted and run, or ``None``."""
-        if self.waiting_for is None and not self._parts.queue.ready:
-            return "the queue cannot be reached"
-        return self.waiting_for
+        if self.waiting_for is not None:
+            return self.waiting_for
+        for trouble in self._troubles:
+            why = trouble()
+            if why is not None:
+                return why
+        return None if self._parts.queue.ready else "the queue cannot be reached"
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         if self._observer is not None:
@@ -143,6 +151,7 @@ class Daemon(Service):
         self._log.info(
             "ready: {count} functions, pid {pid}", count=len(parts.deployments), pid=os.getpid()
         )
+        self._reloading.start()
 
     def _not_started(self, failure: Any) -> None:
         if failure.check(CancelledError):
@@ -161,19 +170,7 @@ class Daemon(Service):
 
     def _reload_functions(self) -> None:
         if self.running:
-            Deferred.fromCoroutine(self._deploy_again())
-
-    async def _deploy_again(self) -> None:
-        try:
-            functions = self._reload()
-            await self._parts.deployments.deploy(functions)
-        except (ConfigurationError, StartError) as reason:
-            self._log.error(
-                "the functions stay as they are: the settings cannot be used: {reason}",
-                reason=reason,
-            )
-        else:
-            self._log.info("{count} functions are deployed now", count=len(functions))
+            self._reloading.ask()
 
     # -- down
 
@@ -193,9 +190,14 @@ class Daemon(Service):
         parts = self._parts
         if self._starting is not None:
             self._starting.cancel()
+        reloaded = Deferred.fromCoroutine(self._reloading.stop())
         await parts.doors.close()
         for hand in parts.hands:
             hand.stop_taking()
+        await self._bring_down(reloaded)
+        if self._starting is not None:
+            # What it had begun to start is stopped by now.
+            await self._starting
         await self._drain()
         await self._bring_down(parts.queue.stop())
         await self._bring_down(Deferred.fromCoroutine(parts.deployments.stop()))
@@ -214,10 +216,7 @@ class Daemon(Service):
     async def _drain(self) -> None:
         """Let what is in hand come to its end, within the time there is."""
         parts = self._parts
-        invoked = Deferred.fromCoroutine(parts.deployments.when_idle())
-        gatherResults([invoked, *(hand.when_idle() for hand in parts.hands)]).addCallback(
-            lambda _: self._end_drain(True)
-        )
+        Deferred.fromCoroutine(self._when_idle()).addCallback(lambda _: self._end_drain(True))
         timer = self._reactor.callLater(self._drain_timeout_seconds, self._end_drain, False)
         all_done = await self._drained
         if timer.active():
@@ -229,6 +228,12 @@ class Daemon(Service):
                 "{count} calls and callbacks were aborted and given back; these will run again",
                 count=given_back,
             )
+
+    async def _when_idle(self) -> None:
+        """Wait until nothing is in hand, and then until no invocation runs: in this order, for a
+        call in hand may still need a token, and the other takes all of them away."""
+        await gatherResults([hand.when_idle() for hand in self._parts.hands])
+        await self._parts.deployments.when_idle()
 
     def _end_drain(self, all_done: bool) -> None:
         if not self._drained.called:

@@ -43,6 +43,11 @@ class Flock:
         return True
 
     @property
+    def held(self) -> bool:
+        """Whether it is ours."""
+        return self._descriptor is not None
+
+    @property
     def descriptor(self) -> int:
         """The locked file, for a child to inherit or to write in."""
         if self._descriptor is None:

@@ -14,9 +14,13 @@ class StateLock:
     """The lock ``<state>/daemon.lock``; it holds the daemon's pid, for people and messages.
 
     Acquire it after daemonizing: the pid written is that of the process that acquires.
+
+    :ivar left_behind: a daemon had it before and went away without a word: it crashed, was killed,
+        or lost its power.
     """
 
     def __init__(self, state_dir: Path) -> None:
+        self.left_behind = False
         self._state_dir = state_dir
         self._lock = Flock(state_dir / "daemon.lock")
 
@@ -33,6 +37,7 @@ class StateLock:
                     f"another faasd-async (pid {pid or 'unknown'}) runs on this state directory,"
                     f" {self._state_dir}: stop it or choose another state directory"
                 )
+            self.left_behind = self._lock.path.stat().st_size > 0
             self._write_pid()
 
     def _write_pid(self) -> None:
@@ -45,4 +50,6 @@ class StateLock:
 
     def release(self) -> None:
         """Give the state directory back; without effect if it is not ours."""
-        self._lock.release()
+        if self._lock.held:
+            os.ftruncate(self._lock.descriptor, 0)
+            self._lock.release()

@@ -9,19 +9,24 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.protocol import Factory
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
+from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.destination import DestinationPolicy
 from faasd_async.callback.letter import write_letter
 from faasd_async.callback.poster import Poster
+from faasd_async.callback.receivers import Receivers
+from faasd_async.callback.schedule import Schedule
+from faasd_async.callback.sending import Sender
 from faasd_async.callback.world import world_client
 from faasd_async.daemon import Daemon, Parts
 from faasd_async.errors import ConfigurationError
@@ -32,23 +37,48 @@ from faasd_async.gateway.doors import Doors
 from faasd_async.gateway.figures import FiguresGateway
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
-from faasd_async.nats import NatsClient, ServerAddress
+from faasd_async.gateway.system.dead_letters import DeadLetterOffice
+from faasd_async.gateway.system.flow import Flow
+from faasd_async.gateway.system.flow_sheet import FlowSheet
+from faasd_async.gateway.system.replay import Replay
+from faasd_async.nats import Limits, NatsClient, ServerAddress
 from faasd_async.nats.server import EmbeddedServer, ServerSettings
+from faasd_async.nats.server.rescue import Rescue
 from faasd_async.observe.calls import CallWatch
 from faasd_async.observe.figures import Figures
 from faasd_async.observe.logs import Level, make_observer
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.jetstream import JetStreamQueue
-from faasd_async.queue.jetstream.durability import Acknowledged, Barrier
+from faasd_async.queue.jetstream.durability import (
+    Acknowledged,
+    Barrier,
+    Durability,
+    SomebodyElses,
+)
 from faasd_async.queue.jetstream.layout import Layout
+from faasd_async.queue.jetstream.streams import StoreDisk
 from faasd_async.queue.leases import Leases
 from faasd_async.queue.memory import MemoryQueue
+from faasd_async.queue.space import Disk, Space
+from faasd_async.reloading import Reading
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.making import make_runtime
 from faasd_async.settings import FunctionSettings, Settings, load
+from faasd_async.settings.changes import restart_needed
 from faasd_async.statelock import StateLock
 from faasd_async.worker.settlement import Settlement
 from faasd_async.worker.worker import Worker
+
+#: What an embedded nats-server may store is bounded by the quotas of the streams. Its own limit
+#: counts what they might hold: one that has just been lowered would be in its own way.
+_NO_LIMIT_BYTES = 2**50
+
+#: What may wait for a broker to take it; a publish beyond is refused.
+_PENDING_BYTES = 32 * 2**20
+
+#: With this share of ``min_free`` a broker that could not write is given another start: enough for
+#: the ends of what was accepted, while new calls are refused still.
+_RESTART_SHARE = 1 / 4
 
 #: What an embedded nats-server takes in one message.
 _EMBEDDED_PAYLOAD_BYTES = 8 * 2**20
@@ -132,6 +162,8 @@ class Assembly:
         self.options = options
         self.settings = options.settings
         self.state_dir = Path(self.settings.state_dir)
+        self.lock = StateLock(self.state_dir)
+        self.disk = Disk(self.reactor, self.settings.state_dir)
         self.static = self.settings.queue.mode == "static"
         self.figures = Figures()
         self.watch = CallWatch(self.figures, self.settings.worker.write_debug)
@@ -140,13 +172,30 @@ class Assembly:
     def daemon(self) -> Daemon:
         settings = self.settings
         broker = self._broker()
-        queue = self._queue(broker)
+        barrier = self._durability(broker)
+        queue = self._queue(broker, barrier)
+        space = self._space(broker)
+        worker = self._worker(queue)
+        sheet = FlowSheet(
+            queue,
+            self.deployments,
+            worker.widths,
+            static=self.static,
+            now_ns=time.time_ns,
+        )
+        flow = Flow(
+            queue,
+            self.deployments,
+            sheet,
+            recall=worker.recall,
+            namespace=settings.gateway.namespace,
+        )
         parts = Parts(
-            lock=StateLock(self.state_dir),
+            lock=self.lock,
             broker=broker,
             queue=queue,
             deployments=self.deployments,
-            hands=(self._worker(queue), self._poster(queue)),
+            hands=(worker, self._poster(queue)),
             doors=Doors(self.reactor),
         )
         daemon = Daemon(
@@ -157,13 +206,14 @@ class Assembly:
             drain_timeout_seconds=settings.worker.drain_timeout_seconds,
             notices=settings.notices,
             observer=self.options.observer,
+            troubles=(barrier.why_refused, *([space.why_refused] if space else [])),
         )
-        gateway = self._gateway(queue, parts.doors, daemon)
+        gateway = self._gateway(queue, parts.doors, daemon, space, flow)
         for endpoint in settings.gateway.listen:
-            parts.doors.add(
-                endpoint, gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
-            )
-        figures = FiguresGateway(self.figures.render)
+            site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
+            parts.doors.add(endpoint, site, site.let_clients_go)
+        reports = (self._report(queue), partial(sheet.report, self.figures.flow, self.reactor))
+        figures = FiguresGateway(self.figures.render, partial(_refresh, reports))
         for endpoint in settings.gateway.metrics_listen:
             parts.doors.add(endpoint, figures.site(self.reactor))
         return daemon
@@ -172,48 +222,73 @@ class Assembly:
         nats, queue = self.settings.nats, self.settings.queue
         if queue.backend == "memory" or not nats.embedded:
             return None
-        layout = self._layout()
-        return EmbeddedServer(
-            self.reactor,
+        server = EmbeddedServer(
             self.reactor,
             ServerSettings(
                 state_dir=self.state_dir,
-                max_file_store_bytes=layout.reserved_bytes,
+                max_file_store_bytes=_NO_LIMIT_BYTES,
                 binary=None if nats.binary is None else Path(nats.binary),
                 max_payload_bytes=_EMBEDDED_PAYLOAD_BYTES,
             ),
         )
+        enough_bytes = round(queue.min_free_bytes * _RESTART_SHARE)
+        Rescue(self.reactor, server, self.disk.free_bytes, enough_bytes)
+        return server
+
+    def _durability(self, broker: EmbeddedServer | None) -> Durability:
+        queue, nats = self.settings.queue, self.settings.nats
+        if queue.backend == "memory" or queue.durability == "process":
+            return Acknowledged()
+        if broker is None:
+            return SomebodyElses(nats.replicas)
+        return Barrier(self.reactor, str(self.state_dir / "nats"))
+
+    def _space(self, broker: EmbeddedServer | None) -> Space | None:
+        """With somebody else's broker the disk is somebody else's too."""
+        if broker is None:
+            return None
+        self.figures.watch_disk(self.disk.free_bytes)
+        min_free_bytes = self.settings.queue.min_free_bytes
+        return Space(self.disk, min_free_bytes, lambda: broker.write_error)
+
+    def _report(self, queue: Queue) -> Callable[[], Deferred[None]]:
+        if isinstance(queue, JetStreamQueue):
+            return partial(queue.report, self.figures.stored)
+        return lambda: succeed(None)
 
     def _layout(self) -> Layout:
+        queue = self.settings.queue
         return Layout(
-            calls_bytes=self.settings.queue.max_bytes,
-            callbacks_bytes=self.settings.queue.max_bytes,
-            later_bytes=self.settings.queue.max_bytes,
-            outcomes_bytes=self.settings.queue.results_max_bytes,
-            dead_bytes=self.settings.queue.results_max_bytes,
+            calls_bytes=queue.max_bytes,
+            callbacks_bytes=queue.max_bytes,
+            later_bytes=queue.max_bytes,
+            outcomes_bytes=queue.results_max_bytes,
+            dead_bytes=queue.dead_letters_max_bytes,
+            waiting_messages=queue.max_messages,
+            outcomes_messages=queue.results_max_messages,
+            dead_messages=queue.dead_letters_max_messages,
             replicas=self.settings.nats.replicas,
             ack_wait_seconds=self.settings.worker.ack_wait_seconds,
         )
 
-    def _queue(self, broker: EmbeddedServer | None) -> Queue:
+    def _queue(self, broker: EmbeddedServer | None, durability: Durability) -> Queue:
         settings = self.settings
         if settings.queue.backend == "memory":
             return MemoryQueue(self.reactor, settings.worker.ack_wait_seconds)
-        power = settings.queue.durability == "power" and broker is not None
-        store = str(self.state_dir / "nats")
         return JetStreamQueue(
             self.reactor,
             self._client(broker),
             self._layout(),
-            Barrier(self.reactor, store) if power else Acknowledged(),
+            durability,
             static=self.static,
             alone=broker is not None,
             largest_payload_bytes=_EMBEDDED_PAYLOAD_BYTES if broker else _USUAL_PAYLOAD_BYTES,
             now_seconds=time.time,
+            disk=StoreDisk(self.disk.free_bytes, settings.queue.min_free_bytes) if broker else None,
         )
 
     def _client(self, broker: EmbeddedServer | None) -> NatsClient:
-        nats = self.settings.nats
+        nats, limits = self.settings.nats, Limits(pending_bytes=_PENDING_BYTES)
         if broker is None:
             addresses = [ServerAddress.parse(url) for url in nats.urls]
             return NatsClient(
@@ -222,6 +297,7 @@ class Assembly:
                 user=nats.user or "",
                 password=nats.password or "",
                 token=nats.token or "",
+                limits=limits,
             )
 
         def embedded() -> list[ServerAddress]:
@@ -229,7 +305,7 @@ class Assembly:
                 return []
             return [ServerAddress(*broker.address, *broker.credentials)]
 
-        client = NatsClient(self.reactor, embedded)
+        client = NatsClient(self.reactor, embedded, limits=limits)
         broker.on_ready.append(lambda _: client.reconnect_now())
         return client
 
@@ -246,20 +322,30 @@ class Assembly:
             max_inflight=self.settings.worker.max_inflight,
             static=self.static,
             lease_seconds=self.settings.worker.ack_wait_seconds,
+            orphan_ttl_seconds=self.settings.queue.orphan_ttl_seconds,
+            may_have_crashed=self._may_have_crashed,
             now_ns=time.time_ns,
             observer=self.watch,
         )
 
+    def _may_have_crashed(self, inherited: bool) -> bool:
+        """Alone on its queue a daemon knows how the one before it ended; of others it cannot."""
+        alone = self.settings.nats.embedded
+        return (inherited and self.lock.left_behind) if alone else True
+
     def _poster(self, queue: Queue) -> Poster:
         callback = self.settings.callback
+        schedule = Schedule(callback.attempts, callback.min_wait_seconds, callback.max_wait_seconds)
         return Poster(
             self.reactor,
             queue,
             self._leases(),
-            world_client(self.reactor),
-            timeout_seconds=self._callback_timeout_seconds,
-            tries=callback.attempts,
+            Sender(self.reactor, world_client(self.reactor), self._callback_timeout_seconds),
+            Receivers(self.reactor, callback.max_inflight),
+            schedule,
             max_inflight=callback.max_inflight,
+            keeps_dead_letters=self._keeps_dead_letters,
+            now_ns=time.time_ns,
             observer=self.watch,
         )
 
@@ -267,13 +353,21 @@ class Assembly:
         deployment = self.deployments.get(function)
         return None if deployment is None else deployment.settings
 
+    def _keeps_dead_letters(self, function: str) -> bool:
+        settings = self._settings_of(function)
+        return settings is None or settings.dead_letters == "failed"
+
     def _callback_timeout_seconds(self, function: str) -> float:
         settings = self._settings_of(function)
         return _USUAL_CALLBACK_SECONDS if settings is None else settings.callback_timeout_seconds
 
-    def _gateway(self, queue: Queue, doors: Doors, daemon: Daemon) -> Gateway:
+    def _gateway(
+        self, queue: Queue, doors: Doors, daemon: Daemon, space: Space | None, flow: Flow
+    ) -> Gateway:
         settings = self.settings
-        directory = Directory(self.deployments, settings.gateway.namespace)
+        directory = Directory(
+            self.deployments, settings.gateway.namespace, lambda: self.deployments.complete
+        )
         policy = DestinationPolicy(
             settings.callback.policy == "private", lambda: doors.port_numbers
         )
@@ -281,25 +375,35 @@ class Assembly:
             directory,
             queue,
             refuse_destination=policy.refuse,
+            why_undeliverable=why_undeliverable,
             deadline_seconds=settings.queue.accept_deadline_seconds,
             clock=self.reactor,
             now_ns=time.time_ns,
             accepted=self.watch.accepted,
+            why_no_room=space.why_no_room if space else lambda size_bytes: None,
         )
         proxy = Proxy(
             directory, clock=self.reactor, now_ns=time.time_ns, invoked=self.watch.invoked
         )
         return Gateway(
-            directory,
             acceptance,
             proxy,
-            SystemGateway(),
+            SystemGateway(dead_letters=self._dead_letters(queue, policy), flow=flow),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
         )
 
-    def _reload(self) -> Mapping[str, FunctionSettings]:
+    def _dead_letters(self, queue: Queue, policy: DestinationPolicy) -> DeadLetterOffice:
+        replay = Replay(queue, self.deployments, time.time_ns, self.watch.accepted)
+        return DeadLetterOffice(replay, policy.refuse)
+
+    def _reload(self) -> Reading:
         fresh = self.options.read_settings()
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
-        return fresh.functions
+        return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
+
+
+def _refresh(reports: Iterable[Callable[[], Deferred[None]]]) -> Deferred[None]:
+    """Have all reports at once; none of them fails."""
+    return gatherResults([report() for report in reports]).addCallback(lambda _: None)

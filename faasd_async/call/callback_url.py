@@ -1,7 +1,8 @@
 """A callback URL: well formed, and safe to show.
 
 Credentials may stand in it (``http://user:password@host/``); they are sent as basic
-authentication and must appear in no log, so a :class:`CallbackUrl` prints itself without them.
+authentication and must appear in no log, so a :class:`CallbackUrl` prints itself without them,
+and without its query.
 """
 
 from __future__ import annotations
@@ -41,16 +42,18 @@ class CallbackUrl:
 
     @property
     def without_credentials(self) -> str:
-        """The URL as it is requested and logged."""
+        """The URL as it is requested."""
         scheme, _, rest = self.text.partition("://")
         authority, slash, tail = re.split(r"([/?]|\Z)", rest, maxsplit=1)
         return f"{scheme}://{authority.rpartition('@')[2]}{slash}{tail}"
 
     def __str__(self) -> str:
-        return self.without_credentials
+        """The URL as it is logged: a query may hold a token, or sign what it is for."""
+        shown, query, _ = self.without_credentials.partition("?")
+        return shown + "?…" if query else shown
 
     def __repr__(self) -> str:
-        return f"<CallbackUrl {self.without_credentials}>"
+        return f"<CallbackUrl {self}>"
 
 
 def parse(raw: bytes) -> CallbackUrl:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
@@ -23,6 +24,8 @@ class Ending:
     :ivar outcome: the last answer; without headers and body where results are not kept.
     :ivar ended_ns: Unix nanoseconds.
     :ivar reason: why it is a dead letter, if it is one.
+    :ivar is_private: the answer is not kept and nobody is to be shown it; if it is there all the
+        same, it is for the callback's sake alone.
     """
 
     state: State
@@ -30,6 +33,21 @@ class Ending:
     history: History
     ended_ns: int
     reason: Reason | None = None
+    is_private: bool = False
+
+
+def callback_url_of(request: QueueRequest, ending: Ending) -> CallbackUrl | None:
+    """Where a call's end is told, if anywhere.
+
+    A caller may have named a place of their own for what is no success.
+    """
+    if ending.state != "succeeded" and request.on_failure is not None:
+        return request.on_failure
+    return request.callback
+
+
+#: What died: a call, or the callback that was to tell a call's end.
+Kind = Literal["call", "callback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,18 @@ class DeadLetter:
     status: int
     error: str
     ended_ns: int
+
+    @property
+    def kind(self) -> Kind:
+        return "call"
+
+    @property
+    def function(self) -> str:
+        return self.request.function
+
+    @property
+    def key(self) -> CallKey:
+        return self.request.key
 
 
 #: Why a callback is a dead letter: its tries are used up, or its endpoint said 410.
@@ -68,9 +98,17 @@ class DeadCallback:
     tries: int
     ended_ns: int
 
+    @property
+    def kind(self) -> Kind:
+        return "callback"
 
-#: What died: a call, or the callback that was to tell a call's end.
-Kind = Literal["call", "callback"]
+    @property
+    def function(self) -> str:
+        return self.callback.function
+
+    @property
+    def key(self) -> CallKey:
+        return self.callback.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,18 +28,25 @@ HOP_BY_HOP = frozenset(
 #: What frames a message on one connection; each sender writes its own.
 FRAMING = frozenset((b"content-length", b"expect"))
 
+_NEVER_ON = HOP_BY_HOP | FRAMING
+
 
 def end_to_end(headers: Headers, *, without: Collection[bytes] = ()) -> list[tuple[bytes, bytes]]:
     """Keep what is meant for the far end.
 
     :param without: further lower-case names to leave out.
     """
-    dropped = HOP_BY_HOP | FRAMING | named_by_connection(headers)
-    return [
-        (name, value)
-        for name, value in headers
-        if (lowered := name.lower()) not in dropped and lowered not in without
-    ]
+    kept, named = [], None
+    for field in headers:
+        lowered = field[0].lower()
+        if lowered in _NEVER_ON:
+            if lowered == b"connection":
+                named = named_by_connection(headers)
+        elif lowered not in without:
+            kept.append(field)
+    if named:
+        return [field for field in kept if field[0].lower() not in named]
+    return kept
 
 
 def named_by_connection(headers: Headers) -> set[bytes]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
@@ -27,6 +28,7 @@ class QueueRequest:
     :ivar history: what has been tried of it before this message was written.
     :ivar generation: how often it was replayed as a dead letter.
     :ivar digest: of a call that its caller may repeat, what the repetition has to equal.
+    :ivar on_failure: where the outcome goes instead if it is no success.
     """
 
     function: str
@@ -40,6 +42,7 @@ class QueueRequest:
     history: History = NOT_TRIED
     generation: int = 0
     digest: str = ""
+    on_failure: CallbackUrl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,19 @@ class Outcome:
     error: str = ""
 
 
+class CallbackName(NamedTuple):
+    """What tells a callback from all others.
+
+    :ivar generation: the call's; each has a callback of its own.
+    :ivar replays: how often it was put back after it had been given up.
+    """
+
+    function: str
+    key: CallKey
+    generation: int = 0
+    replays: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
     """An outcome on its way to a caller: one POST, whole.
@@ -67,6 +83,8 @@ class CallbackRequest:
     :ivar url: where it goes.
     :ivar headers: all but the framing and ``Host``.
     :ivar generation: the call's.
+    :ivar replays: how often it was put back after it had been given up.
+    :ivar since_ns: when it was put into the queue, Unix nanoseconds; 0 where nobody knows.
     """
 
     function: str
@@ -75,3 +93,9 @@ class CallbackRequest:
     headers: Headers
     body: bytes
     generation: int = 0
+    replays: int = 0
+    since_ns: int = field(default=0, compare=False)
+
+    @property
+    def name(self) -> CallbackName:
+        return CallbackName(self.function, self.key, self.generation, self.replays)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from email.utils import formatdate
 
-from faasd_async.call.ending import Ending
+from faasd_async.call.ending import Ending, callback_url_of
 from faasd_async.call.headers import end_to_end, first, replaced
+from faasd_async.call.ids import CallKey, encode_token
 from faasd_async.call.request import CallbackRequest, QueueRequest
 
 
@@ -20,13 +21,15 @@ def write_letter(
     :param most_attempts: how many the retry policy allows.
     :param now_seconds: the wall clock, for a ``Date`` where the function sent none.
     """
-    if request.callback is None:
-        raise ValueError(f"call {request.key.call_id} asked for no callback")
+    url = callback_url_of(request, ending)
+    if url is None:
+        raise ValueError(f"call {request.key.call_id} asked for no callback of this end")
     outcome = ending.outcome
     fields = end_to_end(outcome.headers, without=(b"host",))
     if first(fields, b"date") is None:
         fields.append((b"Date", formatdate(now_seconds(), usegmt=True).encode()))
     ours = (
+        (b"Webhook-Id", webhook_id(request.key, request.generation)),
         (b"X-Call-Id", request.key.call_id.encode()),
         (b"X-Duration-Seconds", b"%f" % outcome.duration_seconds),
         (b"X-Function-Name", request.function.encode()),
@@ -38,8 +41,19 @@ def write_letter(
     return CallbackRequest(
         function=request.function,
         key=request.key,
-        url=request.callback,
+        url=url,
         headers=replaced(fields, ours),
         body=outcome.body,
         generation=request.generation,
     )
+
+
+def webhook_id(key: CallKey, generation: int) -> bytes:
+    """What a receiver knows a callback by, however often it is sent: the same for each try and
+    each replay of it, and no other's.
+
+    The name is that of Standard Webhooks, whose ids hold no full stop.
+
+    :param generation: a call that is replayed has a callback of its own.
+    """
+    return f"msg_{encode_token(key.call_id)}_{encode_token(key.accept)}_{generation}".encode()

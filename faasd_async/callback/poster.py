@@ -1,44 +1,51 @@
-"""The poster: takes callbacks from the queue and delivers each with a POST.
+"""The poster: takes callbacks from the queue; one delivery is one try.
 
-A callback holds up nothing but itself: each destination has a few slots of its own, and what
-finds them taken goes back to the queue for a while instead of standing in the way.
+What a try brought is noted beside the callback, and the delivery goes back to the queue until the
+next one is due: hours later, perhaps, and after a restart. The queue keeps the time; the note is
+what counts if it comes early. A delivery that came to no try (its receiver has no place for it, or
+the daemon stops) uses none up.
+
+A callback that is given up becomes a dead letter: that first, then the note that it is over, then
+the barrier, and then the queue forgets it.
 """
 
 from __future__ import annotations
 
-import random
-from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from hyperlink import URL
-from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, TimeoutError
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers as HttpHeaders
 
-from faasd_async import __version__
-from faasd_async.call.ids import CallKey
-from faasd_async.call.request import CallbackRequest
-from faasd_async.callback.reading import read_away
+from faasd_async.call.ending import DeadCallback, Undelivered
+from faasd_async.call.posting import NOT_POSTED, Posting
+from faasd_async.call.request import CallbackName, CallbackRequest
+from faasd_async.callback.receivers import Receiver, Receivers
+from faasd_async.callback.schedule import Schedule
+from faasd_async.callback.sending import Sender, Try
+from faasd_async.errors import QueueError
 from faasd_async.queue.interface import Delivery, Queue, Subscription
 from faasd_async.queue.leases import Leases
 
-#: How many callbacks go to one destination at a time, and how many more may wait for that.
-SLOTS_PER_DESTINATION = 8
-_WAITING_PER_DESTINATION = 8
+#: When a callback comes back that the queue could not do something for just now.
+_QUEUE_AGAIN_SECONDS = 5.0
 
-#: Between the first two tries; doubled for each further one.
-FIRST_WAIT_SECONDS = 1.0
+#: A callback that fails inside the poster is tried again after this.
+_BROKEN_AGAIN_SECONDS = 60.0
 
-#: When a callback comes back that found its destination crowded.
-_BACK_SOON_SECONDS = 5.0
+#: When it is looked again whether there is room for more, if nothing happens meanwhile.
+_LOOK_AGAIN_SECONDS = 0.5
 
-_USER_AGENT = f"faasd-async/{__version__}".encode()
+#: The queue's clock may be so much ahead of ours.
+_EARLY_SECONDS = 0.1
+
+_GONE = 410
+
+#: What a receiver says that wants to be spared, whatever the callback.
+_SPARE_ME = frozenset((429, 503))
 
 
 class CallbackObserver(Protocol):
@@ -46,35 +53,36 @@ class CallbackObserver(Protocol):
 
     def called_back(self, callback: CallbackRequest, status: int, seconds: float) -> None: ...
 
-    def callback_failed(self, callback: CallbackRequest, reason: str, tries: int) -> None: ...
+    def callback_failed(
+        self, callback: CallbackRequest, reason: str, tries: int, again_seconds: float
+    ) -> None: ...
 
-    def callback_given_up(self, callback: CallbackRequest, tries: int) -> None: ...
-
-
-class NotDelivered(Exception):
-    """A try failed; the text says how."""
+    def callback_given_up(self, callback: CallbackRequest, reason: str, tries: int) -> None: ...
 
 
-@dataclass(slots=True)
-class _Destination:
-    """One endpoint, by scheme, host and port.
+@dataclass(slots=True, eq=False)
+class _Post:
+    """One callback in hand.
 
-    :ivar held: callbacks to it that are in hand: under way or waiting for a slot.
+    :ivar delivery: the newest of its deliveries: the one that will be settled.
+    :ivar work: what is going on; cancelling it gives the callback back.
     """
 
-    slots: DeferredSemaphore = field(
-        default_factory=lambda: DeferredSemaphore(SLOTS_PER_DESTINATION)
-    )
-    held: int = 0
+    delivery: Delivery[CallbackRequest]
+    receiver: Receiver
+    work: Deferred[None] = field(default_factory=Deferred)
+
+    @property
+    def callback(self) -> CallbackRequest:
+        return self.delivery.parcel
 
 
 class Poster:
     """Delivers callbacks.
 
-    :param client: the way out into the world.
-    :param timeout_seconds: how long one try may take, given the function's name.
-    :param tries: how often one is tried before it is given up.
-    :param max_inflight: how many callbacks may be in hand.
+    :param max_inflight: how many may be in hand.
+    :param keeps_dead_letters: whether a function's are kept.
+    :param now_ns: the wall clock, Unix nanoseconds.
     """
 
     _log = Logger()
@@ -84,35 +92,41 @@ class Poster:
         clock: IReactorTime,
         queue: Queue,
         leases: Leases,
-        client: HTTPClient,
+        sender: Sender,
+        receivers: Receivers,
+        schedule: Schedule,
         *,
-        timeout_seconds: Callable[[str], float],
-        tries: int,
         max_inflight: int,
+        keeps_dead_letters: Callable[[str], bool],
+        now_ns: Callable[[], int],
         observer: CallbackObserver,
     ) -> None:
         self._clock = clock
         self._queue = queue
         self._leases = leases
-        self._client = client
-        self._timeout_seconds = timeout_seconds
-        self._tries = tries
+        self._sender = sender
+        self._receivers = receivers
+        self._schedule = schedule
         self._max_inflight = max_inflight
+        self._keeps_dead_letters = keeps_dead_letters
+        self._now_ns = now_ns
         self._observer = observer
-        self._destinations: dict[tuple[str, str, int], _Destination] = {}
-        self._posts: dict[CallKey, Deferred[None]] = {}
+        self._posts: dict[CallbackName, _Post] = {}
         self._subscription: Subscription | None = None
+        self._topping_up: IDelayedCall | None = None
 
     def start(self) -> None:
         """Deliver callbacks from now on."""
-        self._subscription = self._queue.take_callbacks(
-            self._take, lambda: self._max_inflight - len(self._posts)
-        )
+        self._subscription = self._queue.take_callbacks(self._take, self._room)
 
     def stop_taking(self) -> None:
         """Begin no further callback; those in hand go on."""
-        if self._subscription is not None:
-            self._subscription.stop()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            subscription.stop()
+        if self._topping_up is not None:
+            self._topping_up.cancel()
+            self._topping_up = None
 
     def when_idle(self) -> Deferred[None]:
         """Fires when nothing is in hand."""
@@ -125,111 +139,199 @@ class Poster:
         """
         posts = list(self._posts.values())
         for post in posts:
-            post.cancel()
+            post.work.cancel()
         return len(posts)
+
+    # -- taking
+
+    def _room(self) -> int:
+        free, wanted = self._max_inflight - len(self._posts), self._receivers.room()
+        if not wanted < free:
+            return free
+        # Whoever is waited for now may stop answering, and must not be waited for then.
+        self._top_up_within(_LOOK_AGAIN_SECONDS)
+        return wanted
 
     def _take(self, delivery: Delivery[CallbackRequest]) -> None:
         callback = delivery.parcel
-        destination = self._destinations.setdefault(_where(callback), _Destination())
-        crowded = destination.held >= SLOTS_PER_DESTINATION + _WAITING_PER_DESTINATION
-        if crowded or callback.key in self._posts:
-            delivery.give_back(_BACK_SOON_SECONDS * random.uniform(0.5, 1.0))
-            return
-        destination.held += 1
-        self._leases.hold(delivery)
-        post = self._posts[callback.key] = Deferred.fromCoroutine(self._work(delivery, destination))
-        post.addErrback(self._broken, delivery)
-        post.addBoth(lambda _: self._end(delivery, destination))
-
-    async def _work(self, delivery: Delivery[CallbackRequest], destination: _Destination) -> None:
-        try:
-            await destination.slots.acquire()
-            try:
-                await self._deliver(delivery.parcel)
-            finally:
-                destination.slots.release()
-        except CancelledError:
-            delivery.give_back()
+        in_hand = self._posts.get(callback.name)
+        receiver = self._receivers.find(callback.url)
+        if in_hand is not None:
+            # Our lease was lost, yet we are at it still: this delivery is the one to settle.
+            self._leases.drop(in_hand.delivery)
+            in_hand.delivery = delivery
+            self._leases.hold(delivery)
+        elif self._receivers.has_place(receiver) or self._is_late(callback, receiver):
+            self._begin(_Post(delivery, receiver))
         else:
-            delivery.settle()
+            delivery.give_back(self._receivers.away_seconds(receiver))
+        self._top_up_within(0)
 
-    async def _deliver(self, callback: CallbackRequest) -> None:
-        """Try until it is delivered or given up."""
-        for tried in range(1, self._tries + 1):
-            began = self._clock.seconds()
-            try:
-                status = await self._post(callback)
-            except NotDelivered as reason:
-                self._observer.callback_failed(callback, str(reason), tried)
-            else:
-                self._observer.called_back(callback, status, self._clock.seconds() - began)
-                return
-            if tried < self._tries:
-                wait_seconds = FIRST_WAIT_SECONDS * 2 ** (tried - 1)
-                await deferLater(self._clock, wait_seconds * random.uniform(0.5, 1.0))
-        self._observer.callback_given_up(callback, self._tries)
+    def _is_late(self, callback: CallbackRequest, receiver: Receiver) -> bool:
+        """Whether all tries could have been made by now, and would fail still."""
+        if not self._receivers.is_resting(receiver):
+            return False
+        return self._age_seconds(callback) > self._schedule.longest_seconds
 
-    async def _post(self, callback: CallbackRequest) -> int:
-        """Try once.
+    def _age_seconds(self, callback: CallbackRequest) -> float:
+        return (self._now_ns() - callback.since_ns) / 1e9 if callback.since_ns else 0.0
 
-        :return: the endpoint's status.
-        :raises NotDelivered: it was not a success, or there was none.
-        """
-        limit_seconds = self._timeout_seconds(callback.function)
-        posting = Deferred.fromCoroutine(self._exchange(callback))
-        posting.addTimeout(limit_seconds, self._clock)
-        try:
-            status = await posting
-        except TimeoutError:
-            raise NotDelivered(f"no answer within {limit_seconds:g} s") from None
-        except CancelledError:
-            raise
-        except Exception as reason:
-            # Whatever goes wrong between here and an endpoint is the same to the call.
-            raise NotDelivered(str(reason) or type(reason).__name__) from reason
-        if not 200 <= status < 300:
-            raise NotDelivered(f"status {status}")
-        return status
+    def _begin(self, post: _Post) -> None:
+        self._receivers.hold(post.receiver)
+        self._leases.hold(post.delivery)
+        self._posts[post.callback.name] = post
+        post.work = Deferred.fromCoroutine(self._work(post))
+        post.work.addErrback(self._broken, post)
+        post.work.addBoth(lambda _: self._end(post))
 
-    async def _exchange(self, callback: CallbackRequest) -> int:
-        response = await self._client.post(
-            URL.from_text(callback.url.without_credentials),
-            headers=_fields(callback),
-            data=callback.body,
-            allow_redirects=False,
-        )
-        await read_away(response)
-        status: int = response.code
-        return status
+    def _top_up_within(self, seconds: float) -> None:
+        """Ask for more, once for all that came in one go."""
+        if self._subscription is None:
+            return
+        if self._topping_up is None:
+            self._topping_up = self._clock.callLater(seconds, self._top_up)
+        elif self._topping_up.getTime() > self._clock.seconds() + seconds:
+            self._topping_up.reset(seconds)
 
-    def _broken(self, failure: Failure, delivery: Delivery[CallbackRequest]) -> None:
-        self._log.failure(
-            "the callback of {call_id} failed inside the poster; it is given back",
-            failure=failure,
-            call_id=delivery.parcel.key.call_id,
-        )
-        delivery.give_back(_BACK_SOON_SECONDS)
-
-    def _end(self, delivery: Delivery[CallbackRequest], destination: _Destination) -> None:
-        destination.held -= 1
-        if not destination.held:
-            self._destinations.pop(_where(delivery.parcel), None)
-        del self._posts[delivery.parcel.key]
-        self._leases.drop(delivery)
+    def _top_up(self) -> None:
+        self._topping_up = None
         if self._subscription is not None:
             self._subscription.top_up()
 
+    # -- one delivery
 
-def _where(callback: CallbackRequest) -> tuple[str, str, int]:
-    return callback.url.scheme, callback.url.host, callback.url.port
+    async def _work(self, post: _Post) -> None:
+        try:
+            noted = await self._noted(post.delivery)
+            if not self._is_due(post, noted) or await self._is_beyond_help(post, noted):
+                return
+            await post.receiver.slots.acquire()
+            try:
+                if self._receivers.is_resting(post.receiver):
+                    post.delivery.give_back(self._receivers.away_seconds(post.receiver))
+                    return
+                tried = await self._sender.send(post.callback)
+                self._note_receiver(post.receiver, tried)
+            finally:
+                post.receiver.slots.release()
+            await self._conclude(post, noted, tried)
+        except CancelledError:
+            post.delivery.give_back()
+        except QueueError as reason:
+            self._log.warn(
+                "the callback of {call_id} has to wait for the queue: {reason}",
+                call_id=post.callback.key.call_id,
+                reason=reason,
+            )
+            post.delivery.give_back(_QUEUE_AGAIN_SECONDS)
 
+    async def _noted(self, delivery: Delivery[CallbackRequest]) -> Posting:
+        if delivery.delivered == 1 and not delivery.inherited:
+            return NOT_POSTED
+        return await self._queue.records.find_posting(delivery.parcel.name) or NOT_POSTED
 
-def _fields(callback: CallbackRequest) -> HttpHeaders:
-    fields = HttpHeaders()
-    for name, value in (*callback.headers, (b"User-Agent", _USER_AGENT)):
-        fields.addRawHeader(name, value)
-    url = callback.url
-    if url.username is not None:
-        pair = f"{url.username}:{url.password or ''}".encode()
-        fields.setRawHeaders(b"Authorization", [b"Basic " + b64encode(pair)])
-    return fields
+    def _is_due(self, post: _Post, noted: Posting) -> bool:
+        """Whether there is something to do now; if not, it is dealt with."""
+        if noted.over:
+            post.delivery.settle()
+            return False
+        early_seconds = (noted.not_before_ns - self._now_ns()) / 1e9
+        if early_seconds > _EARLY_SECONDS:
+            post.delivery.give_back(early_seconds)
+            return False
+        return True
+
+    async def _is_beyond_help(self, post: _Post, noted: Posting) -> bool:
+        """Whether it is given up without another try."""
+        if noted.tries >= self._schedule.attempts or noted.status == _GONE:
+            await self._give_it_up(post, noted)  # it could not be written down the last time
+        elif self._is_late(post.callback, post.receiver):
+            if not noted.tries:
+                noted = replace(noted, error=post.receiver.error)
+            await self._give_it_up(post, noted)
+        else:
+            return False
+        return True
+
+    def _note_receiver(self, receiver: Receiver, tried: Try) -> None:
+        if tried.status == 0 or tried.status in _SPARE_ME:
+            self._receivers.failed(receiver, str(tried))
+        else:
+            self._receivers.answered(receiver, tried.seconds)
+
+    async def _conclude(self, post: _Post, noted: Posting, tried: Try) -> None:
+        callback = post.callback
+        posting = Posting(
+            tries=noted.tries + 1, status=tried.status, error="" if tried.status else tried.error
+        )
+        if tried.delivered:
+            self._observer.called_back(callback, tried.status, tried.seconds)
+            # On its way before the acknowledgement is: nobody has to wait for it.
+            delivered = replace(posting, state="delivered")
+            self._note(callback, delivered)
+            post.delivery.settle()
+        elif tried.status == _GONE or self._schedule.is_used_up(
+            posting.tries, self._age_seconds(callback)
+        ):
+            await self._give_it_up(post, posting)
+        else:
+            await self._put_off(post, posting, tried)
+
+    async def _put_off(self, post: _Post, posting: Posting, tried: Try) -> None:
+        """Let the next try wait for its time."""
+        now_ns = self._now_ns()
+        wait_seconds = self._schedule.wait_seconds(
+            posting.tries, tried.status, tried.retry_after, now_ns / 1e9
+        )
+        self._observer.callback_failed(post.callback, str(tried), posting.tries, wait_seconds)
+        posting = replace(posting, not_before_ns=now_ns + round(wait_seconds * 1e9))
+        await self._note(post.callback, posting)
+        post.delivery.give_back(wait_seconds)
+
+    async def _give_it_up(self, post: _Post, posting: Posting) -> None:
+        callback, records = post.callback, self._queue.records
+        reason: Undelivered = "gone" if posting.status == _GONE else "exhausted"
+        letter = DeadCallback(
+            callback, reason, posting.status, posting.error, posting.tries, self._now_ns()
+        )
+        try:
+            if self._keeps_dead_letters(callback.function):
+                await self._queue.dead_letters.put_callback(letter)
+            await records.note_posting(callback.name, replace(posting, state="given_up"))
+            await self._queue.when_durable()
+        except QueueError:
+            # Then at the next delivery: without a further try, if at least this can be noted.
+            self._note(callback, posting)
+            raise
+        why = posting.error or f"status {posting.status}"
+        self._observer.callback_given_up(callback, why, posting.tries)
+        post.delivery.settle()
+
+    def _note(self, callback: CallbackRequest, posting: Posting) -> Deferred[None]:
+        """Note what was tried, if that can be done: the queue keeps the time without it, too."""
+
+        def failed(failure: Failure) -> None:
+            failure.trap(QueueError)
+            self._log.warn(
+                "what was tried of the callback of {call_id} cannot be noted: {reason}",
+                call_id=callback.key.call_id,
+                reason=failure.value,
+            )
+
+        return self._queue.records.note_posting(callback.name, posting).addErrback(failed)
+
+    # -- the end of the work
+
+    def _broken(self, failure: Failure, post: _Post) -> None:
+        self._log.failure(
+            "the callback of {call_id} failed inside the poster; it is given back",
+            failure=failure,
+            call_id=post.callback.key.call_id,
+        )
+        post.delivery.give_back(_BROKEN_AGAIN_SECONDS)
+
+    def _end(self, post: _Post) -> None:
+        del self._posts[post.callback.name]
+        self._receivers.let_go(post.receiver)
+        self._leases.drop(post.delivery)
+        self._top_up_within(0)

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 from urllib.parse import quote_from_bytes
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.headers import Headers, first
 from faasd_async.call.ids import adopt_call_key
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
+from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
-from faasd_async.gateway.refusal import Fields, Refusal, body_too_large, not_allowed, of_queue_error
+from faasd_async.gateway.deadlines import Deadlines
+from faasd_async.gateway.refusal import (
+    Fields,
+    Refusal,
+    body_too_large,
+    no_room,
+    not_allowed,
+    of_queue_error,
+)
 from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
-
-Answer = TypeVar("Answer")
 
 
 class CallStore(Protocol):
@@ -33,7 +41,9 @@ class CallStore(Protocol):
     @property
     def keyed(self) -> KeyedCalls: ...
 
-    def put_call(self, request: QueueRequest) -> Deferred[None]: ...
+    def put_call_then(
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,11 @@ class Acceptance:
     """Accepts calls.
 
     :param refuse_destination: why a callback may not go to a URL, or ``None``.
+    :param why_undeliverable: why one never could, or ``None``.
     :param deadline_seconds: a call that is not durable by then is not accepted.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param accepted: told of each call that was accepted.
+    :param why_no_room: why there is no room for a call of so many bytes, or ``None``.
     """
 
     def __init__(
@@ -58,34 +70,102 @@ class Acceptance:
         queue: CallStore,
         *,
         refuse_destination: Callable[[CallbackUrl], str | None],
+        why_undeliverable: Callable[[CallbackUrl], str | None],
         deadline_seconds: float,
         clock: IReactorTime,
         now_ns: Callable[[], int],
         accepted: Callable[[QueueRequest], None],
+        why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
     ) -> None:
         self._directory = directory
         self._queue = queue
         self._refuse_destination = refuse_destination
-        self._deadline_seconds = deadline_seconds
-        self._clock = clock
+        self._why_undeliverable = why_undeliverable
+        self._deadlines = Deadlines(clock, deadline_seconds)
         self._now_ns = now_ns
         self._accepted = accepted
+        self._why_no_room = why_no_room
 
     def largest_body_bytes(self, deployment: Deployment) -> int:
         return min(deployment.settings.max_body_bytes, self._queue.largest_call_bytes)
+
+    def find(self, method: bytes, route: FunctionRoute) -> Deployment:
+        """Whom a call is for.
+
+        :raises Refusal: 405, or that there is nobody.
+        """
+        if method != b"POST":
+            raise not_allowed(b"POST")
+        return self._directory.find(route)
 
     async def accept(self, arrival: Arrival) -> Receipt:
         """Take a call.
 
         :raises Refusal: it was not taken, or (504) it is not known whether it was.
         """
-        if arrival.method != b"POST":
-            raise not_allowed(b"POST")
-        deployment = self._directory.find(arrival.route)
+        answer: Deferred[Receipt | Refusal] = Deferred()
+        self.take(arrival, answer.callback)
+        receipt = await answer
+        if isinstance(receipt, Refusal):
+            raise receipt
+        return receipt
+
+    def take(self, arrival: Arrival, answered: Callable[[Receipt | Refusal], None]) -> None:
+        """As :meth:`accept`; *answered* is called once, perhaps at once."""
+        try:
+            request, tracing = self._read(arrival)
+        except Refusal as refusal:
+            answered(refusal)
+            return
+        wait = self._deadlines.begin(
+            lambda: answered(of_queue_error(MaybeStored(), tracing.fields))
+        )
+
+        def stored(reason: QueueError | None, earlier: Accepted | None = None) -> None:
+            if not wait.over():
+                return
+            if reason is not None:
+                answered(of_queue_error(reason, tracing.fields))
+            elif earlier is not None:
+                answered(_repeated(request, earlier))
+            else:
+                self._accepted(request)
+                answered(_receipt(tracing))
+
+        try:
+            if request.digest:
+                self._put_once(request, stored)
+            else:
+                self._queue.put_call_then(request, stored)
+        except Exception:
+            wait.over()
+            raise
+
+    def _put_once(
+        self,
+        request: QueueRequest,
+        stored: Callable[[QueueError | None, Accepted | None], None],
+    ) -> None:
+        def failed(failure: Failure) -> None:
+            failure.trap(QueueError)
+            stored(failure.value, None)  # type: ignore[arg-type]
+
+        putting = self._queue.keyed.put(request)
+        putting.addCallbacks(lambda earlier: stored(None, earlier), failed)
+
+    def _read(self, arrival: Arrival) -> tuple[QueueRequest, Tracing]:
+        """
+        :raises Refusal: it is no call that could be taken.
+        """
+        deployment = self.find(arrival.method, arrival.route)
         limit = self.largest_body_bytes(deployment)
         if len(arrival.body) > limit:
             raise body_too_large(limit)
-        callback = self._callback(arrival.headers)
+        why = self._why_no_room(len(arrival.body))
+        if why is not None:
+            raise no_room(why)
+        callback = self._callback(arrival.headers, "X-Callback-Url")
+        on_failure = self._callback(arrival.headers, "X-Callback-On-Failure")
         repeatable = self._repeatable(arrival, deployment)
         key_for = adopt_call_key if repeatable is None else repeatable.key
         tracing = trace(arrival, self._now_ns(), key_for)
@@ -98,16 +178,10 @@ class Acceptance:
             headers=forwarded(arrival, tracing),
             body=arrival.body,
             callback=callback,
+            on_failure=on_failure,
             digest="" if repeatable is None else repeatable.digest,
         )
-        if repeatable is None:
-            await self._in_time(self._queue.put_call(request), tracing)
-        else:
-            earlier = await self._in_time(self._queue.keyed.put(request), tracing)
-            if earlier is not None:
-                return _repeated(request, earlier)
-        self._accepted(request)
-        return _receipt(tracing)
+        return request, tracing
 
     def _repeatable(self, arrival: Arrival, deployment: Deployment) -> Repeatable | None:
         key = idempotency_key(arrival.headers)
@@ -120,26 +194,20 @@ class Acceptance:
         except QueueError as reason:
             raise of_queue_error(reason, ()) from None
 
-    async def _in_time(self, stored: Deferred[Answer], tracing: Tracing) -> Answer:
-        stored.addTimeout(self._deadline_seconds, self._clock)
-        try:
-            return await stored
-        except TimeoutError:
-            raise of_queue_error(MaybeStored(), tracing.fields) from None
-        except QueueError as reason:
-            raise of_queue_error(reason, tracing.fields) from None
-
-    def _callback(self, headers: Headers) -> CallbackUrl | None:
-        raw = first(headers, b"x-callback-url")
+    def _callback(self, headers: Headers, name: str) -> CallbackUrl | None:
+        raw = first(headers, name.lower().encode())
         if not raw:
             return None
         try:
             url = parse(raw)
         except MalformedCallbackUrl as reason:
-            raise Refusal(400, f"X-Callback-Url: {reason}") from None
+            raise Refusal(400, f"{name}: {reason}") from None
+        undeliverable = self._why_undeliverable(url)
+        if undeliverable is not None:
+            raise Refusal(400, f"{name}: {undeliverable}")
         forbidden = self._refuse_destination(url)
         if forbidden is not None:
-            raise Refusal(403, f"X-Callback-Url: {forbidden}")
+            raise Refusal(403, f"{name}: {forbidden}")
         return url
 
 
@@ -147,13 +215,10 @@ def _receipt(tracing: Tracing) -> Receipt:
     return Receipt((*tracing.fields, (b"Location", location(tracing))))
 
 
-def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt:
-    """The receipt of a call that was accepted before.
-
-    :raises Refusal: 422, that was another call.
-    """
+def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
+    """The receipt of a call that was accepted before; 422 if that was another call."""
     if earlier.digest != request.digest:
-        raise Refusal(422, "another call, with another path or body, was sent under this key")
+        return Refusal(422, "another call, with another path or body, was sent under this key")
     receipt = _receipt(Tracing(earlier.key, earlier.start_time_ns))
     return Receipt((*receipt.fields, (b"Idempotency-Replayed", b"true")))
 

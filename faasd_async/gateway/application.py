@@ -11,10 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answers import explain_errors, text
-from faasd_async.gateway.arrival import Arrival, Directory
-from faasd_async.gateway.channel import GatewayRequest, GatewaySite
+from faasd_async.gateway.arrival import Arrival
+from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.shortcut import ShortcutSite
 from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.operator import admit
 
@@ -25,7 +26,7 @@ class Gateway:
     """The front door.
 
     :param why_not_ready: what a caller would have to wait for, or ``None``.
-    :param largest_body_bytes: the limit where no function is named.
+    :param largest_body_bytes: the limit for any body.
     """
 
     app = Klein()
@@ -36,7 +37,6 @@ class Gateway:
 
     def __init__(
         self,
-        directory: Directory,
         acceptance: Acceptance,
         proxy: Proxy,
         system: SystemGateway,
@@ -44,7 +44,6 @@ class Gateway:
         why_not_ready: Callable[[], str | None],
         largest_body_bytes: int,
     ) -> None:
-        self._directory = directory
         self._acceptance = acceptance
         self._proxy = proxy
         self._system = system
@@ -53,19 +52,21 @@ class Gateway:
 
     def site(self, read_timeout_seconds: float, reactor: IReactorTime) -> GatewaySite:
         """The factory to listen with."""
-        return GatewaySite(self.app.resource(), self._body_limit, read_timeout_seconds, reactor)
+        return ShortcutSite(
+            self.app.resource(), self._body_limit, read_timeout_seconds, reactor, self._acceptance
+        )
 
-    def _body_limit(self, route: FunctionRoute | None) -> int:
+    def _body_limit(self, method: bytes, route: FunctionRoute | None) -> int:
+        """How much may be sent.
+
+        :raises Refusal: nobody would read it.
+        """
         if route is None:
-            return self._largest_body_bytes
-        try:
-            deployment = self._directory.find(route)
-        except Refusal:
-            # The door itself will say 404; what it has to read first is bounded all the same.
-            return self._largest_body_bytes
+            return min(self._largest_body_bytes, SMALL_BODY_BYTES)
         if route.asynchronous:
+            deployment = self._acceptance.find(method, route)
             return self._acceptance.largest_body_bytes(deployment)
-        return deployment.settings.max_body_bytes
+        return self._proxy.find(method, route).settings.max_body_bytes
 
     @app.route("/async-function/")
     async def async_function(self, request: GatewayRequest) -> bytes:

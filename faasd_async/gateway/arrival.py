@@ -9,7 +9,7 @@ from typing import NamedTuple
 from faasd_async.call.headers import Headers, end_to_end, first
 from faasd_async.call.ids import CallKey, TokenTooLong, adopt_call_key
 from faasd_async.call.route import FunctionRoute, without_namespace
-from faasd_async.gateway.refusal import Fields, Refusal, unknown_function
+from faasd_async.gateway.refusal import RETRY_SOON, Fields, Refusal, unknown_function
 from faasd_async.runtime.deployments import Deployment
 
 #: Said by the caller, but ours to say to the function.
@@ -49,20 +49,29 @@ class Directory:
     """Finds the deployment that a route names.
 
     :param namespace: the one that may stand behind a function's name.
+    :param complete: whether every function is there by now: the doors are open before.
     """
 
-    def __init__(self, deployments: Mapping[str, Deployment], namespace: str) -> None:
+    def __init__(
+        self,
+        deployments: Mapping[str, Deployment],
+        namespace: str,
+        complete: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._deployments = deployments
         self._namespace = namespace
+        self._complete = complete
 
     def find(self, route: FunctionRoute) -> Deployment:
         """
-        :raises Refusal: 404, no function is called so.
+        :raises Refusal: 404, no function is called so; 503, not yet.
         """
         name = without_namespace(route.name, self._namespace)
         try:
             return self._deployments[name]
         except KeyError:
+            if not self._complete():
+                raise Refusal(503, "the functions are still starting", RETRY_SOON) from None
             raise unknown_function(route.name) from None
 
 
@@ -84,10 +93,9 @@ def forwarded(arrival: Arrival, tracing: Tracing) -> list[tuple[bytes, bytes]]:
     """The fields that go on to the function: the caller's, and what a proxy adds."""
     fields = end_to_end(arrival.headers, without=_OURS)
     fields += tracing.fields
-    present = {name.lower() for name, _ in fields}
     host = first(arrival.headers, b"host")
-    if host and b"x-forwarded-host" not in present:
+    if host and first(fields, b"x-forwarded-host") is None:
         fields.append((b"X-Forwarded-Host", host))
-    if b"x-forwarded-for" not in present:
+    if first(fields, b"x-forwarded-for") is None:
         fields.append((b"X-Forwarded-For", arrival.peer))
     return fields

@@ -1,31 +1,47 @@
 """HTTP as it comes in: what :mod:`twisted.web` does not do for a gateway.
 
 It keeps a request's target and header lines as the bytes they were, and turns a body that is
-too large away while it is still on its way.
+too large, or for nobody, away while it is still on its way.
 """
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import IO
 from urllib.parse import quote
 
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
-from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IReactorTime,
+    ITCPTransport,
+)
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
-from faasd_async import __version__
 from faasd_async.call.route import FunctionRoute, cut, origin_form
 from faasd_async.gateway.refusal import Refusal, body_too_large
+from faasd_async.gateway.written import SERVED_BY, phrase, refused
+
+#: So much of a body is read although the head has decided that the answer is no: the connection
+#: is good for another request then.
+SMALL_BODY_BYTES = 64 * 1024
 
 #: How long a client that was refused may go on sending before it is cut off.
 LINGER_SECONDS = 2.0
 
+#: What would make more than one line of a header field.
+_BREAKS_OUT = re.compile(rb"[\r\n\0]")
 
-SERVED_BY = f"faasd-async/{__version__}".encode()
 
-
+@implementer(IHalfCloseableProtocol)
 class GatewayChannel(HTTPChannel):
     """One client connection."""
 
@@ -34,12 +50,27 @@ class GatewayChannel(HTTPChannel):
     refused = False
     broken_off = False
 
+    #: Whether the request under way is the last one that is answered here.
+    _last = False
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.site.channels.add(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.site.channels.discard(self)
+        super().connectionLost(reason)
+
     @property
     def target(self) -> bytes:
         """The target of the request whose head has just been read."""
         return origin_form(self._path)
 
     def headerReceived(self, line: bytes) -> bool:
+        if _BREAKS_OUT.search(line):
+            # Not every version of Twisted looks for it, and no function could be sent it.
+            self._respondToBadRequestAndDisconnect()
+            return False
         accepted: bool = super().headerReceived(line)
         if accepted:
             name, _, value = line.partition(b":")
@@ -53,12 +84,14 @@ class GatewayChannel(HTTPChannel):
         instead of the answer.
         """
         self.refused = True
-        body = refusal.text.encode() + b"\n"
-        head = (
-            b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            b"Content-Length: %d\r\nConnection: close\r\n\r\n"
+        self.transport.write(
+            refused(
+                self.site.date(),
+                refusal,
+                (b"Connection", b"close"),
+                body=getattr(self, "_command", b"") != b"HEAD",
+            )
         )
-        self.transport.write(head % (refusal.status, RESPONSES[refusal.status], len(body)) + body)
         self.setTimeout(None)
         self._abortingCall = self.callLater(LINGER_SECONDS, self.forceAbortClient)
         self.transport.loseWriteConnection()
@@ -71,6 +104,64 @@ class GatewayChannel(HTTPChannel):
         # What follows the byte too many may be nonsense; the client has its answer.
         if not self.refused:
             super()._respondToBadRequestAndDisconnect()
+
+    def resetTimeout(self) -> None:
+        """Begin to wait anew: for the whole of the next request, not for each piece of it."""
+        if getattr(self, "_HTTPChannel__first_line"):  # noqa: B009
+            super().resetTimeout()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        if getattr(self, "_HTTPChannel__first_line"):  # noqa: B009
+            self.refuse(Refusal(414, "the request's target is too long"))
+        else:
+            self.refuse(Refusal(431, "a header field is too long"))
+
+    # -- the last request of a connection
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of a request has come that is not answered."""
+        return not (self.requests or self._buffer) and bool(
+            getattr(self, "_HTTPChannel__first_line")  # noqa: B009
+        )
+
+    @property
+    def _accepting(self) -> bool:
+        """Whether what is under way is an asynchronous call, which will run in any case."""
+        return any(each.route and each.route.asynchronous for each in self.requests)
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        persistent: bool = super().checkPersistence(request, version)
+        if self._last and persistent:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return persistent and not self._last
+
+    def let_go(self) -> None:
+        """Answer what is under way, and then no more."""
+        self._last = True
+        # Without a request it would hear nothing any more, the rest of one that is coming neither.
+        self.persistent = not self.requests
+        for request in self.requests:
+            if not request.startedWriting:
+                request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        if self.is_idle:
+            self.loseConnection()
+
+    def readConnectionLost(self) -> None:
+        """The client has said all it had to say.
+
+        Who has sent an asynchronous call may wait for its receipt still; anybody else has left,
+        for somebody who left without a word looks the same.
+        """
+        if self._accepting:
+            self.let_go()
+        elif self.requests:
+            self.transport.abortConnection()
+        else:
+            self.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """We have said all we had to say."""
 
     def break_off(self) -> None:
         """End a reply in the middle: what is written still goes out, and the connection with it.
@@ -100,11 +191,25 @@ class GatewayRequest(Request):
         super().__init__(*args, **named)
         self.field_lines: list[tuple[bytes, bytes]] = []
         self.route: FunctionRoute | None = None
+        self._refusal: Refusal | None = None
         self._limit_bytes = 0
         self._received_bytes = 0
 
     def gotLength(self, length: int | None) -> None:
-        self._limit_bytes = self.channel.site.largest_body_bytes(cut(self.channel.target))
+        channel = self.channel
+        hosts = sum(name.lower() == b"host" for name, _ in self.field_lines)
+        if hosts > 1 or (channel._version == b"HTTP/1.1" and not hosts):
+            super().gotLength(0)
+            self._refusal = Refusal(400, "a request has exactly one Host field")
+            self._refuse_body()
+            return
+        try:
+            self._limit_bytes = channel.site.largest_body_bytes(
+                channel._command, cut(channel.target)
+            )
+        except Refusal as refusal:
+            self._refusal = refusal
+            self._limit_bytes = SMALL_BODY_BYTES
         if length is not None and length > self._limit_bytes:
             super().gotLength(0)
             self._refuse_body()
@@ -128,7 +233,7 @@ class GatewayRequest(Request):
     def _refuse_body(self) -> None:
         # Without this the channel would still invite the client to send its body.
         self.requestHeaders.removeHeader(b"Expect")
-        self.channel.refuse(body_too_large(self._limit_bytes))
+        self.channel.refuse(self._refusal or body_too_large(self._limit_bytes))
 
     def process(self) -> None:
         if self.channel.refused:
@@ -141,6 +246,9 @@ class GatewayRequest(Request):
             # The router sees which door it is and no more: names and paths stay raw.
             self.path = b"/async-function/" if self.route.asynchronous else b"/function/"
         super().process()
+
+    def setResponseCode(self, code: int, message: bytes | None = None) -> None:
+        super().setResponseCode(code, message or phrase(code))
 
     def setHeader(self, name: bytes, value: bytes) -> None:
         # twisted.web introduces itself with this field; what serves here is the daemon.
@@ -169,11 +277,15 @@ class GatewayRequest(Request):
     @property
     def peer(self) -> bytes:
         """The client's address and port, as ``X-Forwarded-For`` has it."""
-        host = self.peer_host
-        if host is None:
-            return b"unix"
-        port: int = getattr(self.getClientAddress(), "port", 0)
-        return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+        return peer_name(self.getClientAddress())
+
+
+def peer_name(address: IAddress) -> bytes:
+    """A client's address and port, as ``X-Forwarded-For`` has it."""
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if host is None:
+        return b"unix"
+    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
 
 
 def _as_written(path: bytes) -> bytes:
@@ -184,7 +296,9 @@ def _as_written(path: bytes) -> bytes:
 class GatewaySite(Site):
     """The factory of client connections.
 
-    :param largest_body_bytes: the limit for a body, given the function it is for.
+    :ivar channels: those who are connected.
+    :param largest_body_bytes: the limit for a body, given the method and the function it is for;
+        raises a :class:`~.refusal.Refusal` if the answer is no whatever the body.
     """
 
     protocol = GatewayChannel  # type: ignore[assignment]  # HTTP/1.1 alone, no negotiation
@@ -195,7 +309,7 @@ class GatewaySite(Site):
     def __init__(
         self,
         resource: IResource,
-        largest_body_bytes: Callable[[FunctionRoute | None], int],
+        largest_body_bytes: Callable[[bytes, FunctionRoute | None], int],
         read_timeout_seconds: float,
         reactor: IReactorTime,
     ) -> None:
@@ -207,6 +321,21 @@ class GatewaySite(Site):
             parsePOSTFormSubmission=False,
         )
         self.largest_body_bytes = largest_body_bytes
+        self.channels: set[GatewayChannel] = set()
+        self._date = b""
+        self._date_second = 0
+
+    def date(self) -> bytes:
+        """The present time, as a ``Date`` field has it."""
+        second = int(time.time())
+        if second != self._date_second:
+            self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
+        return self._date
+
+    def let_clients_go(self) -> None:
+        """Answer what is under way, and nothing that comes after it."""
+        for channel in list(self.channels):
+            channel.let_go()
 
     def log(self, request: object) -> None:
         """No access log: each call has a line of its own."""

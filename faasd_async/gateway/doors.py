@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
@@ -19,15 +20,24 @@ class Doors:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._doors: list[tuple[str, IProtocolFactory]] = []
+        self._farewells: list[Callable[[], None]] = []
         self._ports: list[IListeningPort] = []
 
-    def add(self, description: str, factory: IProtocolFactory) -> None:
+    def add(
+        self,
+        description: str,
+        factory: IProtocolFactory,
+        let_clients_go: Callable[[], None] | None = None,
+    ) -> None:
         """Have a door, to be opened with the others.
 
         :param description: a Twisted endpoint string.
         :param factory: builds the protocols of those who come in.
+        :param let_clients_go: called when the door is closed: those who are in are to leave.
         """
         self._doors.append((description, factory))
+        if let_clients_go is not None:
+            self._farewells.append(let_clients_go)
 
     def open(self) -> None:
         """Listen, at once: privileged ports have to be bound before privileges are dropped.
@@ -51,10 +61,12 @@ class Doors:
         return frozenset(host.port for host in hosts if hasattr(host, "port"))
 
     async def close(self) -> None:
-        """Let nobody new in."""
+        """Let nobody new in, and those who are in out as soon as they have their answer."""
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)
+        for farewell in self._farewells:
+            farewell()
 
 
 def _explained(description: str, reason: BaseException | None) -> StartError:

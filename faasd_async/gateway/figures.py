@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from klein import Klein
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request, Site
 
@@ -15,12 +16,18 @@ class FiguresGateway:
     """``/metrics`` and ``/healthz``.
 
     :param render: the figures in Prometheus' text format, and their content type.
+    :param refresh: brings those up to date that have to be asked for; it never fails.
     """
 
     app = Klein()
 
-    def __init__(self, render: Callable[[], tuple[bytes, str]]) -> None:
+    def __init__(
+        self,
+        render: Callable[[], tuple[bytes, str]],
+        refresh: Callable[[], Deferred[None]] = lambda: succeed(None),
+    ) -> None:
         self._render = render
+        self._refresh = refresh
 
     def site(self, reactor: IReactorTime) -> Site:
         """The factory to listen with."""
@@ -30,7 +37,8 @@ class FiguresGateway:
         return site
 
     @app.route("/metrics", methods=_READ_ONLY)
-    def metrics(self, request: Request) -> bytes:
+    async def metrics(self, request: Request) -> bytes:
+        await self._refresh()
         body, content_type = self._render()
         request.setHeader(b"Content-Type", content_type.encode())
         return body

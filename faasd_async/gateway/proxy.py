@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from faasd_async.call.headers import replaced
+from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import InvocationError
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
 from faasd_async.gateway.channel import GatewayRequest
@@ -49,14 +50,21 @@ class Proxy:
         self._now_ns = now_ns
         self._invoked = invoked
 
+    def find(self, method: bytes, route: FunctionRoute) -> Deployment:
+        """Whom a call is for.
+
+        :raises Refusal: 405, or that there is nobody.
+        """
+        if method in NEVER:
+            raise not_allowed(*_ALLOWED)
+        return self._directory.find(route)
+
     async def pass_through(self, arrival: Arrival, request: GatewayRequest) -> None:
         """Answer *request* with the function's reply.
 
         :raises Refusal: there is none, and nothing has been written yet.
         """
-        if arrival.method in NEVER:
-            raise not_allowed(*_ALLOWED)
-        deployment = self._directory.find(arrival.route)
+        deployment = self.find(arrival.method, arrival.route)
         if len(arrival.body) > deployment.settings.max_body_bytes:
             raise body_too_large(deployment.settings.max_body_bytes)
         if not deployment.free:

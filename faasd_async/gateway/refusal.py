@@ -13,6 +13,7 @@ from faasd_async.errors import (
 Fields = tuple[tuple[bytes, bytes], ...]
 
 RETRY_SOON: Fields = ((b"Retry-After", b"1"),)
+RETRY_LATER: Fields = ((b"Retry-After", b"10"),)
 
 
 class Refusal(FaasdAsyncError):
@@ -39,6 +40,10 @@ def not_allowed(*allowed: bytes) -> Refusal:
 
 def body_too_large(limit_bytes: int) -> Refusal:
     return Refusal(413, f"a body of at most {limit_bytes} bytes is accepted here")
+
+
+def no_room(why: str) -> Refusal:
+    return Refusal(507, f"no new call is stored: {why}", RETRY_LATER)
 
 
 def of_queue_error(error: QueueError, fields: Fields) -> Refusal:

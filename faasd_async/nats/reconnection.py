@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from faasd_async.backoff import Backoff
 from faasd_async.nats.address import ServerAddress, ServerSource
 from faasd_async.nats.errors import NatsError, NotConnected
 from faasd_async.nats.futures import new_future, resolve
@@ -26,7 +27,7 @@ class Reconnection:
     :param on_up: called with each connection.
     :param on_down: called with the reason when it has ended.
     :param on_failure: called with the reason of each attempt that failed.
-    :param jitter: a number from 0 to 1.
+    :param draw: a random number from 0 to 1.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Reconnection:
         on_down: Callable[[NatsError], None],
         on_failure: Callable[[Exception], None],
         limits: Limits,
-        jitter: Callable[[], float] = random.random,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._log = Logger()
         self._clock = clock
@@ -49,7 +50,7 @@ class Reconnection:
         self._on_down = on_down
         self._on_failure = on_failure
         self._limits = limits
-        self._jitter = jitter
+        self._backoff = Backoff(limits.first_delay_seconds, limits.longest_delay_seconds, draw)
         self._turn = 0
         self._failures = 0
         self._stopping = False
@@ -75,7 +76,7 @@ class Reconnection:
 
     def hurry(self) -> None:
         """Forget earlier failures; end the current wait."""
-        self._failures = 0
+        self._begin_anew()
         if self._pause is not None:
             resolve(self._pause, None)
 
@@ -112,7 +113,7 @@ class Reconnection:
         self._on_up(protocol)
         reason = await protocol.when_lost()
         if self._clock.seconds() - since >= self._limits.longest_delay_seconds:
-            self._failures = 0
+            self._begin_anew()
         else:
             self._failures += 1
         self._on_down(reason)
@@ -133,10 +134,11 @@ class Reconnection:
         rounds, remaining = divmod(self._failures, max(1, self.server_count()))
         if rounds == 0 or remaining:
             return 0.0
-        longest = self._limits.longest_delay_seconds
-        # Bounded before it is raised: 2.0 ** 2000 is no float.
-        delay = min(longest, self._limits.first_delay_seconds * 2.0 ** min(rounds - 1, 32))
-        return delay * (1.0 - self._jitter() / 2)
+        return self._backoff.next_seconds()
+
+    def _begin_anew(self) -> None:
+        self._failures = 0
+        self._backoff.steady()
 
     def _list_servers(self) -> "list[ServerAddress]":
         try:

@@ -82,25 +82,31 @@ class CallWatch:
             seconds=seconds,
         )
 
-    def callback_failed(self, callback: CallbackRequest, reason: str, tries: int) -> None:
+    def callback_failed(
+        self, callback: CallbackRequest, reason: str, tries: int, again_seconds: float
+    ) -> None:
         self._figures.callback(callback, "failed")
         _log.warn(
-            "callback of {call_id} from {function} to {url} failed: {reason}, try {tries}",
+            "callback of {call_id} from {function} to {url} failed: {reason}, try {tries}, "
+            "again in {again:.1f} s",
             call_id=callback.key.call_id,
             function=callback.function,
             url=str(callback.url),
             reason=reason,
             tries=tries,
+            again=again_seconds,
         )
 
-    def callback_given_up(self, callback: CallbackRequest, tries: int) -> None:
+    def callback_given_up(self, callback: CallbackRequest, reason: str, tries: int) -> None:
         self._figures.callback(callback, "given_up")
         _log.error(
-            "callback of {call_id} from {function} to {url} is given up after {tries} tries",
+            "callback of {call_id} from {function} to {url} is given up after {tries} tries: "
+            "{reason}",
             call_id=callback.key.call_id,
             function=callback.function,
             url=str(callback.url),
             tries=tries,
+            reason=reason,
         )
 
     def _show_body(self, which: str, request: QueueRequest, body: bytes) -> None:

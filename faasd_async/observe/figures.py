@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
@@ -44,10 +46,73 @@ class Figures:
             ("function_name", "result"),
             registry=self._registry,
         )
+        self._bytes = Gauge(
+            "faasd_async_stream_bytes",
+            "What a stream of the queue holds.",
+            ("stream",),
+            registry=self._registry,
+        )
+        self._messages = Gauge(
+            "faasd_async_stream_messages",
+            "How many messages a stream of the queue holds.",
+            ("stream",),
+            registry=self._registry,
+        )
+        self._quota = Gauge(
+            "faasd_async_stream_quota_bytes",
+            "What a stream of the queue may hold.",
+            ("stream",),
+            registry=self._registry,
+        )
+
+        self._waiting = Gauge(
+            "queue_worker_pending_messages",
+            "Calls that wait for their first attempt.",
+            ("queue_name", "function_name"),
+            registry=self._registry,
+        )
+        self._widths = Gauge(
+            "faasd_async_function_concurrency",
+            "How many calls of a function may run at a time, as far as it has been found out.",
+            ("function_name",),
+            registry=self._registry,
+        )
 
     def render(self) -> tuple[bytes, str]:
         """:return: the text Prometheus reads, and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def watch_disk(self, free_bytes: Callable[[], int | None]) -> None:
+        """Show what a disk has left, from now on."""
+        gauge = Gauge(
+            "faasd_async_disk_free_bytes",
+            "What the disk of the state directory has left.",
+            registry=self._registry,
+        )
+
+        def read() -> float:
+            free = free_bytes()
+            return float("nan") if free is None else float(free)
+
+        gauge.set_function(read)
+
+    def stored(self, stream: str, size_bytes: int, messages: int, quota_bytes: int) -> None:
+        self._bytes.labels(stream).set(size_bytes)
+        self._messages.labels(stream).set(messages)
+        self._quota.labels(stream).set(quota_bytes)
+
+    def flow(self, waiting: Mapping[tuple[str, str], int], widths: Mapping[str, int]) -> None:
+        """What it is now, of all there are.
+
+        :param waiting: by queue and function.
+        :param widths: by function.
+        """
+        self._waiting.clear()
+        for labels, count in waiting.items():
+            self._waiting.labels(*labels).set(count)
+        self._widths.clear()
+        for function, width in widths.items():
+            self._widths.labels(function).set(width)
 
     def invoked(self, function: str, status: int, seconds: float) -> None:
         self._invocations.labels(function, str(status)).inc()

@@ -7,17 +7,20 @@ deployment asked for) and taken out on a lease that its holder extends until it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Kind, Letter
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
+from faasd_async.call.known import CallName, Grip, Known
 from faasd_async.call.once import Repeatable
-from faasd_async.call.request import CallbackRequest, QueueRequest
+from faasd_async.call.posting import Posting
+from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
+from faasd_async.errors import QueueError
 from faasd_async.settings import ResultSettings
 
 Parcel_co = TypeVar("Parcel_co", covariant=True)
@@ -41,6 +44,9 @@ class Delivery(Protocol[Parcel_co]):
     def extend(self) -> None:
         """Begin the lease anew: the parcel is still being worked on."""
 
+    def lighten(self) -> None:
+        """Let go of the parcel's body: it will be given back, and come whole."""
+
     def settle(self) -> None:
         """The parcel is done with; the queue forgets it."""
 
@@ -56,6 +62,10 @@ class Subscription(Protocol):
 
     def top_up(self) -> None:
         """There may be more room than before: ask for as many deliveries as fit."""
+
+    def withdraw(self) -> None:
+        """Take back what was asked for. What is on its way all the same is still delivered, and
+        more is asked for when the subscription is topped up."""
 
     def stop(self) -> None:
         """Take nothing more. Deliveries already handed over stay valid."""
@@ -78,6 +88,77 @@ class OfQueue:
 Source = OfFunction | OfQueue
 
 
+def is_of(request: QueueRequest, source: Source) -> bool:
+    """Whether a call is one of a source's."""
+    if isinstance(source, OfFunction):
+        return request.function == source.function
+    return request.queue == source.queue
+
+
+class Pauses(Protocol):
+    """The functions and queues whose calls are accepted and wait.
+
+    All daemons on one queue agree on them, and they outlast the daemons.
+
+    :ivar when_changed: called after a change, whoever has ordered it.
+    """
+
+    when_changed: Callable[[], None]
+
+    def __contains__(self, source: Source) -> bool: ...
+
+    def hold(self, function: str, queue: str) -> bool:
+        """Whether a call of this function, accepted into this queue, has to wait."""
+
+    def pause(self, source: Source) -> Deferred[None]:
+        """Fires when it is durable, and known here; fails with a
+        :class:`~faasd_async.errors.QueueError`."""
+
+    def resume(self, source: Source) -> Deferred[None]:
+        """As :meth:`pause`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many calls of a source there are.
+
+    :ivar waiting: never handed out yet.
+    :ivar in_flight: handed out and not settled: they run, or wait for their next attempt.
+    """
+
+    waiting: int
+    in_flight: int
+
+
+class Backlog(Protocol):
+    """The calls that have not ended."""
+
+    def depths(self, sources: Sequence[Source]) -> Deferred[Sequence[Depth]]:
+        """How many there are of each."""
+
+    def scheduled(self) -> Deferred[Mapping[tuple[str, str], int] | None]:
+        """How many wait for their time, by queue and function; ``None`` if they are too many to
+        be counted."""
+
+    def oldest_ns(self, sources: Sequence[Source]) -> Deferred[Sequence[int | None]]:
+        """When the oldest of each was stored, those aside that are put off; Unix nanoseconds."""
+
+    def deserted(self, taken: Collection[Source]) -> Deferred[Sequence[Source]]:
+        """The sources that have calls and that nobody takes from at this moment.
+
+        :param taken: those that the one who asks takes from.
+        """
+
+    def holds(self, request: QueueRequest) -> Deferred[bool]:
+        """Whether a call is still there: it may have been purged while it ran."""
+
+    def purge(self, source: Source) -> Deferred[int]:
+        """Remove a source's calls, those included that are handed out.
+
+        :return: how many.
+        """
+
+
 class Records(Protocol):
     """What is known of calls apart from the calls themselves.
 
@@ -90,38 +171,101 @@ class Records(Protocol):
     ) -> Deferred[bool]:
         """Write a call's terminal record, unless it has one.
 
+        Where a callback is owed the answer is in it, whatever *keep* says: after a crash the
+        callback is written from there. An answer that is not to be kept is marked as private
+        then, and is as long on the disk as the record is.
+
         :return: whether this is the call's first; fails as :meth:`Queue.put_call` does.
         """
 
-    def find_ending(self, function: str, key: CallKey) -> Deferred[Ending | None]:
-        """A call's terminal record, if it has ended."""
+    def find_ending(
+        self, function: str, key: CallKey, generation: int = 0
+    ) -> Deferred[Ending | None]:
+        """A call's terminal record, if it has ended.
+
+        :param generation: what was written of the call before it was replayed so often counts
+            for nothing.
+        """
 
     def note_history(self, request: QueueRequest, history: History) -> Deferred[None]:
         """Remember what was tried of a call that goes back to the queue."""
 
-    def find_history(self, function: str, key: CallKey) -> Deferred[History | None]:
+    def find_history(
+        self, function: str, key: CallKey, generation: int = 0
+    ) -> Deferred[History | None]:
+        """What was noted last; *generation* as for :meth:`find_ending`."""
+
+    def forget(self, function: str, key: CallKey) -> Deferred[None]:
+        """Forget how a call ended and what was tried of it."""
+
+    def note_posting(self, name: CallbackName, posting: Posting) -> Deferred[None]:
+        """Remember what was tried of a callback, or that nothing more is to be done with it."""
+
+    def find_posting(self, name: CallbackName) -> Deferred[Posting | None]:
         """What was noted last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters are meant: those that agree with everything that is given.
+
+    :ivar reason: a letter that cannot be read has none.
+    """
+
+    call_id: str | None = None
+    accept: str | None = None
+    function: str | None = None
+    kind: Kind | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A dead letter and its place; the younger ones have the higher places."""
+
+    place: int
+    letter: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the dead letters, oldest first.
+
+    :ivar next: behind which place the following page begins; ``None`` if this is the last.
+    """
+
+    letters: Sequence[Filed]
+    next: int | None
+
+
 class DeadLetters(Protocol):
-    """The calls that did not succeed, kept whole."""
+    """The calls that did not succeed and the callbacks that could not be delivered, whole."""
 
     def put(self, letter: DeadLetter) -> Deferred[None]:
-        """Keep one; a later one of the same call stands over an earlier one."""
+        """Keep a call; a later letter of the same call stands over an earlier one."""
 
-    def find(self, call_id: str) -> Deferred[Sequence[DeadLetter]]:
-        """Those with a call id; several calls may share one."""
+    def put_callback(self, letter: DeadCallback) -> Deferred[None]:
+        """Keep a callback; likewise."""
 
-    def look_through(
-        self, function: str | None, after: int, limit: int
-    ) -> Deferred[Sequence[tuple[int, DeadLetter]]]:
-        """A page of them, oldest first, each with its place.
+    def look_through(self, selection: Selection, after: int, limit: int) -> Deferred[Page]:
+        """A page of them. One that cannot be read is there too, as a
+        :class:`~faasd_async.call.ending.SealedLetter`.
 
         :param after: the last place seen before; 0 for the first page.
+        :param limit: how many at most; there are fewer where they are large.
         """
 
-    def remove(self, letter: DeadLetter) -> Deferred[None]:
-        """Forget one."""
+    def newest(self) -> Deferred[int]:
+        """A place that only letters still to be put lie behind."""
+
+    def remove(self, place: int) -> Deferred[bool]:
+        """Forget the letter at a place, and no younger one of the same call.
+
+        :return: whether it was there.
+        """
+
+    def purge(self, selection: Selection) -> Deferred[int]:
+        """Forget all that are meant; :return: how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +278,44 @@ class Accepted:
     key: CallKey
     start_time_ns: int
     digest: str
+
+
+class Lookup(Protocol):
+    """Finds calls by the ids that their callers know."""
+
+    def find(self, call_id: str, accept: str | None = None) -> Deferred[Known | None]:
+        """What is known of the call of an id; of the newest, where several share it.
+
+        :param accept: which acceptance of it, if only that is meant.
+        :return: ``None`` if there is no trace of one. Fails with
+            :class:`~faasd_async.errors.QueueUnavailable`.
+        """
+
+
+class Hands(Protocol):
+    """Whoever has calls in hand."""
+
+    def grip(self, key: CallKey) -> Grip | None:
+        """What is known of a call that is in hand; ``None`` if it is not."""
+
+
+class Peers(Protocol):
+    """The daemons on one queue, as far as they tell each other of calls in hand.
+
+    :ivar hands: this daemon's own.
+    """
+
+    hands: Hands | None
+
+    def ask(self, key: CallKey) -> Deferred[Grip | None]:
+        """What whoever has a call in hand knows of it; ``None`` if nobody says so in time."""
+
+    def hear_end(self, name: CallName, heard: Callable[[], None]) -> Callable[[], None]:
+        """Have *heard* called when a call may have ended at another daemon: perhaps several
+        times, perhaps for nothing.
+
+        :return: ends that.
+        """
 
 
 class KeyedCalls(Protocol):
@@ -171,7 +353,19 @@ class Queue(Protocol):
     def dead_letters(self) -> DeadLetters: ...
 
     @property
+    def pauses(self) -> Pauses: ...
+
+    @property
+    def backlog(self) -> Backlog: ...
+
+    @property
     def keyed(self) -> KeyedCalls: ...
+
+    @property
+    def lookup(self) -> Lookup: ...
+
+    @property
+    def peers(self) -> Peers: ...
 
     def start(self) -> Deferred[None]:
         """Connect and bring up what is needed; fires when it is ready for the first time."""
@@ -182,6 +376,11 @@ class Queue(Protocol):
     def when_durable(self) -> Deferred[None]:
         """Fires when everything stored so far is as durable as the deployment asked for; fails
         with :class:`~faasd_async.errors.QueueUnavailable` if it never will be."""
+
+    def put_call_then(
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+    ) -> None:
+        """As :meth:`put_call`; *stored* is called once, perhaps at once."""
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         """Store a call.
@@ -208,7 +407,11 @@ class Queue(Protocol):
         """
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
-        """Store a callback, once for each call; it is durable with :meth:`when_durable`."""
+        """Store a callback, unless it is stored already; it is durable with :meth:`when_durable`.
+
+        One that was stored and is gone again (it was delivered, or given up) is stored anew: ask
+        :meth:`Records.find_posting` where that may be.
+        """
 
     def take_callbacks(
         self,

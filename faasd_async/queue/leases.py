@@ -53,5 +53,6 @@ class Leases:
         return waiter
 
     def _extend(self) -> None:
-        for delivery in self._held:
+        # A copy: an extension may find its connection gone, and somebody drops what they hold.
+        for delivery in tuple(self._held):
             delivery.extend()

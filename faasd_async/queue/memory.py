@@ -6,24 +6,40 @@ with the durable queues.
 
 from __future__ import annotations
 
-import itertools
 import secrets
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
-from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Kind, Letter, callback_url_of
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.once import Repeatable, repeatable
-from faasd_async.call.request import CallbackRequest, QueueRequest
-from faasd_async.queue.interface import Accepted, Delivery, OfFunction, Source, Subscription
+from faasd_async.call.posting import Posting
+from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
+from faasd_async.errors import QueueError
+from faasd_async.queue.interface import (
+    Accepted,
+    Delivery,
+    Depth,
+    Filed,
+    OfFunction,
+    Page,
+    Selection,
+    Source,
+    Subscription,
+    is_of,
+)
+from faasd_async.queue.memory_find import Memories, MemoryLookup, MemoryPeers
+from faasd_async.queue.paused import Paused
+from faasd_async.queue.pigeonhole import Entry, Pigeonhole
 from faasd_async.settings import ResultSettings
 
-Parcel = TypeVar("Parcel")
+Record = TypeVar("Record")
 
 
 class MemoryQueue:
@@ -36,11 +52,25 @@ class MemoryQueue:
     largest_call_bytes = 1 << 62
 
     def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:
-        self._calls: _Pigeonhole[QueueRequest] = _Pigeonhole(clock, lease_seconds)
-        self._callbacks: _Pigeonhole[CallbackRequest] = _Pigeonhole(clock, lease_seconds)
+        self._calls: Pigeonhole[QueueRequest] = Pigeonhole(clock, lease_seconds)
+        self._callbacks: Pigeonhole[CallbackRequest] = Pigeonhole(clock, lease_seconds)
+        self._callbacks.when_gone = lambda callback: self._stored.discard(callback.name)
+        self._stored: set[CallbackName] = set()
         self.records = MemoryRecords()
         self.dead_letters = MemoryDeadLetters()
         self.keyed = MemoryKeyedCalls(self.put_call)
+        self.pauses = MemoryPauses()
+        self.backlog = MemoryBacklog(self._calls)
+        memories = Memories(
+            calls=self._calls,
+            callbacks=self._callbacks,
+            endings=self.records.endings,
+            histories=self.records.histories,
+            postings=self.records.postings,
+            letters=self.dead_letters.all,
+        )
+        self.lookup = MemoryLookup(memories)
+        self.peers = MemoryPeers()
 
     def start(self) -> Deferred[None]:
         return succeed(None)
@@ -53,12 +83,18 @@ class MemoryQueue:
     def when_durable(self) -> Deferred[None]:
         return succeed(None)
 
+    def put_call_then(
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+    ) -> None:
+        self._calls.put(request)
+        stored(None)
+
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         self._calls.put(request)
         return succeed(None)
 
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
-        self._calls.later(delay_seconds, lambda: self._calls.put(request))
+        self._calls.put_later(request, delay_seconds)
         return succeed(None)
 
     def take_calls(
@@ -67,15 +103,12 @@ class MemoryQueue:
         on_delivery: Callable[[Delivery[QueueRequest]], None],
         room: Callable[[], int],
     ) -> Subscription:
-        def wanted(request: QueueRequest) -> bool:
-            if isinstance(source, OfFunction):
-                return request.function == source.function
-            return request.queue == source.queue
-
-        return self._calls.take(wanted, on_delivery, room)
+        return self._calls.take(lambda request: is_of(request, source), on_delivery, room)
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
-        self._callbacks.put(callback)
+        if callback.name not in self._stored:
+            self._stored.add(callback.name)
+            self._callbacks.put(callback)
         return succeed(None)
 
     def take_callbacks(
@@ -105,168 +138,177 @@ class MemoryKeyedCalls:
         return self._put_call(request).addCallback(lambda _: None)
 
 
+class MemoryPauses(Paused):
+    """See :class:`~faasd_async.queue.interface.Pauses`."""
+
+    def pause(self, source: Source) -> Deferred[None]:
+        self.become({*self.sources, source})
+        return succeed(None)
+
+    def resume(self, source: Source) -> Deferred[None]:
+        self.become(self.sources - {source})
+        return succeed(None)
+
+
+class MemoryBacklog:
+    """See :class:`~faasd_async.queue.interface.Backlog`."""
+
+    def __init__(self, calls: Pigeonhole[QueueRequest]) -> None:
+        self._calls = calls
+
+    def _of(self, source: Source) -> list[Entry[QueueRequest]]:
+        return [entry for entry in self._calls if is_of(entry.parcel, source)]
+
+    def depths(self, sources: Sequence[Source]) -> Deferred[Sequence[Depth]]:
+        return succeed([self._depth(source) for source in sources])
+
+    def _depth(self, source: Source) -> Depth:
+        here = [entry for entry in self._of(source) if not entry.put_off]
+        in_flight = sum(entry.delivered > 0 for entry in here)
+        return Depth(len(here) - in_flight, in_flight)
+
+    def scheduled(self) -> Deferred[Mapping[tuple[str, str], int] | None]:
+        put_off = [entry.parcel for entry in self._calls if entry.put_off]
+        return succeed(Counter((request.queue, request.function) for request in put_off))
+
+    def oldest_ns(self, sources: Sequence[Source]) -> Deferred[Sequence[int | None]]:
+        return succeed([self._oldest_ns(source) for source in sources])
+
+    def deserted(self, taken: Collection[Source]) -> Deferred[Sequence[Source]]:
+        left = [
+            entry.parcel.function
+            for entry in self._calls
+            if not any(is_of(entry.parcel, source) for source in taken)
+        ]
+        return succeed([OfFunction(each) for each in dict.fromkeys(left)])
+
+    def _oldest_ns(self, source: Source) -> int | None:
+        here = [entry.parcel.start_time_ns for entry in self._of(source) if not entry.put_off]
+        return min(here, default=None)
+
+    def holds(self, request: QueueRequest) -> Deferred[bool]:
+        about = request.function, request.key
+        return succeed(
+            any(about == (each.parcel.function, each.parcel.key) for each in self._calls)
+        )
+
+    def purge(self, source: Source) -> Deferred[int]:
+        meant = self._of(source)
+        for entry in meant:
+            self._calls.remove(entry)
+        return succeed(len(meant))
+
+
 class MemoryRecords:
     """See :class:`~faasd_async.queue.interface.Records`."""
 
     def __init__(self) -> None:
-        self._endings: dict[tuple[str, CallKey], Ending] = {}
-        self._histories: dict[tuple[str, CallKey], History] = {}
+        self.endings: dict[tuple[str, CallKey], tuple[QueueRequest, Ending]] = {}
+        self.histories: dict[tuple[str, CallKey], tuple[int, History]] = {}
+        self.postings: dict[CallbackName, Posting] = {}
 
     def record_ending(
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
     ) -> Deferred[bool]:
         about = request.function, request.key
-        return succeed(self._endings.setdefault(about, ending) is ending)
+        if self._ending(*about, request.generation) is not None:
+            return succeed(False)
+        kept = keep.keep_seconds > 0 and len(ending.outcome.body) <= keep.max_bytes
+        if not kept and callback_url_of(request, ending) is None:
+            ending = replace(ending, outcome=replace(ending.outcome, headers=(), body=b""))
+        self.endings[about] = request, replace(ending, is_private=not kept)
+        return succeed(True)
 
-    def find_ending(self, function: str, key: CallKey) -> Deferred[Ending | None]:
-        return succeed(self._endings.get((function, key)))
+    def find_ending(
+        self, function: str, key: CallKey, generation: int = 0
+    ) -> Deferred[Ending | None]:
+        return succeed(self._ending(function, key, generation))
+
+    def _ending(self, function: str, key: CallKey, generation: int) -> Ending | None:
+        ended, ending = self.endings.get((function, key), (None, None))
+        return None if ended is None or ended.generation < generation else ending
 
     def note_history(self, request: QueueRequest, history: History) -> Deferred[None]:
-        self._histories[request.function, request.key] = history
+        self.histories[request.function, request.key] = request.generation, history
         return succeed(None)
 
-    def find_history(self, function: str, key: CallKey) -> Deferred[History | None]:
-        return succeed(self._histories.get((function, key)))
+    def find_history(
+        self, function: str, key: CallKey, generation: int = 0
+    ) -> Deferred[History | None]:
+        return succeed(_in_generation(self.histories.get((function, key)), generation))
+
+    def note_posting(self, name: CallbackName, posting: Posting) -> Deferred[None]:
+        self.postings[name] = posting
+        return succeed(None)
+
+    def find_posting(self, name: CallbackName) -> Deferred[Posting | None]:
+        return succeed(self.postings.get(name))
+
+    def forget(self, function: str, key: CallKey) -> Deferred[None]:
+        self.endings.pop((function, key), None)
+        self.histories.pop((function, key), None)
+        return succeed(None)
+
+
+def _in_generation(record: tuple[int, Record] | None, generation: int) -> Record | None:
+    """A record, unless its call was replayed since it was written."""
+    return None if record is None or record[0] < generation else record[1]
 
 
 class MemoryDeadLetters:
     """See :class:`~faasd_async.queue.interface.DeadLetters`."""
 
     def __init__(self) -> None:
-        self._letters: dict[tuple[str, CallKey], tuple[int, DeadLetter]] = {}
-        self._places = itertools.count(1)
+        self._letters: dict[tuple[Kind, str, CallKey], Filed] = {}
+        self._newest = 0
+
+    def all(self) -> Iterator[Letter]:
+        """Every one of them, oldest first."""
+        return (filed.letter for filed in list(self._letters.values()))
 
     def put(self, letter: DeadLetter) -> Deferred[None]:
-        about = letter.request.function, letter.request.key
-        self._letters[about] = next(self._places), letter
+        return self._put(letter, "call", letter.request)
+
+    def put_callback(self, letter: DeadCallback) -> Deferred[None]:
+        return self._put(letter, "callback", letter.callback)
+
+    def _put(
+        self, letter: Letter, kind: Kind, parcel: QueueRequest | CallbackRequest
+    ) -> Deferred[None]:
+        self._newest += 1
+        about = kind, parcel.function, parcel.key
+        self._letters.pop(about, None)
+        self._letters[about] = Filed(self._newest, letter)
         return succeed(None)
 
-    def find(self, call_id: str) -> Deferred[Sequence[DeadLetter]]:
-        letters = [letter for _, letter in self._letters.values()]
-        return succeed([each for each in letters if each.request.key.call_id == call_id])
+    def look_through(self, selection: Selection, after: int, limit: int) -> Deferred[Page]:
+        found = [each for each in self._meant(selection) if each.place > after]
+        page = found[:limit]
+        return succeed(Page(page, page[-1].place if len(found) > limit else None))
 
-    def look_through(
-        self, function: str | None, after: int, limit: int
-    ) -> Deferred[Sequence[tuple[int, DeadLetter]]]:
-        found = [
-            (place, letter)
-            for place, letter in sorted(self._letters.values(), key=lambda entry: entry[0])
-            if place > after and function in (None, letter.request.function)
+    def _meant(self, selection: Selection) -> list[Filed]:
+        return [
+            filed
+            for (kind, function, key), filed in self._letters.items()
+            if selection.kind in (None, kind)
+            and selection.function in (None, function)
+            and selection.call_id in (None, key.call_id)
+            and selection.accept in (None, key.accept)
+            and selection.reason in (None, getattr(filed.letter, "reason", None))
         ]
-        return succeed(found[:limit])
 
-    def remove(self, letter: DeadLetter) -> Deferred[None]:
-        self._letters.pop((letter.request.function, letter.request.key), None)
-        return succeed(None)
+    def newest(self) -> Deferred[int]:
+        return succeed(self._newest)
 
+    def remove(self, place: int) -> Deferred[bool]:
+        for about, filed in self._letters.items():
+            if filed.place == place:
+                del self._letters[about]
+                return succeed(True)
+        return succeed(False)
 
-class _Pigeonhole(Generic[Parcel]):
-    """One kind of parcel: those waiting, and who wants them."""
-
-    def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:
-        self.clock = clock
-        self.lease_seconds = lease_seconds
-        self.subscriptions: list[_MemorySubscription[Parcel]] = []
-        self._waiting: deque[tuple[Parcel, int]] = deque()
-        self._timers: set[IDelayedCall] = set()
-
-    def put(self, parcel: Parcel, delivered: int = 0) -> None:
-        self._waiting.append((parcel, delivered))
-        for subscription in list(self.subscriptions):
-            subscription.top_up()
-
-    def take(
-        self,
-        wanted: Callable[[Parcel], bool],
-        on_delivery: Callable[[Delivery[Parcel]], None],
-        room: Callable[[], int],
-    ) -> _MemorySubscription[Parcel]:
-        subscription = _MemorySubscription(self, wanted, on_delivery, room)
-        self.subscriptions.append(subscription)
-        subscription.top_up()
-        return subscription
-
-    def find(self, wanted: Callable[[Parcel], bool]) -> tuple[Parcel, int] | None:
-        """Take the oldest wanted parcel out, with the number of its earlier deliveries."""
-        for index, entry in enumerate(self._waiting):
-            if wanted(entry[0]):
-                del self._waiting[index]
-                return entry
-        return None
-
-    def later(self, delay_seconds: float, action: Callable[[], None]) -> IDelayedCall:
-        def ring() -> None:
-            self._timers.discard(timer)
-            action()
-
-        timer = self.clock.callLater(delay_seconds, ring)
-        self._timers.add(timer)
-        return timer
-
-    def forget(self, timer: IDelayedCall) -> None:
-        if timer.active():
-            timer.cancel()
-        self._timers.discard(timer)
-
-    def close(self) -> None:
-        for subscription in list(self.subscriptions):
-            subscription.stop()
-        for timer in list(self._timers):
-            self.forget(timer)
-
-
-class _MemorySubscription(Generic[Parcel]):
-    def __init__(
-        self,
-        hole: _Pigeonhole[Parcel],
-        wanted: Callable[[Parcel], bool],
-        on_delivery: Callable[[Delivery[Parcel]], None],
-        room: Callable[[], int],
-    ) -> None:
-        self._hole = hole
-        self._wanted = wanted
-        self._on_delivery = on_delivery
-        self._room = room
-
-    def top_up(self) -> None:
-        while self in self._hole.subscriptions and self._room() > 0:
-            found = self._hole.find(self._wanted)
-            if found is None:
-                return
-            parcel, delivered = found
-            self._on_delivery(_MemoryDelivery(self._hole, parcel, delivered + 1))
-
-    def stop(self) -> None:
-        if self in self._hole.subscriptions:
-            self._hole.subscriptions.remove(self)
-
-
-class _MemoryDelivery(Generic[Parcel]):
-    inherited = False
-
-    def __init__(self, hole: _Pigeonhole[Parcel], parcel: Parcel, delivered: int) -> None:
-        self.parcel = parcel
-        self.delivered = delivered
-        self._hole = hole
-        self._lease = self._begin_lease()
-
-    def _begin_lease(self) -> IDelayedCall:
-        return self._hole.later(self._hole.lease_seconds, self._back)
-
-    def _back(self) -> None:
-        self._hole.put(self.parcel, self.delivered)
-
-    def extend(self) -> None:
-        if self._lease.active():
-            self._hole.forget(self._lease)
-            self._lease = self._begin_lease()
-
-    def settle(self) -> None:
-        self._hole.forget(self._lease)
-
-    def give_back(self, delay_seconds: float = 0.0) -> None:
-        self._hole.forget(self._lease)
-        self._hole.later(delay_seconds, self._back)
-
-    def reject(self, reason: str) -> None:
-        self._hole.forget(self._lease)
+    def purge(self, selection: Selection) -> Deferred[int]:
+        meant = self._meant(selection)
+        for filed in meant:
+            self.remove(filed.place)
+        return succeed(len(meant))

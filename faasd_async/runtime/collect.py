@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
 from faasd_async.errors import InvocationBroken
 from faasd_async.runtime.interface import Reply
@@ -16,28 +17,37 @@ def gather(reply: Reply, limit_bytes: int) -> Deferred[bytes]:
         :class:`~faasd_async.errors.InvocationBroken`, the function aborted, for a body of more
         than *limit_bytes*.
     """
-    return Deferred.fromCoroutine(_gather(reply, limit_bytes))
+    gathering = _Gathering(reply, limit_bytes)
+    return reply.deliver_to(gathering.keep).addCallbacks(gathering.join, gathering.judge)
 
 
-async def _gather(reply: Reply, limit_bytes: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
+class _Gathering:
+    """A body that is being gathered."""
 
-    def keep(piece: bytes) -> None:
-        nonlocal size
-        size += len(piece)
-        if size <= limit_bytes:
-            pieces.append(piece)
+    __slots__ = ("_limit_bytes", "_pieces", "_reply", "_size")
+
+    def __init__(self, reply: Reply, limit_bytes: int) -> None:
+        self._reply = reply
+        self._limit_bytes = limit_bytes
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size <= self._limit_bytes:
+            self._pieces.append(piece)
         else:
-            pieces.clear()
-            reply.abort()
+            self._pieces.clear()
+            self._reply.abort()
 
-    try:
-        await reply.deliver_to(keep)
-    except CancelledError:
-        if size > limit_bytes:
-            raise InvocationBroken(
-                f"the reply's body is over the {limit_bytes} bytes that can be taken"
-            ) from None
-        raise
-    return b"".join(pieces)
+    def join(self, _: None) -> bytes:
+        return b"".join(self._pieces)
+
+    def judge(self, reason: Failure) -> Failure:
+        if reason.check(CancelledError) and self._size > self._limit_bytes:
+            return Failure(
+                InvocationBroken(
+                    f"the reply's body is over the {self._limit_bytes} bytes that can be taken"
+                )
+            )
+        return reason

@@ -14,16 +14,18 @@ from twisted.python.failure import Failure
 from faasd_async.call.headers import Headers
 from faasd_async.errors import InvocationBroken, InvocationError, InvocationTimedOut, NotHandedOver
 from faasd_async.runtime.interface import Reply
+from faasd_async.wheel import Alarm, Wheel
 
 
 class UnderWay:
     """The invocations of one runtime that are under way.
 
     :param clock: measures their limits.
+    :param wheel: on the same clock, if others use one already.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
+    def __init__(self, clock: IReactorTime, wheel: Wheel | None = None) -> None:
+        self._wheel = Wheel(clock) if wheel is None else wheel
         self._limits: set[_Limit] = set()
 
     def __len__(self) -> int:
@@ -39,24 +41,10 @@ class UnderWay:
             in place of a time-out: then the function has seen nothing.
         :return: the bounded reply; cancelling it cancels *invoked*.
         """
-        limit = _Limit(function, invoked.cancel, self._limits.discard)
-        self._limits.add(limit)
-        limit.begin(self._clock, timeout_seconds)
-        bounded: Deferred[Reply] = Deferred(lambda _: limit.end(CancelledError()))
-
-        def arrived(reply: Reply) -> None:
-            if limit.verdict is None:
-                limit.stop = reply.abort
-                bounded.callback(_BoundedReply(reply, limit))
-            else:
-                reply.abort()
-                bounded.errback(limit.verdict)
-
-        def failed(reason: Failure) -> None:
-            limit.lift()
-            bounded.errback(limit.judge(reason))
-
-        invoked.addCallbacks(arrived, failed)
+        limit = _Limit(function, timeout_seconds, invoked, self._limits)
+        limit.alarm = self._wheel.after(timeout_seconds, limit.pass_by)
+        bounded = limit.bounded
+        invoked.addCallbacks(limit.arrived, limit.failed)
         return bounded
 
     def abort(self) -> None:
@@ -68,46 +56,77 @@ class UnderWay:
 class _Limit:
     """One invocation's limit.
 
-    :ivar stop: stops the function at the stage it is in.
-    :ivar verdict: why the invocation was stopped, once it was.
+    :ivar alarm: rings when it has passed.
+    :ivar bounded: fires with the reply, and is forgotten then: it knows the limit, to be cancelled.
     """
 
+    __slots__ = ("_limits", "_seconds", "_stop", "_verdict", "alarm", "bounded", "function")
+
+    alarm: Alarm
+
     def __init__(
-        self, function: str, stop: Callable[[], object], forget: Callable[[_Limit], object]
+        self, function: str, seconds: float, invoked: Deferred[Reply], limits: set[_Limit]
     ) -> None:
         self.function = function
-        self.stop = stop
-        self.verdict: Exception | None = None
-        self._forget = forget
+        self.bounded: Deferred[Reply] = Deferred(self._cancelled)
+        self._seconds = seconds
+        # Stops the function at the stage it is in.
+        self._stop: Callable[[], object] = invoked.cancel
+        # Why it was stopped, once it was.
+        self._verdict: Exception | None = None
+        self._limits = limits
+        limits.add(self)
 
-    def begin(self, clock: IReactorTime, seconds: float) -> None:
-        passed = InvocationTimedOut(f"{self.function} did not answer within {seconds:g} s")
-        self._timer = clock.callLater(seconds, self.end, passed)
+    def arrived(self, reply: Reply) -> None:
+        """The reply's head is there."""
+        bounded = self.bounded
+        del self.bounded
+        if self._verdict is None:
+            self._stop = reply.abort
+            bounded.callback(_BoundedReply(reply, self))
+        else:
+            reply.abort()
+            bounded.errback(self._verdict)
+
+    def failed(self, reason: Failure) -> None:
+        """There is no reply."""
+        self.lift()
+        bounded = self.bounded
+        del self.bounded
+        bounded.errback(self.judge(reason))
+
+    def pass_by(self) -> None:
+        """The time is up."""
+        self.end(InvocationTimedOut(f"{self.function} did not answer within {self._seconds:g} s"))
 
     def lift(self) -> None:
         """The invocation has ended."""
-        self._forget(self)
-        if self._timer.active():
-            self._timer.cancel()
+        self._limits.discard(self)
+        self.alarm.cancel()
 
     def end(self, verdict: Exception) -> None:
         """Stop the invocation."""
         self.lift()
-        if self.verdict is None:
-            self.verdict = verdict
-            self.stop()
+        if self._verdict is None:
+            self._verdict = verdict
+            self._stop()
 
     def judge(self, reason: Failure) -> Failure:
         """What to tell of a failure: the verdict, if it is that which made it fail."""
-        if self.verdict is None:
+        if self._verdict is None:
             return reason
-        if reason.check(NotHandedOver) and isinstance(self.verdict, InvocationError):
+        if reason.check(NotHandedOver) and isinstance(self._verdict, InvocationError):
             return reason
-        return Failure(self.verdict)
+        return Failure(self._verdict)
+
+    def _cancelled(self, _: object) -> None:
+        self.end(CancelledError())
 
 
 class _BoundedReply:
     """A reply whose body is still under the limit."""
+
+    __slots__ = ("_limit", "_reply")
 
     def __init__(self, reply: Reply, limit: _Limit) -> None:
         self._reply = reply
@@ -122,11 +141,7 @@ class _BoundedReply:
         return self._reply.headers
 
     def deliver_to(self, write: Callable[[bytes], object]) -> Deferred[None]:
-        def failed(reason: Failure) -> Failure:
-            self._limit.lift()
-            return self._limit.judge(reason)
-
-        return self._reply.deliver_to(write).addCallbacks(lambda _: self._limit.lift(), failed)
+        return self._reply.deliver_to(write).addCallbacks(self._delivered, self._broken)
 
     def pause(self) -> None:
         self._reply.pause()
@@ -137,3 +152,10 @@ class _BoundedReply:
     def abort(self) -> None:
         self._limit.lift()
         self._reply.abort()
+
+    def _delivered(self, _: None) -> None:
+        self._limit.lift()
+
+    def _broken(self, reason: Failure) -> Failure:
+        self._limit.lift()
+        return self._limit.judge(reason)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from ..call.headers import Headers
+from faasd_async.call.headers import Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +85,10 @@ class Runtime(Protocol):
         :return: the reply, once its head is there. Cancelling it aborts the function. Fails with
             an :class:`~faasd_async.errors.InvocationError`:
             :class:`~faasd_async.errors.NotHandedOver` if the function surely saw nothing.
+        """
+
+    def when_over(self) -> Deferred[None]:
+        """What was told to be over may not quite be: a process that is made to end has a moment.
+
+        :return: fires when nothing is left of the invocations that were over when it was asked.
         """

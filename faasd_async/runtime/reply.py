@@ -36,6 +36,11 @@ class FlowingReply:
     :param source: is told the receiver's wishes, until it has called :meth:`finish`.
     """
 
+    __slots__ = (
+        "_closed", "_delivered", "_finished", "_headers", "_held", "_paused", "_reason", "_source",
+        "_status", "_write",
+    )  # fmt: skip
+
     def __init__(self, status: int, headers: Headers, source: Source) -> None:
         self._status = status
         self._headers = headers
@@ -134,9 +139,17 @@ class FlowingReply:
             return
         self._closed = True
         self._held.clear()
-        if self._delivered is None:
+        # The receiver and its Deferred know us; we forget them, or nobody but the garbage
+        # collector would free us together.
+        delivered, self._delivered = self._delivered, None
+        if delivered is None:
             return
+        self._write = _has_it_all
         if reason is None:
-            self._delivered.callback(None)
+            delivered.callback(None)
         else:
-            self._delivered.errback(reason)
+            delivered.errback(reason)
+
+
+def _has_it_all(piece: bytes) -> None:
+    """The receiver of a body that has been delivered."""

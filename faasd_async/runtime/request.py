@@ -10,6 +10,8 @@ from zope.interface import implementer
 
 from faasd_async.call.headers import Headers
 from faasd_async.errors import InvocationBroken
+from faasd_async.http import request
+from faasd_async.http.errors import Unsendable
 
 PIECE_BYTES = 64 * 1024
 """How much of a body is given to the transport at a time."""
@@ -21,16 +23,10 @@ def write_head(method: bytes, target: bytes, headers: Headers) -> bytes:
     :raises InvocationBroken: a part would break out of its line; such a request came from no
         HTTP message, and would never be understood.
     """
-    lines = [b"%b %b HTTP/1.1" % (method, target)]
-    lines += [b"%b: %b" % field for field in headers]
-    for line in lines:
-        if b"\r" in line or b"\n" in line or b"\0" in line:
-            raise InvocationBroken(
-                "a request with a line break or a NUL in its head cannot be sent"
-            )
-    if lines[0].count(b" ") != 2:
-        raise InvocationBroken("a request with a space in its target cannot be sent")
-    return b"\r\n".join((*lines, b"", b""))
+    try:
+        return request.write_head(method, target, headers)
+    except Unsendable as reason:
+        raise InvocationBroken(str(reason)) from None
 
 
 @implementer(IPullProducer)

@@ -33,6 +33,7 @@ from faasd_async.settings.values import (
     secret,
     text,
 )
+from faasd_async.settings.waits import check_waits
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 QUEUE_MODES: tuple[QueueMode, ...] = get_args(QueueMode)
@@ -100,7 +101,17 @@ def read_queue(table: Table) -> QueueSettings:
         accept_deadline_seconds=table.take(
             "accept_deadline", parse_duration, default.accept_deadline_seconds
         ),
+        max_messages=table.take("max_messages", integer(1), default.max_messages),
         results_max_bytes=table.take("results_max_bytes", parse_size, default.results_max_bytes),
+        results_max_messages=table.take(
+            "results_max_messages", integer(1), default.results_max_messages
+        ),
+        dead_letters_max_bytes=table.take(
+            "dead_letters_max_bytes", parse_size, default.dead_letters_max_bytes
+        ),
+        dead_letters_max_messages=table.take(
+            "dead_letters_max_messages", integer(1), default.dead_letters_max_messages
+        ),
         min_free_bytes=table.take("min_free", parse_size, default.min_free_bytes),
         orphan_ttl_seconds=table.take("orphan_ttl", parse_duration, default.orphan_ttl_seconds),
     )
@@ -168,9 +179,12 @@ def read_callback(table: Table) -> CallbackSettings:
     default = CallbackSettings()
     settings = CallbackSettings(
         attempts=table.take("attempts", integer(1), default.attempts),
+        min_wait_seconds=table.take("min_wait", parse_duration, default.min_wait_seconds),
+        max_wait_seconds=table.take("max_wait", parse_duration, default.max_wait_seconds),
         policy=table.take("policy", choice(CALLBACK_POLICIES), default.policy),
         max_inflight=table.take("max_inflight", integer(1), default.max_inflight),
     )
+    check_waits(table, settings.min_wait_seconds, settings.max_wait_seconds)
     table.finish()
     return settings
 

@@ -18,13 +18,13 @@ from faasd_async.settings.model import (
     Backoff,
     CommandMode,
     CommandSettings,
+    Concurrency,
     DeadLetters,
     FunctionSettings,
     ResultSettings,
     RetrySettings,
 )
 from faasd_async.settings.quantities import (
-    format_duration,
     format_size,
     parse_duration,
     parse_duration_or_zero,
@@ -48,9 +48,11 @@ from faasd_async.settings.values import (
     url_path,
     variables,
 )
+from faasd_async.settings.waits import check_waits
 
 COMMAND_MODES: tuple[CommandMode, ...] = get_args(CommandMode)
 BACKOFFS: tuple[Backoff, ...] = get_args(Backoff)
+CONCURRENCIES: tuple[Concurrency, ...] = get_args(Concurrency)
 DEAD_LETTERS: tuple[DeadLetters, ...] = get_args(DeadLetters)
 
 URL_MAX_INFLIGHT = 10
@@ -198,6 +200,7 @@ def _read(table: Table, below: FunctionSettings, max_body_bytes: int) -> Functio
             "callback_timeout", parse_duration, below.callback_timeout_seconds
         ),
         max_inflight=table.take("max_inflight", integer(1), below.max_inflight),
+        concurrency=table.take("concurrency", choice(CONCURRENCIES), below.concurrency),
         max_body_bytes=table.take("max_body", _body_size(max_body_bytes), below.max_body_bytes),
         queue=table.take("queue", name, below.queue),
         expires_seconds=table.take("expires", parse_duration, below.expires_seconds),
@@ -234,14 +237,7 @@ def _read_retry(table: Table, below: RetrySettings) -> RetrySettings:
         max_wait_seconds=table.take("max_wait", parse_duration, below.max_wait_seconds),
         backoff=table.take("backoff", choice(BACKOFFS), below.backoff),
     )
-    if settings.min_wait_seconds > settings.max_wait_seconds and (
-        "min_wait" in table or "max_wait" in table
-    ):
-        table.mistake(
-            "min_wait",
-            f"found {format_duration(settings.min_wait_seconds)}; allowed: at most max_wait,"
-            f" {format_duration(settings.max_wait_seconds)}",
-        )
+    check_waits(table, settings.min_wait_seconds, settings.max_wait_seconds)
     table.finish()
     return settings
 

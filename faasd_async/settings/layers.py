@@ -18,7 +18,14 @@ from faasd_async.settings.file import (
 )
 from faasd_async.settings.functions import read_defaults, read_functions
 from faasd_async.settings.mistakes import Mistakes, Refusal
-from faasd_async.settings.model import Settings
+from faasd_async.settings.model import (
+    FunctionSettings,
+    GatewaySettings,
+    NatsSettings,
+    QueueSettings,
+    Settings,
+)
+from faasd_async.settings.room import too_large_for_the_queue
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import endpoint, path_below
 
@@ -42,22 +49,57 @@ def load(
         the file could not be read as TOML at all.
     """
     mistakes = Mistakes()
-    names = OpenFaasNames(environment, mistakes)
     base = os.path.dirname(os.path.abspath(path)) if path is not None else os.getcwd()
     root = Table(path or "no file", read_document(path) if path is not None else {}, mistakes)
-
-    names.check_authentication()
-    found_state_dir = root.take("state_dir", path_below(base), None)
-    gateway = names.over_gateway(read_gateway(root.section("gateway")))
+    settings = _read(root, OpenFaasNames(environment, mistakes), base)
     if listen:
-        gateway = replace(gateway, listen=_listeners(listen, mistakes))
+        gateway = replace(settings.gateway, listen=_listeners(listen, mistakes))
+        settings = replace(settings, gateway=gateway)
+    mistakes.raise_if_any()
+    chosen = state_dir or settings.state_dir or _systemd_state_dir(environment) or STATE_DIR
+    return replace(
+        settings,
+        state_dir=os.path.abspath(chosen),
+        notices=(*settings.notices, *too_large_for_the_queue(root, settings.queue, settings.nats)),
+    )
+
+
+def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
+    """What file and environment say; ``state_dir`` is empty if the file does not say it."""
+    # In the order of the reference file, in which the mistakes are told.
+    names.check_authentication()
+    state_dir = root.take("state_dir", path_below(base), "")
+    gateway = names.over_gateway(read_gateway(root.section("gateway")))
     queue = read_queue(root.section("queue"))
-    nats_table = root.section("nats")
-    nats = names.over_nats(read_nats(nats_table, base), queue.backend)
-    check_nats(nats_table, nats)
+    nats = _read_nats(root.section("nats"), names, base, queue)
     worker = names.over_worker(read_worker(root.section("worker")))
     callback = read_callback(root.section("callback"))
     log = read_log(root.section("log"))
+    functions, notices = _read_functions(root, names, base, gateway)
+    root.finish()
+    return Settings(
+        state_dir=state_dir,
+        gateway=gateway,
+        queue=queue,
+        nats=nats,
+        worker=worker,
+        callback=callback,
+        log=log,
+        functions=functions,
+        notices=tuple(notices),
+    )
+
+
+def _read_nats(table: Table, names: OpenFaasNames, base: str, queue: QueueSettings) -> NatsSettings:
+    nats = names.over_nats(read_nats(table, base), queue.backend)
+    check_nats(table, nats)
+    return nats
+
+
+def _read_functions(
+    root: Table, names: OpenFaasNames, base: str, gateway: GatewaySettings
+) -> tuple[Mapping[str, FunctionSettings], list[str]]:
+    """The functions, and what the operator should know."""
     template = read_defaults(root.section("defaults"), base, gateway.max_body_bytes)
     notices = names.notices()
     functions = read_functions(
@@ -68,21 +110,7 @@ def load(
         max_body_bytes=gateway.max_body_bytes,
         notices=notices,
     )
-    root.finish()
-    mistakes.raise_if_any()
-    return Settings(
-        state_dir=os.path.abspath(
-            state_dir or found_state_dir or _systemd_state_dir(environment) or STATE_DIR
-        ),
-        gateway=gateway,
-        queue=queue,
-        nats=nats,
-        worker=worker,
-        callback=callback,
-        log=log,
-        functions=functions,
-        notices=tuple(notices),
-    )
+    return functions, notices
 
 
 def _systemd_state_dir(environment: Mapping[str, str]) -> str:

@@ -26,6 +26,7 @@ LogLevel = Literal["debug", "info", "warn", "error"]
 CommandMode = Literal["streaming", "serializing", "http"]
 Backoff = Literal["full", "equal", "exponential"]
 DeadLetters = Literal["failed", "never"]
+Concurrency = Literal["adaptive", "fixed"]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -47,7 +48,11 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     mode: QueueMode = "function"
     durability: Durability = "power"
     max_bytes: int = 2 * GIB
+    max_messages: int = 1_000_000
     results_max_bytes: int = 512 * MIB
+    results_max_messages: int = 100_000
+    dead_letters_max_bytes: int = 512 * MIB
+    dead_letters_max_messages: int = 10_000
     accept_deadline_seconds: float = 0.9
     min_free_bytes: int = 256 * MIB
     orphan_ttl_seconds: float = 24 * HOUR
@@ -79,9 +84,16 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
 
 class CallbackSettings(Struct, frozen=True, kw_only=True):
-    """``[callback]``: how outcomes are delivered."""
+    """``[callback]``: how outcomes are delivered.
 
-    attempts: int = 3
+    :ivar attempts: how often each is tried, the first time included.
+    :ivar min_wait_seconds: the wait after the first try, which grows threefold with each further
+        one, up to ``max_wait_seconds``.
+    """
+
+    attempts: int = 12
+    min_wait_seconds: float = 5.0
+    max_wait_seconds: float = 3 * HOUR
     policy: CallbackPolicy = "private"
     max_inflight: int = 100
 
@@ -148,6 +160,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     connect_timeout_seconds: float = 5.0
     callback_timeout_seconds: float = 30.0
     max_inflight: int
+    concurrency: Concurrency = "adaptive"
     max_body_bytes: int
     queue: str = "default"
     expires_seconds: float = 24 * HOUR

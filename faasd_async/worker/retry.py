@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 
+from faasd_async.call.retry_after import asked_seconds
 from faasd_async.settings import RetrySettings
-
-#: A wait that a function asks for itself (``Retry-After``) is believed up to this.
-LONGEST_ASKED_SECONDS = 24 * 3600.0
-
-_ASKING_CODES = frozenset((429, 503))
 
 _JITTER: Mapping[str, tuple[float, float]] = {
     "exponential": (1.0, 1.0),
@@ -48,23 +43,9 @@ def wait_seconds(
     :param attempts: how many invocations were begun so far; at least 1.
     :param now_seconds: Unix time, for a ``Retry-After`` that is a date.
     """
-    asked = None
-    if status in _ASKING_CODES and retry_after is not None:
-        asked = _asked_seconds(retry_after, now_seconds)
+    asked = asked_seconds(status, retry_after, now_seconds)
     if asked is None:
         doubled = policy.min_wait_seconds * 2.0 ** min(attempts - 1, 60)
         low, high = _JITTER[policy.backoff]
         asked = min(doubled, policy.max_wait_seconds) * uniform(low, high)
     return max(asked, policy.min_wait_seconds)
-
-
-def _asked_seconds(retry_after: bytes, now_seconds: float) -> float | None:
-    """What ``Retry-After`` says: seconds or an HTTP date; ``None`` if it says neither."""
-    text = retry_after.decode("latin-1").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:12]), LONGEST_ASKED_SECONDS)
-    try:
-        until = parsedate_to_datetime(text).timestamp()
-    except ValueError:
-        return None
-    return min(max(until - now_seconds, 0.0), LONGEST_ASKED_SECONDS)

@@ -25,11 +25,17 @@ class Run:
     :ivar delivery: the newest of its deliveries: the one that will be settled.
     :ivar history: what has been tried of it.
     :ivar work: what is going on; cancelling it gives the call back.
+    :ivar begun: whether its function may have seen it this time.
+    :ivar begun_ns: when its attempt began, Unix nanoseconds; 0 before.
+    :ivar recalled: it is not to begin any more, but to go back.
     """
 
     delivery: Delivery[QueueRequest]
     history: History
     work: Deferred[None] = field(default_factory=Deferred)
+    begun: bool = False
+    begun_ns: int = 0
+    recalled: bool = False
 
     @property
     def request(self) -> QueueRequest:

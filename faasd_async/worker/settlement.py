@@ -15,15 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-from faasd_async.call.ending import DeadLetter, Ending
-from faasd_async.call.request import CallbackRequest, QueueRequest
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from faasd_async.call.ending import DeadLetter, Ending, callback_url_of
+from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
+from faasd_async.errors import CallTooLarge, QueueUnavailable
 from faasd_async.queue.interface import Queue
 from faasd_async.settings import FunctionSettings, ResultSettings
+from faasd_async.worker.shorter import versions
 
 #: For a function that is not deployed any more.
 _KEEP = ResultSettings()
 _USUAL_ATTEMPTS = 1
+
+T = TypeVar("T")
 
 LetterWriter = Callable[[QueueRequest, Ending, int], CallbackRequest]
 
@@ -34,6 +42,8 @@ class Settlement:
     :param write_letter: what a callback says, given the most attempts the policy allows.
     :param find_settings: a function's, if it is deployed.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -54,10 +64,12 @@ class Settlement:
         """
         settings = self._find_settings(request.function)
         keep = _KEEP if settings is None else settings.results
-        if await self._queue.records.record_ending(request, ending, keep):
+        records = self._queue.records
+        first = await self._fitting(ending, lambda it: records.record_ending(request, it, keep))
+        if first is None or first:
             await self._write_rest(request, ending, settings)
-        else:
-            await self.complete(request)
+        elif not await self.complete(request):
+            raise QueueUnavailable("the end of the call that was recorded first is gone again")
 
     async def complete(self, request: QueueRequest) -> bool:
         """Take the steps that may be missing of an end that somebody recorded.
@@ -65,22 +77,52 @@ class Settlement:
         :return: whether there was one.
         :raises QueueError: as :meth:`end`.
         """
-        recorded = await self._queue.records.find_ending(request.function, request.key)
+        recorded = await self._queue.records.find_ending(
+            request.function, request.key, request.generation
+        )
         if recorded is None:
             return False
-        await self._write_rest(request, recorded, self._find_settings(request.function))
+        settings = self._find_settings(request.function)
+        owed = callback_url_of(request, recorded) is not None
+        told = owed and await self._is_told(request)
+        await self._write_rest(request, recorded, settings, told=told)
         return True
 
+    async def _is_told(self, request: QueueRequest) -> bool:
+        """Whether the call's callback was stored, and is gone because it was brought to its end."""
+        name = CallbackName(request.function, request.key, request.generation)
+        posting = await self._queue.records.find_posting(name)
+        return posting is not None and posting.over
+
     async def _write_rest(
-        self, request: QueueRequest, ending: Ending, settings: FunctionSettings | None
+        self,
+        request: QueueRequest,
+        ending: Ending,
+        settings: FunctionSettings | None,
+        *,
+        told: bool = False,
     ) -> None:
-        if request.callback is not None:
+        if callback_url_of(request, ending) is not None and not told:
             most = _USUAL_ATTEMPTS if settings is None else settings.retry.attempts
-            await self._queue.put_callback(self._write_letter(request, ending, most))
+            put = self._queue.put_callback
+            await self._fitting(ending, lambda it: put(self._write_letter(request, it, most)))
         kept = settings is None or settings.dead_letters == "failed"
         if ending.reason is not None and kept:
-            await self._queue.dead_letters.put(_dead_letter(request, ending))
+            bury = self._queue.dead_letters.put
+            await self._fitting(ending, lambda it: bury(_dead_letter(request, it)))
         await self._queue.when_durable()
+
+    async def _fitting(self, ending: Ending, put: Callable[[Ending], Deferred[T]]) -> T | None:
+        """Store an end, shorter if it cannot be stored as it is.
+
+        :return: what storing it brought; ``None`` if it cannot be told short enough.
+        """
+        for version in versions(ending):
+            try:
+                return await put(version)
+            except CallTooLarge as reason:
+                self._log.error("an end cannot be stored as it is: {reason}", reason=reason)
+        return None
 
 
 def _dead_letter(request: QueueRequest, ending: Ending) -> DeadLetter:

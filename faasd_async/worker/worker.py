@@ -12,7 +12,7 @@ stops the taking by itself.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -26,13 +26,18 @@ from faasd_async.call.ending import Ending
 from faasd_async.call.headers import first
 from faasd_async.call.history import CRASHED
 from faasd_async.call.ids import CallKey
+from faasd_async.call.known import Grip
 from faasd_async.call.once import is_keyed
 from faasd_async.call.request import Outcome, QueueRequest
-from faasd_async.errors import NotHandedOver, QueueError, QueueFull
-from faasd_async.queue.interface import Delivery, OfFunction, OfQueue, Queue, Source
+from faasd_async.call.retry_after import asked_seconds
+from faasd_async.errors import CallTooLarge, NotHandedOver, QueueError, QueueFull
+from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
-from faasd_async.worker.lane import Lane
+from faasd_async.worker.expiry import expired, is_too_old, orphaned
+from faasd_async.worker.lane import MOST_ASIDE, Lane
+from faasd_async.worker.lanes import Lanes
+from faasd_async.worker.orphans import Orphans
 from faasd_async.worker.retry import wait_seconds, wants_retry
 from faasd_async.worker.run import Attempts, Run
 from faasd_async.worker.settlement import Settlement
@@ -47,7 +52,14 @@ MOST_CRASHES = 3
 #: Between two tries of something that the queue could not do just now.
 _QUEUE_AGAIN_SECONDS = 1.0
 
+#: By these the queue says that a call cannot be put off, now or ever.
+_CANNOT_WAIT = (QueueFull, CallTooLarge)
+
 T = TypeVar("T")
+
+
+class _NotNow(Exception):
+    """A call was delivered that may not begin."""
 
 
 class CallObserver(Protocol):
@@ -65,7 +77,11 @@ class Worker:
     :param static: one lane for each queue rather than one for each function.
     :param lease_seconds: the longest that a call may be given back to the queue for; a longer
         wait is put off.
+    :param orphan_ttl_seconds: how long calls wait for a function that is not deployed.
+    :param may_have_crashed: whether somebody who took a call and never said what became of it can
+        have gone away with it; given whether the call lay in the queue before this daemon came.
     :param now_ns: the wall clock, Unix nanoseconds.
+    :param ended: told of each call whose end is written down.
     """
 
     _log = Logger()
@@ -81,8 +97,11 @@ class Worker:
         max_inflight: int,
         static: bool,
         lease_seconds: float,
+        orphan_ttl_seconds: float,
+        may_have_crashed: Callable[[bool], bool],
         now_ns: Callable[[], int],
         observer: CallObserver,
+        ended: Callable[[CallKey], None] = lambda key: None,
     ) -> None:
         self._clock = clock
         self._queue = queue
@@ -91,11 +110,21 @@ class Worker:
         self._settlement = settlement
         self._attempts = Attempts(clock, lambda: queue.largest_call_bytes, now_ns)
         self._tokens = DeferredSemaphore(max_inflight)
-        self._static = static
         self._lease_seconds = lease_seconds
+        self._orphan_ttl_seconds = orphan_ttl_seconds
+        self._may_have_crashed = may_have_crashed
         self._now_ns = now_ns
         self._observer = observer
-        self._lanes: dict[Source, Lane] = {}
+        self._ended = ended
+        self._lanes = Lanes(clock, queue, deployments, self._tokens, static=static, take=self._take)
+        self._orphans = Orphans(
+            clock,
+            queue,
+            take=self._take,
+            taken=lambda: [lane.source for lane in self._lanes],
+            ttl_seconds=orphan_ttl_seconds,
+            now_ns=now_ns,
+        )
         self._runs: dict[CallKey, Run] = {}
         self._taking = False
 
@@ -103,14 +132,16 @@ class Worker:
         """Take calls for whatever is deployed, now and after each change."""
         self._taking = True
         self._deployments.when_changed = self._fit_lanes
+        self._queue.pauses.when_changed = self._pauses_changed
         self._fit_lanes()
+        self._orphans.start()
 
     def stop_taking(self) -> None:
         """Take no more calls; those in hand go on."""
         self._taking = False
-        for lane in self._lanes.values():
-            lane.stop()
-        self._lanes.clear()
+        self._orphans.stop()
+        for lane in self._lanes.stop():
+            self._call_in(lane)
 
     def when_idle(self) -> Deferred[None]:
         """Fires when nothing is in hand."""
@@ -129,40 +160,58 @@ class Worker:
     # -- lanes
 
     def _fit_lanes(self) -> None:
-        if not self._taking:
-            return
-        wanted = {self._source(name) for name in self._deployments}
-        for source in self._lanes.keys() - wanted:
-            self._lanes.pop(source).stop()
-        for source in wanted - self._lanes.keys():
-            self._lanes[source] = Lane(source, self._take, self._room)
-            self._lanes[source].open(self._queue)
-        for deployment in self._deployments.values():
-            deployment.when_freed = self._lanes[self._source(deployment.name)].top_up
-        self._top_up_all()
+        if self._taking:
+            for lane in self._lanes.fit():
+                self._call_in(lane)
+            self._orphans.fit()
 
-    def _source(self, function: str) -> Source:
-        if self._static:
-            return OfQueue(self._deployments[function].settings.queue)
-        return OfFunction(function)
+    def _pauses_changed(self) -> None:
+        for lane in self._lanes:
+            self._call_in(lane)
+        self._lanes.narrow()
 
-    def _room(self, source: Source) -> int:
-        """How many of a source's calls could begin to run at this moment."""
-        free = self._tokens.tokens
-        if isinstance(source, OfFunction):
-            deployment = self._deployments.get(source.function)
-            return min(free, deployment.free if deployment else 0)
-        return free
+    def _call_in(self, lane: Lane) -> None:
+        """What stood aside and need not any more goes back to the queue, and comes again."""
+        for key, delivery in list(lane.aside.items()):
+            if not self._lanes.steps_aside(delivery.parcel, lane):
+                del lane.aside[key]
+                self._leases.drop(delivery)
+                delivery.give_back()
 
     def _release(self) -> None:
         was_full = not self._tokens.tokens
         self._tokens.release()
         if was_full:
-            self._top_up_all()
+            self._lanes.top_up()
 
-    def _top_up_all(self) -> None:
-        for lane in self._lanes.values():
+    # -- what an operator asks
+
+    def widths(self) -> Mapping[str, int]:
+        """How many calls of each function may run at a time, where that is found by trying."""
+        return self._lanes.widths()
+
+    def grip(self, key: CallKey) -> Grip | None:
+        """What is known of a call in hand; ``None`` if it is not."""
+        run = self._runs.get(key)
+        return None if run is None else Grip(run.begun_ns, run.history)
+
+    def recall(self, source: Source) -> int:
+        """Let nothing of a source begin that is in hand already: it is being purged.
+
+        :return: how many of its calls have begun, and go on.
+        """
+        begun = 0
+        for run in self._runs.values():
+            if is_of(run.request, source):
+                run.recalled = True
+                begun += run.begun
+        for lane in self._lanes:
+            for key, delivery in list(lane.aside.items()):
+                if is_of(delivery.parcel, source):
+                    # If it is there still, it comes again when its lease is over.
+                    self._leases.drop(lane.aside.pop(key))
             lane.top_up()
+        return begun
 
     # -- one call
 
@@ -174,6 +223,7 @@ class Worker:
             # Our lease was lost, yet the call still runs: this delivery is the one to settle.
             self._leases.drop(running.delivery)
             running.delivery = delivery
+            lane.top_up()
             return
         run = self._runs[key] = Run(delivery, delivery.parcel.history)
         lane.waiting.add(run)
@@ -185,15 +235,17 @@ class Worker:
         try:
             if _may_have_been_here(run) and await self._comes_again(run):
                 return
+            if await self._ends_unbegun(run):
+                return
+            if self._lanes.steps_aside(run.request, lane):
+                await self._step_aside(run, lane)
+                return
             deployment = await self._admit(run, lane)
             try:
-                outcome = await self._attempts.make(run, deployment)
-                attempts = len(run.history.attempts)
-                self._observer.finished(run.request, outcome, attempts)
-                if wants_retry(deployment.settings.retry, outcome.status, attempts):
-                    await self._put_off(run, self._wait_seconds(run, deployment, outcome))
-                else:
-                    await self._end(run, _ending(run, deployment, outcome, self._now_ns()))
+                if run.recalled or not self._lanes.has_room(run.request, deployment):
+                    raise _NotNow
+                if not await self._ends_unbegun(run):
+                    await self._try(run, deployment)
             finally:
                 self._release()
                 deployment.release()
@@ -201,8 +253,54 @@ class Worker:
             delay_seconds = _hand_over_again_seconds(run.delivery.delivered)
             self._observer.given_back(run.request, str(reason), delay_seconds)
             await self._give_back(run, delay_seconds)
-        except CancelledError:
+        except (CancelledError, _NotNow):
             await self._give_back(run)
+
+    async def _try(self, run: Run, deployment: Deployment) -> None:
+        run.begun, run.begun_ns = True, self._now_ns()
+        trial = self._lanes.begin(deployment)
+        try:
+            outcome = await self._attempts.make(run, deployment)
+            retry_after = first(outcome.headers, b"retry-after")
+            asked = asked_seconds(outcome.status, retry_after, self._now_ns() / 1e9)
+            trial.answered(outcome.status, asked)
+            await self._follow(run, deployment, outcome)
+        finally:
+            trial.over()
+
+    async def _follow(self, run: Run, deployment: Deployment, outcome: Outcome) -> None:
+        """Bring a call that was answered to its end, or have it tried again."""
+        now_ns = self._now_ns()
+        attempts, policy = len(run.history.attempts), deployment.settings.retry
+        self._observer.finished(run.request, outcome, attempts)
+        if not wants_retry(policy, outcome.status, attempts):
+            await self._end(run, _ending(run, deployment, outcome, now_ns))
+        elif not await self._insist(lambda: self._queue.backlog.holds(run.request)):
+            # Purged while it ran: there is nothing left that could be tried again.
+            await self._end(run, Ending("cancelled", outcome, run.history, now_ns))
+        else:
+            retry_after = first(outcome.headers, b"retry-after")
+            wait = wait_seconds(policy, outcome.status, attempts, retry_after, now_ns / 1e9)
+            await self._put_off(run, wait)
+
+    async def _step_aside(self, run: Run, lane: Lane) -> None:
+        """Hold a paused call, without its body, while others of its lane go past it."""
+        await self._note(run)
+        run.delivery.lighten()
+        if not self._lanes.steps_aside(run.request, lane):
+            run.delivery.give_back()
+            return
+        before = lane.aside.pop(run.request.key, None)
+        if before is not None:
+            self._leases.drop(before)
+        lane.aside[run.request.key] = run.delivery
+        if len(lane.aside) == MOST_ASIDE:
+            self._log.warn(
+                "{source} stands still: {count} calls of what is paused are in the way; resume or "
+                "purge them",
+                source=lane.source,
+                count=MOST_ASIDE,
+            )
 
     async def _admit(self, run: Run, lane: Lane) -> Deployment:
         """Wait for both tokens.
@@ -229,13 +327,17 @@ class Worker:
         request, records = run.request, self._queue.records
         if await self._insist(lambda: self._settlement.complete(request)):
             run.delivery.settle()
+            self._ended(request.key)
             return True
-        noted = await self._insist(lambda: records.find_history(request.function, request.key))
+        noted = await self._insist(
+            lambda: records.find_history(request.function, request.key, request.generation)
+        )
         if noted is not None and len(noted.attempts) >= len(run.history.attempts):
             run.history = noted
-        unaccounted = run.delivery.delivered - 1 - run.history.deliveries
-        if unaccounted > 0:
-            run.history = run.history.with_crashes(unaccounted)
+        before = run.delivery.delivered - 1
+        if before > run.history.deliveries and self._may_have_crashed(run.delivery.inherited):
+            run.history = run.history.with_crashes(1).accounting_for(before)
+            await self._insist(lambda: records.note_history(request, run.history))
         if run.history.crashes >= MOST_CRASHES:
             await self._end(run, _crashed(run, self._now_ns()))
             return True
@@ -246,20 +348,36 @@ class Worker:
             return True
         return False
 
+    async def _ends_unbegun(self, run: Run) -> bool:
+        """Look whether a call's time is over before it has begun.
+
+        :return: whether that was its end.
+        """
+        deployment, now_ns = self._deployments.get(run.request.function), self._now_ns()
+        if deployment is None:
+            most_seconds, write = self._orphan_ttl_seconds, orphaned
+        elif run.history.attempts:
+            return False
+        else:
+            most_seconds, write = deployment.settings.expires_seconds, expired
+        if not is_too_old(run.request, most_seconds, now_ns):
+            return False
+        ending = write(run.history, most_seconds, now_ns)
+        self._log.warn(
+            "call {call_id} of {function} never runs: {why}",
+            call_id=run.request.key.call_id,
+            function=run.request.function,
+            why=ending.outcome.error,
+        )
+        await self._end(run, ending)
+        return True
+
     async def _end(self, run: Run, ending: Ending) -> None:
         await self._insist(lambda: self._settlement.end(run.request, ending))
         run.delivery.settle()
+        self._ended(run.request.key)
 
     # -- going back to the queue
-
-    def _wait_seconds(self, run: Run, deployment: Deployment, outcome: Outcome) -> float:
-        return wait_seconds(
-            deployment.settings.retry,
-            outcome.status,
-            len(run.history.attempts),
-            first(outcome.headers, b"retry-after"),
-            self._now_ns() / 1e9,
-        )
 
     async def _put_off(self, run: Run, wait: float) -> None:
         """Let the next attempt wait."""
@@ -267,8 +385,8 @@ class Worker:
         if wait > self._lease_seconds:
             later = replace(run.request, history=run.history.accounting_for(0))
             try:
-                await self._insist(lambda: self._queue.put_later(later, wait), but=QueueFull)
-            except QueueFull:
+                await self._insist(lambda: self._queue.put_later(later, wait), but=_CANNOT_WAIT)
+            except _CANNOT_WAIT:
                 # Then it waits where it is, a lease at a time.
                 wait = self._lease_seconds
             else:
@@ -279,7 +397,12 @@ class Worker:
     async def _give_back(
         self, run: Run, delay_seconds: float = 0.0, not_before_ns: int | None = None
     ) -> None:
-        """Hand a call back to the queue, and remember that this delivery came to no harm."""
+        """Hand a call back to the queue."""
+        await self._note(run, not_before_ns)
+        run.delivery.give_back(delay_seconds)
+
+    async def _note(self, run: Run, not_before_ns: int | None = None) -> None:
+        """Have it remembered that this delivery came to no harm."""
         if not_before_ns is None:
             not_before_ns = run.history.not_before_ns
         history = run.history.accounting_for(run.delivery.delivered, not_before_ns)
@@ -291,20 +414,19 @@ class Worker:
                 call_id=run.request.key.call_id,
                 reason=reason,
             )
-        run.delivery.give_back(delay_seconds)
 
     async def _insist(
-        self, action: Callable[[], Awaitable[T]], but: type[QueueError] | None = None
+        self, action: Callable[[], Awaitable[T]], but: tuple[type[QueueError], ...] = ()
     ) -> T:
         """Have the queue do something, however long it takes to be able to.
 
-        :param but: the one refusal that is taken for an answer, and raised.
+        :param but: the refusals that are taken for an answer, and raised.
         """
         while True:
             try:
                 return await action()
             except QueueError as reason:
-                if but is not None and isinstance(reason, but):
+                if isinstance(reason, but):
                     raise
                 self._log.warn("the queue has to be asked again: {reason}", reason=reason)
                 await deferLater(self._clock, _QUEUE_AGAIN_SECONDS)
@@ -322,8 +444,12 @@ class Worker:
 
     def _let_go(self, run: Run, lane: Lane, key: CallKey) -> None:
         del self._runs[key]
-        lane.waiting.discard(run)
-        self._leases.drop(run.delivery)
+        if lane.aside.get(key) is not run.delivery:
+            self._leases.drop(run.delivery)
+        if run in lane.waiting:
+            # It came and went without a token, whose return would have made the lane ask again.
+            lane.waiting.discard(run)
+            lane.top_up()
 
 
 def _may_have_been_here(run: Run) -> bool:

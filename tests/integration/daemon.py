@@ -154,8 +154,9 @@ class Daemon(Output):
 
     async def start(self) -> None:
         """Start it, and wait until it says that it is ready."""
+        program, *_ = arguments = self.arguments
         self.reactor.spawnProcess(
-            self, TWISTD, self.arguments, self._environment, path=str(self._config.parent)
+            self, program, arguments, self._environment, path=str(self._config.parent)
         )
         if self._wait_ready:
             await self.says(READY)
@@ -194,6 +195,16 @@ class Daemon(Output):
         """One request; header names have ``_`` for ``-``."""
         fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
         return exchange(self.reactor, self.port, method, target, fields, body)
+
+    def figures(self) -> Deferred[Response]:
+        """What Prometheus would read."""
+        return exchange(self.reactor, self.metrics_port, "GET", "/metrics")
+
+    @property
+    def memory_bytes(self) -> int:
+        """What is resident of it."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def get(self, target: str | bytes) -> Deferred[Response]:
         return self.request(target, method="GET")

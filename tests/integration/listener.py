@@ -11,7 +11,6 @@ from typing import Any
 
 import httptools
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
@@ -60,20 +59,21 @@ class Listener:
     :ivar on_request: called with each; answers 200 with nothing unless it is replaced.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, interface: str = "127.0.0.1") -> None:
         self.requests: list[Received] = []
         self.on_request: Callable[[Received], object] = Received.answer
         self.port = 0
         self.connections: set[_Connection] = set()
         self._reactor = reactor
+        self._interface = interface
         self._listening: IListeningPort | None = None
         self._waiting: list[tuple[Callable[[Received], bool], int, Deferred[list[Received]]]] = []
 
     async def open(self) -> None:
         factory = Factory.forProtocol(lambda: _Connection(self))
         factory.noisy = False
-        endpoint = TCP4ServerEndpoint(self._reactor, self.port, interface="127.0.0.1")
-        self._listening = await endpoint.listen(factory)
+        # The reactor's own method takes an address of either kind.
+        self._listening = self._reactor.listenTCP(self.port, factory, interface=self._interface)
         address: Any = self._listening.getHost()
         self.port = address.port
 

@@ -153,9 +153,11 @@ def request_bytes(
     fields: Sequence[tuple[str, str]] = (),
     body: bytes = b"",
 ) -> bytes:
-    """A request as it is written."""
+    """A request as it is written; its ``Host`` is *gateway.test* unless *fields* have one."""
     raw = target if isinstance(target, bytes) else target.encode("latin-1")
-    lines = [b"%b %b HTTP/1.1" % (method.encode(), raw), b"Host: gateway.test"]
+    lines = [b"%b %b HTTP/1.1" % (method.encode(), raw)]
+    if not any(name.lower() == "host" for name, _ in fields):
+        lines.append(b"Host: gateway.test")
     lines += [f"{name}: {value}".encode("latin-1") for name, value in fields]
     if body or method in ("POST", "PUT", "PATCH"):
         lines.append(b"Content-Length: %d" % len(body))

@@ -176,14 +176,15 @@ async def test_credentials_of_a_callback_url_are_sent_and_not_shown(
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_callback_is_tried_three_times_and_runs_the_function_once(
+async def test_a_callback_is_tried_as_often_as_asked_and_runs_the_function_once(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:
     """An endpoint that says no costs its own callback, and nothing else."""
     listener.on_request = lambda request: request.answer(
         500 if request.target == b"/callback" else 200
     )
-    daemon = await start_daemon(function("once", listener))
+    schedule = "[callback]\nattempts = 3\nmin_wait = '100ms'\n"
+    daemon = await start_daemon(schedule + function("once", listener))
     await daemon.request("/async-function/once", X_Callback_Url=listener.url("/callback"))
     await listener.when(3, at("/callback"))
     await daemon.says("is given up after 3 tries")

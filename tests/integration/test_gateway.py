@@ -334,7 +334,34 @@ async def test_a_caller_who_leaves_stops_the_function(
     conversation.transport.abortConnection()  # type: ignore[union-attr]
     await lifeline.when_cut()
     await daemon.says("long answered its caller")
-    assert (await daemon.request("/function/long", b"again\n")).status == 200
+    # The token is back when the daemon, too, has noticed that the process is gone.
+    while (answer := await daemon.request("/function/long", b"again\n")).status == 429:
+        pass
+    assert answer.status == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_calls_of_one_at_a_time_do_not_overlap_after_a_time_out(
+    start_daemon: StartDaemon, listener: Listener, tmp_path: Path
+) -> None:
+    """The caller is told at once, and the next call waits until the process is dead: it ignores
+    SIGTERM, so that takes its time."""
+    script = tmp_path / "alone.sh"
+    script.write_text(
+        """trap "" TERM
+[ -e pid ] && { kill -0 $(cat pid) && echo overlaps || echo alone; exit; }
+echo $$ > pid
+exec sleep 600
+"""
+    )
+    daemon = await start_daemon(
+        "[functions.one]\nmax_inflight = 1\ntimeout = '300ms'\n"
+        f"command = ['sh', '{script}']\ndirectory = '{tmp_path}'\n"
+    )
+    assert (await daemon.request("/function/one")).status == 504
+    await daemon.request("/async-function/one", X_Callback_Url=listener.url("/told"))
+    (told,) = await listener.when(1)
+    assert told.body == b"alone\n"
 
 
 @pytest_twisted.ensureDeferred

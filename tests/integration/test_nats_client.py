@@ -41,7 +41,7 @@ class Broker:
 
     def __init__(self, reactor: Any, directory: Path) -> None:
         settings = ServerSettings(state_dir=directory, max_file_store_bytes=2**28)
-        self.server = EmbeddedServer(reactor, reactor, settings)
+        self.server = EmbeddedServer(reactor, settings)
         self.client = NatsClient(reactor, self._addresses)
         self.server.on_ready.append(lambda _: self.client.reconnect_now())
         self.jetstream = JetStream(self.client)

@@ -32,7 +32,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from faasd_async.nats.server import EmbeddedServer, ServerSettings
 
-server = EmbeddedServer(reactor, reactor, ServerSettings(Path(sys.argv[1]), 64 << 20))
+server = EmbeddedServer(reactor, ServerSettings(Path(sys.argv[1]), 64 << 20))
 {between}
 def say(_):
     print(server.pid, flush=True)
@@ -61,7 +61,7 @@ async def make(reactor: Any, tmp_path: Path) -> AsyncIterator[MakeServer]:
         state_dir: Path = tmp_path / "state", binary: Path | None = None, stop_seconds: float = 10
     ) -> EmbeddedServer:
         settings = ServerSettings(state_dir, 64 * MIB, binary=binary)
-        server = EmbeddedServer(reactor, reactor, settings, stop_seconds=stop_seconds)
+        server = EmbeddedServer(reactor, settings, stop_seconds=stop_seconds)
         servers.append(server)
         return server
 

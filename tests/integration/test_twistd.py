@@ -158,6 +158,23 @@ async def test_sighup_with_a_bad_file_keeps_what_there_is(start_daemon: StartDae
 
 
 @pytest_twisted.ensureDeferred
+async def test_sighup_says_what_needs_a_restart(start_daemon: StartDaemon) -> None:
+    """And what is new for the operator to know; the functions are deployed all the same."""
+    daemon = await start_daemon(ECHO)
+    daemon.configure(
+        ECHO + "max_body = '9MiB'\n[worker]\nmax_inflight = 7\n[callback]\nmax_inflight = 7\n"
+    )
+    daemon.signal(signal.SIGHUP)
+    await daemon.says("max_body = 9MiB: a call through the queue may have a body of 8128KiB")
+    await daemon.says(
+        r"without effect until the daemon is started anew: \[worker\] max_inflight,"
+        r" \[callback\] max_inflight\n"
+    )
+    await daemon.says("1 functions are deployed now")
+    assert (await daemon.request("/function/echo", b"1")).body == b"1"
+
+
+@pytest_twisted.ensureDeferred
 async def test_sigint_stops_it_too(start_daemon: StartDaemon) -> None:
     """With status 0, and no process is left."""
     daemon = await start_daemon(ECHO)

@@ -25,6 +25,11 @@ ALL = frozenset({"faasd_async"})
 WALLS: dict[str, frozenset[str]] = {
     # The error families, on which everything else stands.
     "errors": frozenset(),
+    # Growing waits, and lines out of bytes.
+    "backoff": frozenset(),
+    "lines": frozenset(),
+    # Deadlines by the thousand.
+    "wheel": frozenset(),
     # A lock on a file, and files that are nobody else's business.
     "flock": frozenset(),
     "private_files": frozenset({"errors"}),
@@ -38,9 +43,11 @@ WALLS: dict[str, frozenset[str]] = {
     # The wire: a protocol core, which would run anywhere.
     "nats.wire": frozenset({"errors"}),
     # The pipework, which knows no functions.
-    "nats": frozenset({"errors", "flock", "private_files"}),
+    "nats": frozenset({"backoff", "errors", "flock", "lines", "private_files"}),
+    # More pipework that knows no functions.
+    "http": frozenset({"errors", "wheel"}),
     # The workbenches, which know no queues.
-    "runtime": frozenset({"call", "errors", "settings"}),
+    "runtime": frozenset({"backoff", "call", "errors", "http", "lines", "settings", "wheel"}),
     # The pigeonholes; of the settings they know what is to be kept of a result, and no more.
     "queue": frozenset({"call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
@@ -74,12 +81,15 @@ WALLS: dict[str, frozenset[str]] = {
     "observe": frozenset({"call", "errors"}),
     # Functions to try the daemon with: programs of their own.
     "demo": frozenset(),
+    # The settings are read again, and what is in them deployed.
+    "reloading": frozenset({"errors", "settings"}),
     # The daemon's life: its parts come up in order and go down in order.
     "daemon": frozenset(
         {
             "errors",
             "gateway.doors",
             "queue.interface",
+            "reloading",
             "runtime.deployments",
             "settings",
             "signals",

@@ -7,7 +7,12 @@ from urllib.parse import unquote
 from klein import Klein
 from klein.resource import KleinResource
 
-from faasd_async.gateway.answers import explain_errors
+from faasd_async.gateway.answers import explain_errors, json
+from faasd_async.gateway.channel import GatewayRequest
+from faasd_async.gateway.system.dead_letters import DeadLetterOffice
+from faasd_async.gateway.system.flow import Flow
+from faasd_async.gateway.system.flow_sheet import Sheet
+from faasd_async.queue.interface import Source
 
 
 class SystemGateway:
@@ -18,8 +23,57 @@ class SystemGateway:
     app.url_map.strict_slashes = False
     explain_errors(app)
 
+    def __init__(self, *, dead_letters: DeadLetterOffice, flow: Flow) -> None:
+        self._dead_letters = dead_letters
+        self._flow = flow
+
     def resource(self) -> KleinResource:
         return self.app.resource()
+
+    @app.route("/queues", methods=["GET"])
+    async def queues(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, await self._flow.sheet())
+
+    @app.route("/queues/<name>/<any(pause, resume, purge):order>", methods=["POST"])
+    async def order_queue(self, request: GatewayRequest, name: str, order: str) -> bytes:
+        return json(request, 200, await self._ordered(order, self._flow.queue(named(name))))
+
+    @app.route("/function/<name>/<any(pause, resume, purge):order>", methods=["POST"])
+    async def order_function(self, request: GatewayRequest, name: str, order: str) -> bytes:
+        return json(request, 200, await self._ordered(order, self._flow.function(named(name))))
+
+    async def _ordered(self, order: str, source: Source) -> Sheet:
+        flow = self._flow
+        orders = {"pause": flow.pause, "resume": flow.resume, "purge": flow.purge}
+        return await orders[order](source)
+
+    @app.route("/dead-letters", methods=["GET"])
+    async def dead_letters(self, request: GatewayRequest) -> bytes:
+        return json(request, *await self._dead_letters.page(request.args))
+
+    @app.route("/dead-letters", methods=["DELETE"])
+    async def purge_dead_letters(self, request: GatewayRequest) -> bytes:
+        return json(request, *await self._dead_letters.purge(request.args))
+
+    @app.route("/dead-letters/replay", methods=["POST"])
+    async def replay_dead_letters(self, request: GatewayRequest) -> bytes:
+        body = request.read_body()
+        return json(request, *await self._dead_letters.replay_many(request.args, body))
+
+    @app.route("/dead-letters/<call_id>", methods=["GET"])
+    async def dead_letter(self, request: GatewayRequest, call_id: str) -> bytes:
+        return json(request, *await self._dead_letters.show(named(call_id), request.args))
+
+    @app.route("/dead-letters/<call_id>", methods=["DELETE"])
+    async def purge_dead_letter(self, request: GatewayRequest, call_id: str) -> bytes:
+        return json(request, *await self._dead_letters.purge_named(named(call_id), request.args))
+
+    @app.route("/dead-letters/<call_id>/replay", methods=["POST"])
+    async def replay_dead_letter(self, request: GatewayRequest, call_id: str) -> bytes:
+        answer = await self._dead_letters.replay_named(
+            named(call_id), request.args, request.read_body()
+        )
+        return json(request, *answer)
 
 
 def named(segment: str) -> str:

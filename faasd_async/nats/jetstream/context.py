@@ -10,6 +10,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from faasd_async.nats.client import NatsClient
+from faasd_async.nats.jetstream.batch import Batch, get_batch
 from faasd_async.nats.jetstream.errors import ApiError, JetStreamError, StreamExists, error_of
 from faasd_async.nats.jetstream.model import (
     AccountInfo,
@@ -127,6 +128,24 @@ class JetStream(Publisher):
     ) -> "Deferred[StoredMessage]":
         """Return the first message to ``subject`` at or after a place in the stream."""
         return Deferred.fromCoroutine(self._get(stream, {"seq": sequence, "next_by_subj": subject}))
+
+    def get_messages(
+        self, stream: str, subject: str, sequence: int, *, count: int, max_bytes: int
+    ) -> "Deferred[Batch]":
+        """Return messages to ``subject`` from a place in the stream on, in their order.
+
+        The stream has to ``allow_direct``.
+
+        :param count: how many at most.
+        :param max_bytes: no further one once there are so many bytes.
+        """
+        request = {
+            "seq": sequence,
+            "next_by_subj": subject,
+            "batch": count,
+            "max_bytes": max_bytes,
+        }
+        return get_batch(self._client, stream, request, self._timeout_seconds)
 
     async def _get(self, stream: str, request: dict[str, Any]) -> StoredMessage:
         return (await self._call(f"STREAM.MSG.GET.{stream}", request, _Found)).message

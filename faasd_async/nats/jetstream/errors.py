@@ -129,6 +129,7 @@ _CLASSES: Final[dict[int, type[JetStreamApiError]]] = {
     10028: ResourcesExceeded,  # memory
     10037: MessageNotFound,
     10039: JetStreamNotEnabled,  # for the account
+    10043: MessageNotFound,  # to be deleted
     10047: ResourcesExceeded,  # storage
     10054: StreamMessageTooLarge,
     10058: StreamExists,
@@ -146,6 +147,9 @@ _FULL: Final = frozenset(
         "maximum messages per subject exceeded",
     }
 )
+#: A message to be deleted that is not there; any other description is a failure.
+_DELETE_FAILED: Final = 10057
+_GONE: Final = frozenset({"no message found", "stream store EOF"})
 
 
 def error_of(error: ApiError) -> JetStreamApiError:
@@ -153,4 +157,6 @@ def error_of(error: ApiError) -> JetStreamApiError:
     kind = _CLASSES.get(error.err_code, JetStreamApiError)
     if kind is StoreFailed and error.description in _FULL:
         kind = StreamFull
+    if error.err_code == _DELETE_FAILED and error.description in _GONE:
+        kind = MessageNotFound
     return kind(error.code, error.err_code, error.description)

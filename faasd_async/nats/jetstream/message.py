@@ -109,6 +109,10 @@ class JetStreamMessage:
                 raise JetStreamError(f"no subject of an acknowledgement: {self._message.reply!r}")
         return self._ack_tokens
 
+    def forget_content(self) -> None:
+        """Let go of payload and headers; it can be settled as before."""
+        self._message = self._message._replace(payload=b"", header_block=b"")
+
     # -- settling
 
     def ack(self) -> None:

@@ -43,6 +43,7 @@ class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     allow_msg_ttl: bool = False
     allow_msg_schedules: bool = False
     allow_atomic: bool = False
+    persist_mode: Literal["default", "async"] = "default"
     metadata: dict[str, str] = {}
 
 

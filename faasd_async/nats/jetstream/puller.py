@@ -51,9 +51,10 @@ class _Lane:
     :ivar remaining: how many messages the ask may still bring; 0 when the lane carries none.
     :ivar reply: the subject of the current ask.
     :ivar silent: heartbeats that were due since the server was last heard on this lane.
+    :ivar handed_on: messages that come after the ask is over are handed on.
     """
 
-    __slots__ = ("asks", "inbox", "remaining", "reply", "silent", "subscription")
+    __slots__ = ("asks", "handed_on", "inbox", "remaining", "reply", "silent", "subscription")
 
     subscription: Subscription
 
@@ -63,6 +64,7 @@ class _Lane:
         self.remaining = 0
         self.reply = b""
         self.silent = 0
+        self.handed_on = False
 
 
 class Puller:
@@ -150,6 +152,12 @@ class Puller:
         self._idle.clear()
         self._give_up(self._busy)
 
+    def withdraw(self) -> None:
+        """Take back all asks. What is on its way all the same is handed on, unasked for."""
+        for lane in self._busy:
+            lane.handed_on = True
+        self._give_up(self._busy)
+
     def _new_lane(self) -> _Lane:
         self._lanes_made += 1
         lane = _Lane(b"%b.%d" % (self._inbox, self._lanes_made))
@@ -168,7 +176,10 @@ class Puller:
             return
         delivery = JetStreamMessage(self._client, message)
         if not lane.remaining:
-            self._give_back(delivery)
+            if lane.handed_on:
+                self._on_message(delivery)
+            else:
+                self._give_back(delivery)
             return
         lane.remaining -= 1
         self.outstanding -= 1

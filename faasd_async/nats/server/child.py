@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -54,6 +54,8 @@ class Child(ProcessProtocol):
         :class:`~faasd_async.errors.StartError` if the process ended without getting there, and
         only once it has ended.
     :ivar when_ended: fires with how the process ended, in words, when it has been reaped.
+    :ivar on_write_error: called with the reason when a server that is not ending says that it
+        could not write.
     """
 
     log = Logger()
@@ -62,6 +64,7 @@ class Child(ProcessProtocol):
     def __init__(self, clock: IReactorTime, start_seconds: float, stop_seconds: float) -> None:
         self.when_ready: Deferred[Address] = Deferred()
         self.when_ended: Deferred[str] = Deferred()
+        self.on_write_error: Callable[[str], None] = lambda reason: None
         self._clock = clock
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
@@ -91,6 +94,8 @@ class Child(ProcessProtocol):
     def _heard(self, line: LogLine) -> None:
         level = LogLevel.levelWithName(line.level)
         self.log.emit(level, "nats-server: {line}", line=line.text, pid=self.pid)
+        if line.write_error is not None and self._stopped_because is None:
+            self.on_write_error(line.write_error)
         if self.when_ready.called:
             return
         self._lines.append(line)

@@ -33,15 +33,11 @@ class ServerSettings:
     :ivar state_dir: the daemon's state directory, an absolute path.
     :ivar max_file_store_bytes: what JetStream may keep on disk.
     :ivar binary: the program; found by itself if not given.
-    :ivar sync_interval: how often JetStream syncs its files to disk, or ``always``.
-    :ivar memory_limit: a soft limit in Go's notation (``GOMEMLIMIT``), such as ``200MiB``.
     """
 
     state_dir: Path
     max_file_store_bytes: int
     binary: Path | None = None
-    sync_interval: str = "2m"
-    memory_limit: str | None = None
     server_name: str = "faasd-async"
     max_memory_store_bytes: int = 16 * MIB
     max_payload_bytes: int = 8 * MIB
@@ -109,7 +105,6 @@ jetstream {{
   store_dir: {quoted(str(self.directory))}
   max_memory_store: {settings.max_memory_store_bytes}
   max_file_store: {settings.max_file_store_bytes}
-  sync_interval: {quoted(settings.sync_interval)}
 }}
 """
         write_private(self.configuration, os.fsencode(text))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-LONGEST_LINE_BYTES = 8192
+from faasd_async.lines import Lines
 
 _LINE = re.compile(r"\[\d+\] \[(?P<level>[A-Z]{3})\] ?(?P<text>.*)", re.DOTALL)
 _LEVELS = {
@@ -25,6 +25,15 @@ _LEVELS = {
 _EXPECTED = "Plaintext passwords detected, use nkeys or bcrypt"
 _LISTENING = re.compile(r"Listening for client connections on (?P<host>[0-9.]+):(?P<port>\d+)")
 _READY = "Server is ready"
+# After the first, a stream acknowledges nothing until the server is started anew, room or no room:
+# "Filestore [FAAS_CALLS] Critical write error: write …/6.blk: no space left on device". Consumers
+# and older servers have words of their own, the last of them for giving up JetStream as a whole.
+_WRITE_ERROR = re.compile(
+    r"critical write error|no space left on device|disk quota exceeded|read-only file system"
+    r"|jetstream out of .* resources|jetstream (?:\S+ )*disabled",
+    re.IGNORECASE,
+)
+_COMPLAINTS = ("warn", "error", "critical")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,13 @@ class LogLine:
         return self.text == _READY and not self.bare
 
     @property
+    def write_error(self) -> str | None:
+        """What could not be written, if this line says that something could not."""
+        if self.bare or self.level not in _COMPLAINTS or not _WRITE_ERROR.search(self.text):
+            return None
+        return self.text.rpartition(": ")[2]
+
+    @property
     def complaint(self) -> bool:
         """Whether this line may be why nats-server did not start."""
         return self.bare or self.level == "critical"
@@ -67,20 +83,19 @@ def parse_line(line: bytes) -> LogLine:
 
 
 class LogReader:
-    """Cuts a stream of bytes into lines; one longer than the bound comes in pieces."""
+    """Reads a stream of bytes, line by line; one longer than the bound comes in pieces."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._lines = Lines()
 
     def feed(self, data: bytes) -> list[LogLine]:
         """Take bytes as they come; return the lines that are whole now, empty ones left out."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        while len(rest) > LONGEST_LINE_BYTES:
-            lines.append(rest[:LONGEST_LINE_BYTES])
-            rest = rest[LONGEST_LINE_BYTES:]
-        self._rest = rest
-        return [parsed for line in lines if (parsed := parse_line(line)).text]
+        return _parsed(self._lines.feed(data))
 
     def finish(self) -> list[LogLine]:
         """Return what came without a line end, after the last byte."""
-        return self.feed(b"\n")
+        return _parsed(self._lines.finish())
+
+
+def _parsed(lines: list[bytes]) -> list[LogLine]:
+    return [parsed for line in lines if (parsed := parse_line(line)).text]

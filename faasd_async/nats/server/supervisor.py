@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from faasd_async.backoff import Backoff
 from faasd_async.errors import StartError
 from faasd_async.flock import Flock
 from faasd_async.nats.server.binary import find_binary
@@ -35,6 +36,10 @@ STEADY_SECONDS = 60.0
 T = TypeVar("T")
 
 
+class IServerReactor(IReactorProcess, IReactorTime):
+    """Processes, and time for limits and pauses."""
+
+
 class EmbeddedServer:
     """A nats-server of our own.
 
@@ -46,14 +51,16 @@ class EmbeddedServer:
     :ivar on_ready: each is called with the address whenever a server is ready.
     :ivar on_exit: each is called with how it ended, in words, when a server that was ready is
         gone; :attr:`address` is ``None`` by then.
+    :ivar write_error: what the running server failed to write first, if anything: it may
+        acknowledge nothing more until it is started anew.
+    :ivar on_write_error: each is called with that, while a server is ready.
     """
 
     log = Logger()
 
     def __init__(
         self,
-        reactor: IReactorProcess,
-        clock: IReactorTime,
+        reactor: IServerReactor,
         settings: ServerSettings,
         *,
         start_seconds: float = START_SECONDS,
@@ -66,8 +73,9 @@ class EmbeddedServer:
         self.address: Address | None = None
         self.on_ready: list[Callable[[Address], object]] = []
         self.on_exit: list[Callable[[str], object]] = []
+        self.write_error: str | None = None
+        self.on_write_error: list[Callable[[str], object]] = []
         self._reactor = reactor
-        self._clock = clock
         self._settings = settings
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
@@ -80,6 +88,7 @@ class EmbeddedServer:
         self._pause: Deferred[None] | None = None
         self._running = False
         self._stopping = False
+        self._restarting = False
         self._stop_waiters: list[Deferred[None]] = []
 
     @property
@@ -123,6 +132,12 @@ class EmbeddedServer:
         self._interrupt()
         return stopped
 
+    def restart(self) -> None:
+        """End the server that is ready and start another; without effect if there is none."""
+        if self._child is not None and self.address is not None and not self._stopping:
+            self._restarting = True
+            self._child.terminate()
+
     def _interrupt(self) -> None:
         self._stopping = True
         if self._child is not None:
@@ -149,9 +164,9 @@ class EmbeddedServer:
             waiter.callback(None)
 
     async def _supervise(self, started: Deferred[None]) -> None:
-        failures = 0
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, self._draw)
         while not self._stopping:
-            began = self._clock.seconds()
+            began = self._reactor.seconds()
             try:
                 child = await self._launch()
             except StartError as error:
@@ -162,9 +177,12 @@ class EmbeddedServer:
                 await self._watch(child, started)
             if self._stopping:
                 return
-            steady = self._clock.seconds() - began >= STEADY_SECONDS
-            failures = 1 if steady else failures + 1
-            await self._sleep(self._delay_seconds(failures))
+            if self._restarting:
+                self._restarting = False
+                continue
+            if self._reactor.seconds() - began >= STEADY_SECONDS:
+                backoff.steady()
+            await self._sleep(backoff.next_seconds())
 
     async def _launch(self) -> Child:
         """Start one server and wait until it is ready.
@@ -172,10 +190,12 @@ class EmbeddedServer:
         :raises StartError: if it is not going to be; its process has ended then.
         """
         binary = find_binary(self._settings.binary)
-        child = Child(self._clock, self._start_seconds, self._stop_seconds)
+        child = Child(self._reactor, self._start_seconds, self._stop_seconds)
+        child.on_write_error = self._cannot_write
+        self.write_error = None
         with explaining_start_errors(self._files.directory):
             self._credentials = self._files.prepare()
-            await take_lock(self._lock, self._files, self._clock, self._sleep, self._stop_seconds)
+            await take_lock(self._lock, self._files, self._reactor, self._sleep, self._stop_seconds)
             try:
                 self._files.write_configuration(self._settings, self._credentials, self._port)
                 spawn(
@@ -203,30 +223,30 @@ class EmbeddedServer:
         """Tell of a server that is ready, the observers first, and of its end."""
         if self.address is not None:
             self._tell(self.on_ready, self.address)
+        if self.write_error is not None:  # while it was starting
+            self._tell(self.on_write_error, self.write_error)
         if not started.called:
             started.callback(None)
         how = await child.when_ended
         self._child = None
         self.address = None
-        if not self._stopping:
+        if not self._stopping and not self._restarting:
             self.log.error("nats-server ended unexpectedly: {how}", how=how)
         self._tell(self.on_exit, how)
 
+    def _cannot_write(self, reason: str) -> None:
+        if self.write_error is None:
+            self.write_error = reason
+            if self.address is not None:
+                self._tell(self.on_write_error, reason)
+
     def _environment(self) -> dict[str, str]:
         """Nothing of the daemon's own, its NOTIFY_SOCKET and LISTEN_FDS least of all."""
-        environment = {"HOME": str(self._files.directory)}
-        if self._settings.memory_limit is not None:
-            environment["GOMEMLIMIT"] = self._settings.memory_limit
-        return environment
-
-    def _delay_seconds(self, failures: int) -> float:
-        """Doubling, and drawn from the upper half, so that nothing comes back in step."""
-        longest = min(FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 16), LONGEST_DELAY_SECONDS)
-        return longest * (1 + self._draw()) / 2
+        return {"HOME": str(self._files.directory)}
 
     def _sleep(self, seconds: float) -> Deferred[None]:
         """Fires after so many seconds, or fails with CancelledError when told to stop."""
-        self._pause = deferLater(self._clock, seconds, lambda: None)
+        self._pause = deferLater(self._reactor, seconds, lambda: None)
         return self._pause
 
     def _tell(self, observers: Iterable[Callable[[T], object]], news: T) -> None:

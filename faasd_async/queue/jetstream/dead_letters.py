@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from twisted.internet.defer import Deferred
 
-from faasd_async.call.ending import DeadLetter
-from faasd_async.nats.errors import NatsError
-from faasd_async.nats.jetstream import MessageNotFound
+from faasd_async.call.ending import DeadCallback, DeadLetter, Kind, Letter, SealedLetter
+from faasd_async.nats.errors import BadHeader, NatsError
+from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
+from faasd_async.queue.interface import Filed, Page, Selection
 from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store, queue_error
-from faasd_async.queue.jetstream.stored import read_dead_letter, write_dead_letter
+from faasd_async.queue.jetstream.stored import (
+    FromTheFuture,
+    Unreadable,
+    read_dead_callback,
+    read_dead_letter,
+    write_dead_callback,
+    write_dead_letter,
+)
 from faasd_async.queue.jetstream.subjects import (
     DEAD,
-    dead_letters_of,
-    dead_letters_of_function,
+    DEAD_CALLBACK,
+    dead_callback_subject,
+    dead_letters_like,
     queued_subject,
+    read_queued_subject,
 )
+
+#: What is held of letters at a time: a page of large ones is shorter than was asked for.
+PAGE_BYTES = 16 * 2**20
+
+#: The smallest batch that is worth a request.
+_BATCH = 100
 
 
 class JetStreamDeadLetters:
@@ -27,53 +41,101 @@ class JetStreamDeadLetters:
         self._store = store
 
     def put(self, letter: DeadLetter) -> Deferred[None]:
-        fields, payload = write_dead_letter(letter)
-        return self._store.put(_subject(letter), fields, payload).addCallback(lambda _: None)
+        request = letter.request
+        subject = queued_subject("dead", request.queue, request.function, request.key)
+        return self._store.put(subject, *write_dead_letter(letter)).addCallback(lambda _: None)
 
-    def find(self, call_id: str) -> Deferred[Sequence[DeadLetter]]:
-        return Deferred.fromCoroutine(self._find(call_id))
+    def put_callback(self, letter: DeadCallback) -> Deferred[None]:
+        subject = dead_callback_subject(letter.callback.function, letter.callback.key)
+        return self._store.put(subject, *write_dead_callback(letter)).addCallback(lambda _: None)
 
-    async def _find(self, call_id: str) -> Sequence[DeadLetter]:
-        jetstream = self._store.jetstream
-        try:
-            info = await jetstream.stream_info(DEAD, subjects_filter=dead_letters_of(call_id))
-            subjects = sorted(info.state.subjects or {})
-            found = [await jetstream.get_last_message(DEAD, subject) for subject in subjects]
-        except NatsError as reason:
-            raise queue_error(reason) from reason
-        return [read_dead_letter(Found.of(message)) for message in found]
+    def look_through(self, selection: Selection, after: int, limit: int) -> Deferred[Page]:
+        return Deferred.fromCoroutine(self._look_through(selection, after, limit))
 
-    def look_through(
-        self, function: str | None, after: int, limit: int
-    ) -> Deferred[Sequence[tuple[int, DeadLetter]]]:
-        return Deferred.fromCoroutine(self._look_through(function, after, limit))
-
-    async def _look_through(
-        self, function: str | None, after: int, limit: int
-    ) -> Sequence[tuple[int, DeadLetter]]:
-        subject = "faas.dead.>" if function is None else dead_letters_of_function(function)
-        page: list[tuple[int, DeadLetter]] = []
-        try:
-            while len(page) < limit:
-                message = await self._store.jetstream.get_next_message(DEAD, subject, after + 1)
+    async def _look_through(self, selection: Selection, after: int, limit: int) -> Page:
+        subject = dead_letters_like(selection)
+        page: list[Filed] = []
+        room_bytes = PAGE_BYTES
+        while True:
+            count = limit - len(page) if selection.reason is None else max(limit, _BATCH)
+            try:
+                messages, pending = await self._store.jetstream.get_messages(
+                    DEAD, subject, after + 1, count=count, max_bytes=room_bytes
+                )
+            except NatsError as reason:
+                raise queue_error(reason) from reason
+            for message in messages:
                 after = message.sequence
-                page.append((after, read_dead_letter(Found.of(message))))
-        except MessageNotFound:
-            return page
-        except NatsError as reason:
-            raise queue_error(reason) from reason
-        return page
+                room_bytes -= _size(message)
+                filed = Filed(after, _read(message))
+                if selection.reason in (None, getattr(filed.letter, "reason", None)):
+                    page.append(filed)
+                if len(page) == limit:
+                    break
+            if not pending and (not messages or after == messages[-1].sequence):
+                return Page(page, None)
+            if len(page) == limit or room_bytes <= 0:
+                return Page(page, after)
 
-    def remove(self, letter: DeadLetter) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._remove(letter))
+    def newest(self) -> Deferred[int]:
+        return Deferred.fromCoroutine(self._newest())
 
-    async def _remove(self, letter: DeadLetter) -> None:
+    async def _newest(self) -> int:
         try:
-            await self._store.jetstream.purge_stream(DEAD, filter=_subject(letter))
+            return (await self._store.jetstream.stream_info(DEAD)).state.last_seq
         except NatsError as reason:
             raise queue_error(reason) from reason
 
+    def remove(self, place: int) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self._remove(place))
 
-def _subject(letter: DeadLetter) -> str:
-    request = letter.request
-    return queued_subject("dead", request.queue, request.function, request.key)
+    async def _remove(self, place: int) -> bool:
+        try:
+            await self._store.jetstream.delete_message(DEAD, place)
+        except MessageNotFound:
+            return False
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        return True
+
+    def purge(self, selection: Selection) -> Deferred[int]:
+        return Deferred.fromCoroutine(self._purge(selection))
+
+    async def _purge(self, selection: Selection) -> int:
+        if selection.reason is not None:
+            return await self._remove_one_by_one(selection)
+        try:
+            return await self._store.jetstream.purge_stream(
+                DEAD, filter=dead_letters_like(selection)
+            )
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+
+    async def _remove_one_by_one(self, selection: Selection) -> int:
+        """The reason does not stand in the subject."""
+        newest = await self._newest()
+        after: int | None = 0
+        removed = 0
+        while after is not None and after < newest:
+            page = await self._look_through(selection, after, _BATCH)
+            for filed in page.letters:
+                if filed.place <= newest:
+                    removed += await self._remove(filed.place)
+            after = page.next
+        return removed
+
+
+def _read(message: StoredMessage) -> Letter:
+    """A letter as it was stored, or what can be told of one that cannot be read."""
+    is_callback = message.subject.split(".")[1] == DEAD_CALLBACK
+    try:
+        found = Found.of(message)
+        return read_dead_callback(found) if is_callback else read_dead_letter(found)
+    except (FromTheFuture, Unreadable, BadHeader) as reason:
+        _, function, key = read_queued_subject(message.subject)
+        kind: Kind = "callback" if is_callback else "call"
+        return SealedLetter(kind, function, key, str(reason), _size(message))
+
+
+def _size(message: StoredMessage) -> int:
+    return len(message.header_block) + len(message.payload)

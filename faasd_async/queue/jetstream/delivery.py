@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, TypeVar, cast
 
 from twisted.logger import Logger
 
@@ -69,6 +70,10 @@ class JetStreamDelivery(Generic[Parcel]):
             self._message.in_progress()
         except NatsError:
             return
+
+    def lighten(self) -> None:
+        self._message.forget_content()
+        self.parcel = replace(cast(Any, self.parcel), body=b"")
 
     def settle(self) -> None:
         self._settlements.settle(self._message.ack)

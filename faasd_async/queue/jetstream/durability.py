@@ -8,6 +8,21 @@ are promised at once.
 
 The order of things is what makes it safe: a parcel joins the barrier only *after* the server's
 acknowledgement, and a flush covers only those parcels that had joined *before* it began.
+
+A failed flush is final
+=======================
+
+The kernel tells of a page that it could not write once, and then takes it for clean: it may be
+lost, the next flush says that all is well, and whoever reads it finds it in memory still. In the
+middle of a block file it is a hole that only a power cut would show; nats-server would cut the file
+off there, and what was promised later with it. Starting the broker anew proves nothing either, as
+it would read from that memory. So after a failed flush nothing is promised until the store has been
+read from the disk itself again, which takes a restart of the machine.
+
+That holds for ENOSPC as it does for EIO. A disk that is merely full fails the *write*, which the
+broker tells of (:mod:`faasd_async.nats.server.rescue` deals with that); there a flush succeeds,
+for everything written before had its place. A flush that finds no space is that of a device that
+had promised more than it has, a thin volume or a server far away, and has dropped what it took.
 """
 
 from __future__ import annotations
@@ -21,7 +36,7 @@ from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from faasd_async.errors import QueueUnavailable
+from faasd_async.errors import MaybeStored, QueueError
 
 #: How many parcels may wait for their barrier.
 LONGEST_WAITING = 10_000
@@ -29,9 +44,10 @@ LONGEST_WAITING = 10_000
 #: A disk whose flush takes longer than this will make callers wait; the operator is told.
 SLOW_FLUSH_SECONDS = 0.1
 
-_MEASURED_FLUSHES = 5
+#: So many flushes are timed, and the slowest but one counts: a single hiccup is no slow disk.
+MEASURED_FLUSHES = 20
 
-Promise = Callable[[QueueUnavailable | None], None]
+Promise = Callable[[QueueError | None], None]
 
 
 class Durability(Protocol):
@@ -41,11 +57,13 @@ class Durability(Protocol):
 
     def stop(self) -> None: ...
 
-    def when_durable(self, promise: Promise) -> None:
-        """Call *promise*, with ``None``, or with why it must not be given.
+    def why_refused(self) -> str | None:
+        """Why nothing new can be promised just now, or ``None``. To be asked before anything is
+        stored; it does not count for what is."""
 
-        :raises QueueUnavailable: too many wait already, or the disk has failed.
-        """
+    def when_durable(self, promise: Promise) -> None:
+        """Call *promise*, with ``None``, or with why it must not be given: what was stored is
+        stored, so that is a :class:`~faasd_async.errors.MaybeStored`."""
 
 
 class Acknowledged:
@@ -57,8 +75,38 @@ class Acknowledged:
     def stop(self) -> None:
         """Nothing to close."""
 
+    def why_refused(self) -> str | None:
+        return None
+
     def when_durable(self, promise: Promise) -> None:
         promise(None)
+
+
+class SomebodyElses(Acknowledged):
+    """``durability = "power"`` with a server of the operator's own, whose disk nobody can flush
+    from here: its acknowledgement has to be enough, and what makes it so is told.
+
+    :param replicas: how many servers have a call before it is acknowledged.
+    """
+
+    _log = Logger()
+
+    def __init__(self, replicas: int) -> None:
+        self._replicas = replicas
+
+    def start(self) -> None:
+        if self._replicas > 1:
+            self._log.info(
+                '[queue] durability = "power" relies on the {replicas} servers that keep each call:'
+                " not all of them may lose their power at once",
+                replicas=self._replicas,
+            )
+        else:
+            self._log.warn(
+                '[queue] durability = "power" relies on the NATS server: unless it is configured'
+                " with jetstream {{ sync_interval: always }}, a power cut of its machine loses"
+                " accepted calls. Configure it so, or set [nats] replicas = 3 on a cluster"
+            )
 
 
 class _Reactor(IReactorFromThreads, IReactorTime):
@@ -71,7 +119,7 @@ class Barrier:
     :param directory: the store; it must exist when the barrier starts.
     :param flush: makes everything written to the descriptor's file system durable; raises
         :class:`OSError` if it cannot.
-    :ivar flushes: how many were done.
+    :ivar flushes: how many were done for somebody.
     """
 
     _log = Logger()
@@ -86,94 +134,112 @@ class Barrier:
         self._directory = directory
         self._flush = flush or syncfs
         self._gathering: list[Promise] = []
-        self._flushing: list[Promise] = []
+        self._covered: list[Promise] = []
+        self._flushing = False
         self._thread = ThreadPool(1, 1, "barrier")
         self._descriptor = -1
         self._broken: OSError | None = None
+        self._measured_seconds: list[float] = []
         self.flushes = 0
 
     def start(self) -> None:
         """Hold the directory open and see how fast its disk is."""
         self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._thread.start()
-        self._thread.callInThread(self._measure)
+        self._go_on()
 
     def stop(self) -> None:
         """Finish the flush under way; what waits still is promised by it."""
-        if self._descriptor < 0:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
             return  # a start that failed before it came to this part
         self._thread.stop()
-        os.close(self._descriptor)
+        os.close(descriptor)
+
+    def why_refused(self) -> str | None:
+        if self._broken is not None:
+            return f"the disk failed: {self._broken}"
+        if len(self._gathering) >= LONGEST_WAITING:
+            return f"{LONGEST_WAITING} calls wait for the disk already"
+        return None
 
     def when_durable(self, promise: Promise) -> None:
-        if self._broken is not None:
-            raise QueueUnavailable(f"the disk failed: {self._broken}")
-        if len(self._gathering) >= LONGEST_WAITING:
-            raise QueueUnavailable(f"{LONGEST_WAITING} calls wait for the disk already")
+        why = self.why_refused()
+        if why is not None:
+            promise(MaybeStored(why))
+            return
         self._gathering.append(promise)
         if not self._flushing:
-            self._begin()
+            self._go_on()
 
-    def _begin(self) -> None:
-        self._flushing, self._gathering = self._gathering, []
-        self._thread.callInThread(self._flush_in_thread)
+    def _go_on(self) -> None:
+        """Flush for those who have gathered; at the start for nobody too, to see how fast it is."""
+        measured = len(self._measured_seconds) >= MEASURED_FLUSHES
+        if self._descriptor < 0 or (measured and not self._gathering):
+            return
+        self._covered, self._gathering = self._gathering, []
+        self._flushing = True
+        self._thread.callInThread(self._flush_in_thread, self._descriptor)
 
-    def _flush_in_thread(self) -> None:
+    def _flush_in_thread(self, descriptor: int) -> None:
+        began = self._reactor.seconds()
         try:
-            self._flush(self._descriptor)
+            self._flush(descriptor)
         except OSError as reason:
-            self._reactor.callFromThread(self._finished, reason)
+            self._reactor.callFromThread(self._finished, reason, 0.0)
         else:
-            self._reactor.callFromThread(self._finished, None)
+            seconds = self._reactor.seconds() - began
+            self._reactor.callFromThread(self._finished, None, seconds)
 
-    def _finished(self, reason: OSError | None) -> None:
-        covered, self._flushing = self._flushing, []
-        self.flushes += 1
-        # A flush that follows a failed one proves nothing, even if it succeeds.
-        reason = reason or self._broken
+    def _finished(self, reason: OSError | None, seconds: float) -> None:
+        covered, self._covered = self._covered, []
+        self._flushing = False
+        if covered:
+            self.flushes += 1
         if reason is not None:
             self._fail(reason, covered)
             return
-        if self._gathering:
-            self._begin()
+        self._measure(seconds)
+        self._go_on()
         for promise in covered:
-            promise(None)
+            self._tell(promise, None)
 
     def _fail(self, reason: OSError, covered: list[Promise]) -> None:
-        """After a failed flush nobody knows what reached the disk: promise nothing any more."""
+        """Nobody knows what reached the disk: promise nothing any more."""
         self._broken = reason
         self._log.critical(
-            "no call is accepted any more: {directory} cannot be flushed ({reason}). "
-            "Check the disk, then restart.",
+            "no call is accepted any more: {directory} cannot be flushed ({reason}), and what was"
+            " written last may be in memory alone. Check the disk, then restart the machine.",
             directory=self._directory,
             reason=reason,
         )
         gathered, self._gathering = self._gathering, []
         for promise in (*covered, *gathered):
-            promise(QueueUnavailable(f"the disk failed: {reason}"))
+            self._tell(promise, MaybeStored(f"the disk failed: {reason}"))
 
-    def _measure(self) -> None:
-        """In the thread: time a few flushes and complain if they are slow."""
-        worst_seconds = 0.0
+    def _tell(self, promise: Promise, reason: QueueError | None) -> None:
+        """One who cannot bear the news must not keep it from the others."""
         try:
-            for _ in range(_MEASURED_FLUSHES):
-                began = self._reactor.seconds()
-                self._flush(self._descriptor)
-                worst_seconds = max(worst_seconds, self._reactor.seconds() - began)
-        except OSError as reason:
-            self._reactor.callFromThread(self._fail, reason, [])
-            return
-        if worst_seconds > SLOW_FLUSH_SECONDS:
-            self._reactor.callFromThread(self._complain, worst_seconds)
+            promise(reason)
+        except Exception:
+            self._log.failure("somebody who waited for the disk failed when told: this is a bug")
 
-    def _complain(self, worst_seconds: float) -> None:
-        self._log.warn(
-            "a flush of {directory} takes {milliseconds:.0f} ms, and each 202 waits for one: "
-            "move state_dir to a faster disk, or accept losses in a power cut with "
-            '[queue] durability = "process"',
-            directory=self._directory,
-            milliseconds=worst_seconds * 1000,
-        )
+    def _measure(self, seconds: float) -> None:
+        """Complain, once, if the first flushes show a slow disk."""
+        if len(self._measured_seconds) >= MEASURED_FLUSHES:
+            return
+        self._measured_seconds.append(seconds)
+        if len(self._measured_seconds) < MEASURED_FLUSHES:
+            return
+        slowest_but_one = sorted(self._measured_seconds)[-2]
+        if slowest_but_one > SLOW_FLUSH_SECONDS:
+            self._log.warn(
+                "a flush of {directory} takes {milliseconds:.0f} ms, and each 202 waits for one: "
+                "move state_dir to a faster disk, or accept losses in a power cut with "
+                '[queue] durability = "process"',
+                directory=self._directory,
+                milliseconds=slowest_but_one * 1000,
+            )
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -24,6 +24,9 @@ from faasd_async.queue.jetstream.subjects import LATER, queued_subject
 #: How many due calls are on their way back at a time.
 MOVING = 64
 
+#: How old the knowledge may be of what waits here.
+_LOOK_SECONDS = 1.0
+
 #: When a due call that cannot be brought back is tried again.
 _AGAIN_SECONDS = 5.0
 
@@ -31,7 +34,8 @@ _AGAIN_SECONDS = 5.0
 class Later:
     """Puts calls off, and brings them back when they are due.
 
-    :param limit_bytes: what may wait here in all.
+    :param limit_messages: how many calls may wait here.
+    :ivar limit_bytes: what they may take up in all.
     :param now_seconds: the wall clock, which the broker's schedule goes by.
     """
 
@@ -41,25 +45,24 @@ class Later:
         self,
         store: Store,
         limit_bytes: int,
+        limit_messages: int,
         put_call: Callable[[QueueRequest], Deferred[None]],
         now_seconds: Callable[[], float],
     ) -> None:
         self._store = store
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
+        self._limit_messages = limit_messages
         self._put_call = put_call
         self._now_seconds = now_seconds
         self._moving = 0
+        self._looked_at_seconds = float("-inf")
+        self._bytes = self._messages = 0
         self.when_room: Callable[[], None] = lambda: None
 
     async def put(self, request: QueueRequest, delay_seconds: float) -> None:
         """Have a call come back after a delay."""
-        try:
-            info = await self._store.jetstream.stream_info(LATER)
-        except NatsError as reason:
-            raise queue_error(reason) from reason
-        if info.state.bytes + len(request.body) > self._limit_bytes:
-            raise QueueFull(f"{info.state.bytes} bytes of calls wait for their time already")
         fields, payload = write_request(request)
+        await self._find_room(len(payload))
         names = (request.queue, request.function, request.key)
         at = datetime.fromtimestamp(self._now_seconds() + delay_seconds, UTC)
         fields += [
@@ -68,6 +71,35 @@ class Later:
             (b"Nats-Rollup", b"sub"),
         ]
         await self._store.put_durably(queued_subject("later", *names), fields, payload)
+
+    async def _find_room(self, size_bytes: int) -> None:
+        """Take what a call takes up.
+
+        What there is is asked for once in a while, and reckoned on from there.
+
+        :raises QueueFull: there is not so much.
+        """
+        now_seconds = self._now_seconds()
+        since_seconds = abs(now_seconds - self._looked_at_seconds)
+        if since_seconds > _LOOK_SECONDS or self._why_full(size_bytes):
+            try:
+                state = (await self._store.jetstream.stream_info(LATER)).state
+            except NatsError as reason:
+                raise queue_error(reason) from reason
+            self._bytes, self._messages = state.bytes, state.messages
+            self._looked_at_seconds = now_seconds
+        why = self._why_full(size_bytes)
+        if why:
+            raise QueueFull(why)
+        self._bytes += size_bytes
+        self._messages += 1
+
+    def _why_full(self, size_bytes: int) -> str:
+        if self._bytes + size_bytes > self.limit_bytes:
+            return f"{self._bytes} bytes of calls wait for their time already"
+        if self._messages >= self._limit_messages:
+            return f"{self._messages} calls wait for their time already"
+        return ""
 
     def room(self) -> int:
         """How many more due calls may be on their way back."""

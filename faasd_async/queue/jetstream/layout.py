@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faasd_async.nats.jetstream import ConsumerConfig, StreamConfig
 from faasd_async.queue.interface import Source
+from faasd_async.queue.jetstream.quotas import Quotas
 from faasd_async.queue.jetstream.subjects import (
     CALLBACK_CONSUMER,
     CALLBACKS,
@@ -28,11 +29,14 @@ _DUPLICATE_WINDOW_SECONDS = 120
 #: count until their delay is over.
 _ACK_PENDING = 10_000
 
+#: Callbacks that wait for their next try count too, and must not keep others from theirs.
+#: (Measured with 100,000 of them: 30 MiB of the broker's memory; under 1 % of a core at rest, 13 %
+#: with 200 messages a second. With 10,000: 8 MiB, 6 %.)
+_CALLBACKS_PENDING = -1
+
 #: Asks for deliveries that may wait at the broker: past it they are dropped without a word.
 _WAITING_ASKS = 10_000
 
-_OUTCOMES = 100_000
-_DEAD_LETTERS = 10_000
 _DEAD_LETTER_SECONDS = 7 * 24 * 3600
 
 
@@ -45,6 +49,8 @@ class Layout:
     :ivar later_bytes: the quota of calls that wait for their time; see :meth:`_later`.
     :ivar outcomes_bytes: of terminal records and results, the oldest of which go first.
     :ivar dead_bytes: of dead letters, likewise.
+    :ivar waiting_messages: how many calls may wait, and how many callbacks.
+    :ivar outcomes_messages: how many calls' ends are kept.
     """
 
     calls_bytes: int
@@ -54,16 +60,30 @@ class Layout:
     dead_bytes: int
     replicas: int
     ack_wait_seconds: float
+    waiting_messages: int = 1_000_000
+    outcomes_messages: int = 100_000
+    dead_messages: int = 10_000
 
     @property
-    def reserved_bytes(self) -> int:
-        """What the streams may take up on a disk, all together."""
-        return (
-            self.calls_bytes
-            + self.callbacks_bytes
-            + self.later_bytes
-            + self.outcomes_bytes
-            + self.dead_bytes
+    def quotas(self) -> Quotas:
+        """What the streams may hold."""
+        return Quotas(
+            calls=self.calls_bytes,
+            later=self.later_bytes,
+            callbacks=self.callbacks_bytes,
+            outcomes=self.outcomes_bytes,
+            dead=self.dead_bytes,
+        )
+
+    def within(self, quotas: Quotas) -> Layout:
+        """The same, with other quotas."""
+        return replace(
+            self,
+            calls_bytes=quotas.calls,
+            later_bytes=quotas.later,
+            callbacks_bytes=quotas.callbacks,
+            outcomes_bytes=quotas.outcomes,
+            dead_bytes=quotas.dead,
         )
 
     @property
@@ -74,9 +94,10 @@ class Layout:
             self._later,
             StreamConfig(
                 name=OUTCOMES,
-                subjects=("faas.outcome.>", "faas.attempt.>"),
+                subjects=("faas.outcome.>", "faas.attempt.>", "faas.posting.>"),
                 max_bytes=self.outcomes_bytes,
-                max_msgs=_OUTCOMES,
+                # Of each call there is its end, and what was tried of its callback.
+                max_msgs=2 * self.outcomes_messages,
                 num_replicas=self.replicas,
                 allow_direct=True,
                 allow_msg_ttl=True,
@@ -84,9 +105,9 @@ class Layout:
             ),
             StreamConfig(
                 name=DEAD,
-                subjects=("faas.dead.>",),
+                subjects=("faas.dead.>", "faas.dead-callback.>"),
                 max_bytes=self.dead_bytes,
-                max_msgs=_DEAD_LETTERS,
+                max_msgs=self.dead_messages,
                 max_age=_DEAD_LETTER_SECONDS * _NS,
                 max_msgs_per_subject=1,
                 num_replicas=self.replicas,
@@ -121,7 +142,7 @@ class Layout:
 
     @property
     def callback_consumer(self) -> ConsumerConfig:
-        return self._consumer(CALLBACK_CONSUMER, "")
+        return self._consumer(CALLBACK_CONSUMER, "", _CALLBACKS_PENDING)
 
     @property
     def due_consumer(self) -> ConsumerConfig:
@@ -135,18 +156,21 @@ class Layout:
             storage="file",
             discard="new",
             max_bytes=limit_bytes,
+            max_msgs=self.waiting_messages,
             num_replicas=self.replicas,
             duplicate_window=_DUPLICATE_WINDOW_SECONDS * _NS,
             allow_direct=True,
         )
 
-    def _consumer(self, name: str, filter_subject: str) -> ConsumerConfig:
+    def _consumer(
+        self, name: str, filter_subject: str, most_pending: int = _ACK_PENDING
+    ) -> ConsumerConfig:
         return ConsumerConfig(
             name=name,
             durable_name=name,
             ack_policy="explicit",
             ack_wait=round(self.ack_wait_seconds * _NS),
-            max_ack_pending=_ACK_PENDING,
+            max_ack_pending=most_pending,
             max_waiting=_WAITING_ASKS,
             filter_subject=filter_subject,
         )

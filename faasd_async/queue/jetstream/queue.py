@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
-from faasd_async.errors import QueueError
+from faasd_async.errors import AlreadyStored, QueueError, StartError
 from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage
 from faasd_async.queue.interface import Delivery, Source, Subscription
+from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import Settlements
 from faasd_async.queue.jetstream.durability import Durability
+from faasd_async.queue.jetstream.find import JetStreamLookup
 from faasd_async.queue.jetstream.later import Later
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
+from faasd_async.queue.jetstream.pauses import JetStreamPauses
+from faasd_async.queue.jetstream.peers import JetStreamPeers
 from faasd_async.queue.jetstream.records import JetStreamRecords
 from faasd_async.queue.jetstream.recovery import make_available
 from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored import (
+    first_written,
     read_callback,
     read_request,
     write_callback,
     write_request,
 )
+from faasd_async.queue.jetstream.streams import StoreDisk, Streams
 from faasd_async.queue.jetstream.subjects import (
     CALLBACKS,
     CALLS,
     LATER,
-    about_subject,
     belongs_to_mode,
+    callback_subject,
     queued_subject,
 )
 from faasd_async.queue.jetstream.subscription import JetStreamSubscription
@@ -49,11 +57,15 @@ _HEAD_BYTES = 64 * 1024
 #: When bringing things up failed.
 _AGAIN_SECONDS = 1.0
 
+#: How long the figures wait for what the broker has to be asked.
+_REPORT_SECONDS = 1.0
+
 
 class JetStreamQueue:
     """Calls in ``FAAS_CALLS``, callbacks in ``FAAS_CALLBACKS``, and what is known of them.
 
     :param client: started and stopped by this queue.
+    :param disk: what the quotas have to fit on; ``None``: another machine's.
     :param static: consumers are per queue, not per function.
     :param alone: nobody else takes from this queue: whatever is in flight when it is started was
         in the hands of a daemon that is gone, and need not wait for its lease to run out.
@@ -74,11 +86,12 @@ class JetStreamQueue:
         alone: bool,
         largest_payload_bytes: int,
         now_seconds: Callable[[], float],
+        disk: StoreDisk | None = None,
     ) -> None:
         self._clock = clock
         self._client = client
         self._jetstream = JetStream(client)
-        self._layout = layout
+        self._streams = Streams(self._jetstream, layout, disk)
         self._durability = durability
         self._static = static
         self._alone = alone
@@ -87,7 +100,13 @@ class JetStreamQueue:
         self.records = JetStreamRecords(self._store)
         self.dead_letters = JetStreamDeadLetters(self._store)
         self.keyed = JetStreamKeyedCalls(self._store)
-        self._later = Later(self._store, layout.later_bytes, self.put_call, now_seconds)
+        self.pauses = JetStreamPauses(self._store, client)
+        self.backlog = JetStreamBacklog(self._store)
+        self.lookup = JetStreamLookup(self._store, self.records)
+        self.peers = JetStreamPeers(clock, client, alone=alone)
+        self._later = Later(
+            self._store, layout.later_bytes, layout.waiting_messages, self.put_call, now_seconds
+        )
         self._settlements = Settlements()
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}
@@ -107,7 +126,7 @@ class JetStreamQueue:
         self._client.on_disconnected(self._disconnected)
         due = self._take(
             LATER,
-            self._layout.due_consumer,
+            self._streams.layout.due_consumer,
             read_request,
             self._later.take_due,
             self._later.room,
@@ -154,16 +173,19 @@ class JetStreamQueue:
             await deferLater(self._clock, after_seconds)
         while True:
             try:
-                for stream in self._layout.streams:
-                    info = await self._jetstream.ensure_stream(stream)
-                    self._inherited.setdefault(stream.name, info.state.last_seq)
+                for name, last_sequence in (await self._streams.bring_up()).items():
+                    # A server that was killed may have forgotten what it gave out, and to whom.
+                    self._inherited[name] = last_sequence
+                self._later.limit_bytes = self._streams.layout.later_bytes
                 await self.keyed.agree()
+                await self.pauses.read()
                 await self._remove_other_mode()
                 if self._started is not None and self._alone:
                     await make_available(self._jetstream, (CALLS, CALLBACKS, LATER), self._clock)
                 for subscription in list(self._subscriptions):
                     await subscription.bind(self._inherited[subscription.stream])
             except (NatsError, QueueError) as reason:
+                self.ready = False
                 self._log.warn("the queue cannot be brought up: {reason}", reason=reason)
                 await deferLater(self._clock, _AGAIN_SECONDS)
             else:
@@ -175,11 +197,15 @@ class JetStreamQueue:
             started.callback(None)
 
     def _not_brought_up(self, failure: Any) -> None:
-        if not failure.check(CancelledError):
+        if failure.check(CancelledError):
+            return
+        started, self._started = self._started, None
+        if started is not None:
+            started.errback(failure)
+        elif failure.check(StartError):
+            self._log.critical("no call is accepted: {reason}", reason=failure.getErrorMessage())
+        else:
             self._log.failure("the queue cannot be brought up", failure=failure)
-            started, self._started = self._started, None
-            if started is not None:
-                started.errback(failure)
 
     async def _remove_other_mode(self) -> None:
         """Consumers of the other queue mode want the same calls and would be in the way."""
@@ -188,6 +214,13 @@ class JetStreamQueue:
                 await self._jetstream.delete_consumer(CALLS, name)
 
     # -- putting
+
+    def put_call_then(
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+    ) -> None:
+        header_block, payload = first_written(request)
+        subject = queued_subject("call", request.queue, request.function, request.key)
+        self._store.put_durably_then(subject.encode(), header_block, payload, stored)
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         fields, payload = write_request(request)
@@ -204,12 +237,28 @@ class JetStreamQueue:
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
         fields, payload = write_callback(callback)
-        subject = about_subject("callback", callback.function, callback.key)
-        fields.append((b"Nats-Msg-Id", f"{subject}/{callback.generation}".encode()))
-        return self._store.put(subject, fields, payload).addCallback(lambda _: None)
+        subject = callback_subject(callback.name)
+        message_id = f"{subject}/{callback.generation}/{callback.replays}"
+        fields += [
+            (b"Nats-Msg-Id", message_id.encode()),
+            (b"Nats-Expected-Last-Subject-Sequence", b"0"),
+        ]
+        stored = self._store.put(subject, fields, payload)
+        return stored.addErrback(_trap_already_stored).addCallback(lambda _: None)
 
     def when_durable(self) -> Deferred[None]:
         return self._store.when_durable()
+
+    def report(self, tell: Callable[[str, int, int, int], None]) -> Deferred[None]:
+        """Tell of each stream what it holds, in bytes and messages, and its quota in bytes.
+
+        :return: fires when they are told, or when it has become clear that they cannot be.
+        """
+        if not self.ready:
+            return succeed(None)
+        told = Deferred.fromCoroutine(self._streams.report(tell))
+        told.addTimeout(_REPORT_SECONDS, self._clock)
+        return told.addErrback(lambda failure: failure.trap(NatsError, TimeoutError) and None)
 
     # -- taking
 
@@ -219,15 +268,17 @@ class JetStreamQueue:
         on_delivery: Callable[[Delivery[QueueRequest]], None],
         room: Callable[[], int],
     ) -> Subscription:
-        return self._take(CALLS, self._layout.consumer(source), read_request, on_delivery, room)
+        return self._take(
+            CALLS, self._streams.layout.consumer(source), read_request, on_delivery, room
+        )
 
     def take_callbacks(
         self,
         on_delivery: Callable[[Delivery[CallbackRequest]], None],
         room: Callable[[], int],
     ) -> Subscription:
-        consumer = self._layout.callback_consumer
-        return self._take(CALLBACKS, consumer, read_callback, on_delivery, room)
+        consumer = self._streams.layout.callback_consumer
+        return self._take(CALLBACKS, consumer, _read_callback, on_delivery, room)
 
     def _take(
         self,
@@ -256,4 +307,13 @@ class JetStreamQueue:
     def _lost(self) -> None:
         """A consumer is gone, though the connection is not."""
         if self._client.connected:
+            self.ready = False
             self._bring_up(_AGAIN_SECONDS)
+
+
+def _trap_already_stored(failure: Failure) -> None:
+    failure.trap(AlreadyStored)
+
+
+def _read_callback(message: JetStreamMessage) -> CallbackRequest:
+    return replace(read_callback(message), since_ns=message.timestamp_ns)

@@ -3,6 +3,9 @@
 A consumer's deliveries are lent for ``ack_wait``. When there is nobody left who could hold one,
 the wait is made short for a moment: everything in flight comes back to the consumer, with the
 number of its deliveries, which deleting the consumer would forget.
+
+What was given back for longer than ``ack_wait`` waits on: its time was moved, not its lease. What
+was given back for less comes early, and is found to be so: the due time is noted in its record.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from faasd_async.nats.jetstream import JetStream
+from faasd_async.queue.jetstream.subjects import CALLBACKS
 
 #: The lease for that moment, and how long the broker is given to see it run out.
 _MOMENT_SECONDS = 0.2
@@ -43,8 +47,11 @@ async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IR
     await deferLater(clock, _PATIENCE_SECONDS)
     for consumer in lending:
         await jetstream.ensure_consumer(consumer.stream_name, consumer.config)
-    _log.warn(
-        "{count} calls and callbacks were in flight when the daemon went away; "
-        "they are taken up again",
-        count=sum(consumer.num_ack_pending for consumer in lending),
+    count = sum(
+        consumer.num_ack_pending for consumer in lending if consumer.stream_name != CALLBACKS
     )
+    if count:
+        _log.warn(
+            "{count} calls were in flight when the daemon went away; they are taken up again",
+            count=count,
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred
 
@@ -32,13 +32,23 @@ from faasd_async.queue.jetstream.durability import Durability
 
 Fields = Sequence[tuple[bytes, bytes]]
 
+#: What may be on its way to the broker without an answer, and how much of it is held in memory.
+MOST_UNANSWERED = 10_000
+MOST_HELD_BYTES = 32 * 2**20
+
 
 class Store:
-    """JetStream, with this package's errors and this deployment's durability."""
+    """JetStream, with this package's errors and this deployment's durability.
+
+    A broker or a disk that is slow is not given more and more: past a bound what is new is refused,
+    before it is stored.
+    """
 
     def __init__(self, jetstream: JetStream, durability: Durability) -> None:
         self.jetstream = jetstream
         self._durability = durability
+        self._unanswered = 0
+        self._held_bytes = 0
 
     def put(self, subject: str, fields: Fields, payload: bytes) -> Deferred[PubAck]:
         """Have a message acknowledged.
@@ -48,38 +58,87 @@ class Store:
         stored: Deferred[PubAck] = Deferred()
 
         def acknowledged(ack: PubAck | NatsError) -> None:
+            self._unanswered -= 1
             if isinstance(ack, NatsError):
                 stored.errback(queue_error(ack))
             else:
                 stored.callback(ack)
 
+        self._unanswered += 1
         try:
             self.jetstream.publish_then(
                 subject.encode(), payload, encode_headers(fields), acknowledged
             )
         except NatsError as reason:
+            self._unanswered -= 1
             stored.errback(queue_error(reason))
         return stored
+
+    def put_durably_then(
+        self,
+        subject: bytes,
+        header_block: bytes,
+        payload: bytes,
+        done: Callable[[QueueError | None], None],
+    ) -> None:
+        """Have a message acknowledged and then made durable; *done* is called once, perhaps at
+        once."""
+        size = len(payload)
+        why = self._why_refused(size)
+        if why is not None:
+            done(QueueUnavailable(why))
+            return
+        self._held_bytes += size
+        self._unanswered += 1
+
+        def durable(reason: QueueError | None) -> None:
+            self._held_bytes -= size
+            done(reason)
+
+        def acknowledged(ack: PubAck | NatsError) -> None:
+            self._unanswered -= 1
+            if isinstance(ack, NatsError):
+                durable(queue_error(ack))
+            else:
+                self._durability.when_durable(durable)
+
+        try:
+            self.jetstream.publish_then(subject, payload, header_block, acknowledged)
+        except NatsError as reason:
+            acknowledged(reason)
 
     def when_durable(self) -> Deferred[None]:
         """Fires when all that was acknowledged by now is durable."""
         durable: Deferred[None] = Deferred()
 
-        def promise(reason: QueueUnavailable | None) -> None:
+        def promise(reason: QueueError | None) -> None:
             if reason is None:
                 durable.callback(None)
             else:
                 durable.errback(reason)
 
-        try:
-            self._durability.when_durable(promise)
-        except QueueUnavailable as reason:
-            durable.errback(reason)
+        self._durability.when_durable(promise)
         return durable
 
     def put_durably(self, subject: str, fields: Fields, payload: bytes) -> Deferred[None]:
-        """Have a message acknowledged and then made durable."""
-        return self.put(subject, fields, payload).addCallback(lambda _: self.when_durable())
+        """As :meth:`put_durably_then`."""
+        stored: Deferred[None] = Deferred()
+
+        def done(reason: QueueError | None) -> None:
+            if reason is None:
+                stored.callback(None)
+            else:
+                stored.errback(reason)
+
+        self.put_durably_then(subject.encode(), encode_headers(fields), payload, done)
+        return stored
+
+    def _why_refused(self, size_bytes: int) -> str | None:
+        if self._unanswered >= MOST_UNANSWERED:
+            return f"the broker is slow: it has not answered {MOST_UNANSWERED} messages yet"
+        if self._held_bytes and self._held_bytes + size_bytes > MOST_HELD_BYTES:
+            return f"the broker is slow: {self._held_bytes} bytes wait for its answer"
+        return self._durability.why_refused()
 
 
 def queue_error(error: NatsError) -> QueueError:

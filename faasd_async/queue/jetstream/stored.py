@@ -8,19 +8,34 @@ become one of NATS'. Ids and names stand in the subject and nowhere else.
 from __future__ import annotations
 
 import json
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from faasd_async.call import callback_url, http_form
 from faasd_async.call import headers as call_headers
 from faasd_async.call.callback_url import CallbackUrl
-from faasd_async.call.ending import DeadLetter, Ending, Reason, State
+from faasd_async.call.ending import (
+    DeadCallback,
+    DeadLetter,
+    Ending,
+    Reason,
+    State,
+    Undelivered,
+)
 from faasd_async.call.history import History
+from faasd_async.call.ids import CallKey, decode_token, encode_token
+from faasd_async.call.posting import Posting
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
-from faasd_async.nats.wire import Headers
+from faasd_async.nats.wire import Headers, encode_headers
 from faasd_async.queue.interface import Accepted
-from faasd_async.queue.jetstream.subjects import read_about_subject, read_queued_subject
+from faasd_async.queue.jetstream.subjects import (
+    read_about_subject,
+    read_callback_subject,
+    read_queued_subject,
+)
 
 #: The layout described above. A reader refuses a higher one.
 FORMAT = 1
@@ -31,7 +46,16 @@ _CALLBACK_URL = b"Faas-Callback-Url"
 _HISTORY = b"Faas-History"
 _GENERATION = b"Faas-Generation"
 _DIGEST = b"Faas-Digest"
+_QUEUE = b"Faas-Queue"
+_CALLBACK = b"Faas-Callback"
+_REPLAYS = b"Faas-Replays"
+_ON_FAILURE_URL = b"Faas-On-Failure-Url"
 _DEATH = b"Faas-Death"
+
+#: JetStream's own: when a message of a stream that keeps schedules is due.
+SCHEDULE = b"Nats-Schedule"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Fields = list[tuple[bytes, bytes]]
 Record = TypeVar("Record")
@@ -72,7 +96,15 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
         fields.append((_GENERATION, b"%d" % request.generation))
     if request.digest:
         fields.append((_DIGEST, request.digest.encode("ascii")))
+    if request.on_failure is not None:
+        fields.append((_ON_FAILURE_URL, request.on_failure.text.encode("ascii")))
     return fields, http_form.write(request.target, request.headers, request.body)
+
+
+def first_written(request: QueueRequest) -> tuple[bytes, bytes]:
+    """As :func:`write_request`, the headers encoded: for a call that was just accepted."""
+    fields, payload = write_request(request)
+    return encode_headers(fields), payload
 
 
 def read_request(message: Message) -> QueueRequest:
@@ -85,6 +117,7 @@ def read_request(message: Message) -> QueueRequest:
         queue, function, key = read_queued_subject(message.subject.decode())
         target, headers, body = http_form.read(message.payload)
         url, history = noted.get(_CALLBACK_URL), noted.get(_HISTORY)
+        on_failure = noted.get(_ON_FAILURE_URL)
         return QueueRequest(
             function=function,
             queue=queue,
@@ -97,6 +130,7 @@ def read_request(message: Message) -> QueueRequest:
             history=msgspec.json.decode(history, type=History) if history else NOT_TRIED,
             generation=int(noted.get(_GENERATION, b"0")),
             digest=noted.get(_DIGEST, b"").decode("ascii"),
+            on_failure=callback_url.parse(on_failure) if on_failure else None,
         )
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
@@ -106,6 +140,10 @@ def write_callback(callback: CallbackRequest) -> tuple[Fields, bytes]:
     """:return: NATS headers and payload."""
     url = callback.url.text.encode("ascii")
     fields = [(_FORMAT, b"%d" % FORMAT), (_CALLBACK_URL, url)]
+    if callback.generation:
+        fields.append((_GENERATION, b"%d" % callback.generation))
+    if callback.replays:
+        fields.append((_REPLAYS, b"%d" % callback.replays))
     return fields, http_form.write(_target(callback.url), callback.headers, callback.body)
 
 
@@ -114,24 +152,77 @@ def read_callback(message: Message) -> CallbackRequest:
     :raises Unreadable: it is no callback.
     :raises FromTheFuture: its format is not known yet.
     """
+    return _callback(message, read_callback_subject)
+
+
+def _callback(
+    message: Message, read_subject: Callable[[str], tuple[str, CallKey]]
+) -> CallbackRequest:
     noted = _noted(message)
     try:
-        function, key = read_about_subject(message.subject.decode())
+        function, key = read_subject(message.subject.decode())
         _, headers, body = http_form.read(message.payload)
         url = callback_url.parse(noted.get(_CALLBACK_URL))
+        generation = int(noted.get(_GENERATION, b"0"))
+        replays = int(noted.get(_REPLAYS, b"0"))
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
-    return CallbackRequest(function, key, url, headers, body)
+    return CallbackRequest(function, key, url, headers, body, generation, replays)
 
 
-def accepted_fields(request: QueueRequest) -> Fields:
-    """What a record of a keyed call says besides, for :func:`read_accepted`."""
-    if not request.digest:
-        return []
-    return [
+class Accepting(NamedTuple):
+    """How a call was accepted, as the record of its end tells.
+
+    :ivar queue: empty if it does not.
+    :ivar start_time_ns: 0 if it does not.
+    :ivar callback_owed: whether its end was to be told to somebody.
+    """
+
+    queue: str
+    start_time_ns: int
+    callback_owed: bool
+
+
+def accepted_fields(request: QueueRequest, *, callback_owed: bool = False) -> Fields:
+    """What the record of a call's end says besides, for :func:`read_accepted` and
+    :func:`read_accepting`."""
+    fields = [
         (_START_TIME, b"%d" % request.start_time_ns),
-        (_DIGEST, request.digest.encode("ascii")),
+        (_QUEUE, encode_token(request.queue).encode("ascii")),
     ]
+    if request.digest:
+        fields.append((_DIGEST, request.digest.encode("ascii")))
+    if callback_owed:
+        fields.append((_CALLBACK, b"owed"))
+    return fields
+
+
+def read_accepting(message: Message) -> Accepting:
+    """What a record says of how its call was accepted, or the call itself."""
+    noted = message.headers
+    return Accepting(
+        queue=decode_token(noted.get(_QUEUE).decode("ascii")),
+        start_time_ns=start_time_of(message),
+        callback_owed=bool(noted.get(_CALLBACK)),
+    )
+
+
+def start_time_of(message: Message) -> int:
+    """When a call was accepted, Unix nanoseconds; 0 if it does not say."""
+    written = message.headers.get(_START_TIME)
+    return int(written) if written.isdigit() else 0
+
+
+def due_time_of(message: Message) -> int:
+    """When a call that was put off is due, Unix nanoseconds; 0 if it is not put off."""
+    kind, _, at = message.headers.get(SCHEDULE).partition(b" ")
+    if kind != b"@at":
+        return 0
+    try:
+        moment = datetime.fromisoformat(at.decode("ascii"))
+    except ValueError:
+        return 0
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def read_accepted(message: Message) -> Accepted:
@@ -166,10 +257,14 @@ class _EndingHead(msgspec.Struct, frozen=True, omit_defaults=True):
     headers: tuple[tuple[str, str], ...] = ()
     error: str = ""
     reason: Reason | None = None
+    is_private: bool = False
 
 
-def write_ending(ending: Ending, *, with_result: bool) -> tuple[Fields, bytes]:
+def write_ending(
+    ending: Ending, *, with_result: bool, is_private: bool = False
+) -> tuple[Fields, bytes]:
     """:param with_result: the answer's headers and body too, not only its status.
+    :param is_private: they are nobody's but the callback's.
     :return: NATS headers and payload."""
     outcome = ending.outcome
     head = _EndingHead(
@@ -181,6 +276,7 @@ def write_ending(ending: Ending, *, with_result: bool) -> tuple[Fields, bytes]:
         headers=_as_text(outcome.headers) if with_result else (),
         error=outcome.error,
         reason=ending.reason,
+        is_private=is_private,
     )
     body = outcome.body if with_result else b""
     return [(_FORMAT, b"%d" % FORMAT)], msgspec.json.encode(head) + b"\n" + body
@@ -196,7 +292,7 @@ def read_ending(message: Message) -> Ending:
     head = _decoded(message, line, _EndingHead)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
     outcome = Outcome(head.status, headers, body, head.seconds, head.error)
-    return Ending(head.state, outcome, head.history, head.ended_ns, head.reason)
+    return Ending(head.state, outcome, head.history, head.ended_ns, head.reason, head.is_private)
 
 
 def write_history(history: History) -> tuple[Fields, bytes]:
@@ -208,6 +304,17 @@ def read_history(message: Message) -> History:
     """As :func:`read_ending`."""
     _noted(message)
     return _decoded(message, message.payload, History)
+
+
+def write_posting(posting: Posting) -> tuple[Fields, bytes]:
+    """:return: NATS headers and payload."""
+    return [(_FORMAT, b"%d" % FORMAT)], msgspec.json.encode(posting)
+
+
+def read_posting(message: Message) -> Posting:
+    """As :func:`read_ending`."""
+    _noted(message)
+    return _decoded(message, message.payload, Posting)
 
 
 # -- dead letters
@@ -234,6 +341,46 @@ def read_dead_letter(message: Message) -> DeadLetter:
     request = read_request(message)
     death = _decoded(message, message.headers.get(_DEATH), _Death)
     return DeadLetter(request, death.reason, death.status, death.error, death.ended_ns)
+
+
+class _Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What stands beside a callback that could not be delivered."""
+
+    reason: Undelivered
+    status: int
+    tries: int
+    ended_ns: int
+    error: str = ""
+
+
+def write_dead_callback(letter: DeadCallback) -> tuple[Fields, bytes]:
+    """:return: NATS headers and payload."""
+    fields, payload = write_callback(letter.callback)
+    failure = _Failure(letter.reason, letter.status, letter.tries, letter.ended_ns, letter.error)
+    return [*fields, (_DEATH, _in_ascii(failure))], payload
+
+
+def read_dead_callback(message: Message) -> DeadCallback:
+    """As :func:`read_callback`."""
+    callback = _callback(message, lambda subject: read_queued_subject(subject)[1:])
+    failure = _decoded(message, message.headers.get(_DEATH), _Failure)
+    return DeadCallback(
+        callback, failure.reason, failure.status, failure.error, failure.tries, failure.ended_ns
+    )
+
+
+# -- the generation of what is known of a call
+
+
+def written_in(generation: int) -> Fields:
+    """What a record says of how often its call had been replayed, for :func:`generation_of`."""
+    return [(_GENERATION, b"%d" % generation)] if generation else []
+
+
+def generation_of(message: Message) -> int:
+    """How often a record's call had been replayed when it was written; 0 if it does not say."""
+    written = message.headers.get(_GENERATION)
+    return int(written) if written.isdigit() else 0
 
 
 # -- their parts

@@ -7,8 +7,12 @@
 ``faas.callback.<function>.<call>.<accept>``          a callback to be delivered
 ``faas.outcome.<function>.<call>.<accept>``           how a call ended
 ``faas.attempt.<function>.<call>.<accept>``           what was tried of a call that goes on
+``faas.posting.<function>.<call>.<accept>.<g>.<r>``   what was tried of a callback: that of the
+                                                      call's generation *g*, replayed *r* times
 ``faas.dead.<queue>.<function>.<call>.<accept>``      a dead letter
+``faas.dead-callback.-.<function>.<call>.<accept>``   a callback that could not be delivered
 ``faas.control.<what>…``                              what all daemons of an installation agree on
+``faas.ask.<call>.<accept>``                          who has a call in hand; stored nowhere
 ====================================================  ==========================================
 
 Each token is written by :func:`~faasd_async.call.ids.encode_token`. Because the ids stand in the
@@ -17,8 +21,12 @@ subject, a call is found without an index of our own.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from faasd_async.call.ids import CallKey, decode_token, encode_token
-from faasd_async.queue.interface import OfFunction, Source
+from faasd_async.call.known import CallName
+from faasd_async.call.request import CallbackName
+from faasd_async.queue.interface import OfFunction, OfQueue, Selection, Source
 
 CALLS = "FAAS_CALLS"
 LATER = "FAAS_LATER"
@@ -27,11 +35,19 @@ OUTCOMES = "FAAS_OUTCOMES"
 DEAD = "FAAS_DEAD"
 CONTROL = "FAAS_CONTROL"
 
+DEAD_CALLBACK = "dead-callback"
+
 CALLBACK_CONSUMER = "faas-callbacks"
 DUE_CONSUMER = "faas-due"
 
+_PAUSED = "faas.control.paused"
+ALL_PAUSES = f"{_PAUSED}.>"
+
 _OF_FUNCTION = "faas-call-"
 _OF_QUEUE = "faas-queue-"
+
+#: Everything that daemons ask each other.
+ALL_ASKS = "faas.ask.*.*"
 
 #: What makes this installation's idempotency keys its own.
 SECRET = "faas.control.secret"
@@ -69,14 +85,78 @@ def read_about_subject(subject: str) -> tuple[str, CallKey]:
     return function, CallKey(call_id, accept)
 
 
-def dead_letters_of(call_id: str) -> str:
-    """A filter for the dead letters of a call id, whatever function they are of."""
-    return f"faas.dead.*.*.{encode_token(call_id)}.*"
+def callback_subject(name: CallbackName) -> str:
+    """A call that was replayed has a further callback, whose subject says so at its end: the
+    earlier one may still wait. So may a callback that was given up and is replayed itself."""
+    subject = about_subject("callback", name.function, name.key)
+    if name.replays:
+        return f"{subject}.{name.generation}.{name.replays}"
+    return f"{subject}.{name.generation}" if name.generation else subject
 
 
-def dead_letters_of_function(function: str) -> str:
-    """A filter for a function's dead letters."""
-    return f"faas.dead.*.{encode_token(function)}.>"
+def read_callback_subject(subject: str) -> tuple[str, CallKey]:
+    """:return: function and key."""
+    parts = subject.split(".")
+    return read_about_subject(".".join(parts[:5] if len(parts) in (6, 7) else parts))
+
+
+def posting_subject(name: CallbackName) -> str:
+    """Where it is noted what was tried of a callback."""
+    subject = about_subject("posting", name.function, name.key)
+    return f"{subject}.{name.generation}.{name.replays}"
+
+
+def dead_callback_subject(function: str, key: CallKey) -> str:
+    """A callback has no queue of its own; a token in its place makes one filter fit both kinds."""
+    return ".".join(("faas", DEAD_CALLBACK, "-", *map(encode_token, (function, *key))))
+
+
+class Trace(NamedTuple):
+    """A subject that is about a call.
+
+    :ivar kind: its second token.
+    :ivar turn: of what concerns a callback, the call's generation and the callback's own replays.
+    """
+
+    kind: str
+    name: CallName
+    subject: str
+    turn: tuple[int, int]
+
+
+def traces_like(stream: str, call_id: str) -> str:
+    """A filter for all that a stream holds about the calls of an id.
+
+    :raises TokenTooLong: there is none.
+    """
+    token = encode_token(call_id)
+    if stream == OUTCOMES:
+        return f"faas.*.*.{token}.>"
+    if stream == CALLBACKS:
+        return f"faas.callback.*.{token}.>"
+    return f"faas.*.*.*.{token}.*"
+
+
+def read_trace(subject: str) -> Trace:
+    """What a subject that such a filter found is about."""
+    parts = subject.split(".")
+    if parts[1] in ("outcome", "attempt", "posting", "callback"):
+        function, key = read_about_subject(".".join(parts[:5]))
+        generation, replays = (*map(int, parts[5:7]), 0, 0)[:2]
+        return Trace(parts[1], CallName(function, key), subject, (generation, replays))
+    _, function, key = read_queued_subject(subject)
+    return Trace(parts[1], CallName(function, key), subject, (0, 0))
+
+
+def dead_letters_like(selection: Selection) -> str:
+    """A filter for dead letters, their reason aside.
+
+    :raises TokenTooLong: none can be meant.
+    """
+    kind = {None: "*", "call": "dead", "callback": DEAD_CALLBACK}[selection.kind]
+    wanted = (selection.function, selection.call_id, selection.accept)
+    tokens = ("*" if each is None else encode_token(each) for each in wanted)
+    return ".".join(("faas", kind, "*", *tokens))
 
 
 def consumer_of(source: Source) -> str:
@@ -86,10 +166,51 @@ def consumer_of(source: Source) -> str:
     return _OF_QUEUE + encode_token(source.queue)
 
 
-def filter_of(source: Source) -> str:
+def source_of(consumer: str) -> Source | None:
+    """Whose calls a durable consumer hands out; ``None`` if it is no consumer of calls."""
+    if consumer.startswith(_OF_FUNCTION):
+        return OfFunction(decode_token(consumer.removeprefix(_OF_FUNCTION)))
+    if consumer.startswith(_OF_QUEUE):
+        return OfQueue(decode_token(consumer.removeprefix(_OF_QUEUE)))
+    return None
+
+
+def filter_of(source: Source, kind: str = "call") -> str:
+    """:param kind: ``call``, ``later`` or ``due``."""
     if isinstance(source, OfFunction):
-        return f"faas.call.*.{encode_token(source.function)}.>"
-    return f"faas.call.{encode_token(source.queue)}.>"
+        return f"faas.{kind}.*.{encode_token(source.function)}.>"
+    return f"faas.{kind}.{encode_token(source.queue)}.>"
+
+
+def ask_subject(key: CallKey) -> str:
+    """Where it is asked who has a call in hand."""
+    return f"faas.ask.{encode_token(key.call_id)}.{encode_token(key.accept)}"
+
+
+def read_ask_subject(subject: str) -> CallKey:
+    """Which call is meant."""
+    call_id, _, accept = subject.removeprefix("faas.ask.").partition(".")
+    return CallKey(decode_token(call_id), decode_token(accept))
+
+
+def pause_subject(source: Source) -> str:
+    """Where it stands whether a source is paused."""
+    if isinstance(source, OfFunction):
+        return f"{_PAUSED}.function.{encode_token(source.function)}"
+    return f"{_PAUSED}.queue.{encode_token(source.queue)}"
+
+
+def read_pause_subject(subject: str) -> Source:
+    """The source that it is about."""
+    prefix, _, rest = subject.partition(f"{_PAUSED}.")
+    kind, _, token = rest.partition(".")
+    if prefix or not token or "." in token:
+        raise ForeignSubject(subject)
+    if kind == "function":
+        return OfFunction(decode_token(token))
+    if kind == "queue":
+        return OfQueue(decode_token(token))
+    raise ForeignSubject(subject)
 
 
 def belongs_to_mode(consumer: str, static: bool) -> bool:

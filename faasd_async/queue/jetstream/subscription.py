@@ -53,6 +53,7 @@ class JetStreamSubscription(Generic[Parcel]):
         self._stopped = stopped
         self._puller: Puller | None = None
         self._inherited = 0
+        self._open = True
 
     async def bind(self, inherited: int) -> None:
         """Have the consumer, then ask it for deliveries.
@@ -62,7 +63,11 @@ class JetStreamSubscription(Generic[Parcel]):
         """
         self.unbind()
         self._inherited = inherited
+        if not self._open:
+            return
         await self._jetstream.ensure_consumer(self._stream, self._consumer)
+        if not self._open:
+            return  # it was stopped meanwhile
         self._puller = Puller(
             self._jetstream,
             self._stream,
@@ -79,9 +84,15 @@ class JetStreamSubscription(Generic[Parcel]):
         if puller is not None:
             puller.stop()
 
+    def withdraw(self) -> None:
+        if self._puller is not None:
+            self._puller.withdraw()
+
     def stop(self) -> None:
-        self.unbind()
-        self._stopped(self)
+        if self._open:
+            self._open = False
+            self.unbind()
+            self._stopped(self)
 
     def top_up(self) -> None:
         puller = self._puller
@@ -111,9 +122,11 @@ class JetStreamSubscription(Generic[Parcel]):
         except FromTheFuture as reason:
             self._log.error("a parcel has to wait for a newer version: {reason}", reason=reason)
             self._settlements.settle(lambda: message.nak(_LOOK_AGAIN_SECONDS))
+            self.top_up()
         except Unreadable as reason:
             self._log.error("a parcel that cannot be read is dropped: {reason}", reason=reason)
             self._settlements.settle(lambda: message.term("unreadable"))
+            self.top_up()
         else:
             inherited = message.stream_sequence <= self._inherited
             self._on_delivery(JetStreamDelivery(parcel, message, self._settlements, inherited))

@@ -143,7 +143,7 @@ class ForkRuntime:
         self._prefix_logs = prefix_logs
         self._program: Program | None = None
         self._under_way = UnderWay(reactor)
-        self._running: set[Deferred[None]] = set()
+        self._running: dict[ProcessGroup, Deferred[None]] = {}
 
     def start(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._start())
@@ -155,7 +155,7 @@ class ForkRuntime:
         """:return: fires when the last process has ended."""
         self._program = None
         self._under_way.abort()
-        return gatherResults(self._running).addCallback(lambda _: None)
+        return gatherResults(self._running.values()).addCallback(lambda _: None)
 
     def invoke(self, invocation: Invocation, timeout_seconds: float) -> Deferred[Reply]:
         if self._program is None:
@@ -165,6 +165,10 @@ class ForkRuntime:
         except OSError as reason:
             return fail(NotHandedOver(f"{self._function} cannot be run: {reason}"))
         return self._under_way.bound(self._function, timeout_seconds, answer.when_replied)
+
+    def when_over(self) -> Deferred[None]:
+        ending = [running for group, running in self._running.items() if group.ending]
+        return gatherResults(ending).addCallback(lambda _: None)
 
     def _run(self, program: Program, invocation: Invocation) -> Answer:
         answer = self._answer(self._function, self._content_type)
@@ -178,9 +182,12 @@ class ForkRuntime:
             ),
         )
         running = answer.group.when_ended.addCallback(answer.ended)
-        self._running.add(running)
-        running.addErrback(self._log_failure).addBoth(lambda _: self._running.discard(running))
+        self._running[answer.group] = running
+        running.addErrback(self._log_failure).addCallback(lambda _: self._forget(answer.group))
         return answer
+
+    def _forget(self, group: ProcessGroup) -> None:
+        del self._running[group]
 
     def _log_failure(self, reason: Failure) -> None:
         self._log.failure("{function}'s end", failure=reason, function=self._function)

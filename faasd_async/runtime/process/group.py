@@ -77,6 +77,11 @@ class ProcessGroup:
         """Of the leader, and therefore of the group."""
         return self._popen.pid
 
+    @property
+    def ending(self) -> bool:
+        """Whether it was asked to end and has not yet."""
+        return self._grace is not None and self._exit_code is None
+
     def pause(self) -> None:
         self._output.pause()
 

@@ -13,6 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succe
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from faasd_async.backoff import Backoff
 from faasd_async.errors import NotHandedOver, StartError
 from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Invocation, Reply
@@ -37,7 +38,7 @@ class HttpRuntime:
     which may be at work for others, lives on.
 
     :param find: looks for the program; raises :class:`~faasd_async.errors.StartError`.
-    :param jitter: a number from 0 to 1, drawn for each delay before a restart.
+    :param draw: a random number from 0 to 1, for the delays before a restart.
     """
 
     _log = Logger()
@@ -51,7 +52,7 @@ class HttpRuntime:
         *,
         max_inflight: int,
         connect_timeout_seconds: float,
-        jitter: Callable[[], float] = random.random,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._reactor = reactor
         self._function = function
@@ -59,7 +60,7 @@ class HttpRuntime:
         self._command = command
         self._max_inflight = max_inflight
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._jitter = jitter
+        self._draw = draw
         self._under_way = UnderWay(reactor)
         self._stopped = True
         self._life: Deferred[None] = succeed(None)
@@ -94,13 +95,18 @@ class HttpRuntime:
         return self._life
 
     def invoke(self, invocation: Invocation, timeout_seconds: float) -> Deferred[Reply]:
-        return self._under_way.bound(
-            self._function, timeout_seconds, Deferred.fromCoroutine(self._invoke(invocation))
-        )
+        if self._ready and self._server is not None:
+            invoked = self._server.upstream.exchange(invocation)
+        else:
+            invoked = Deferred.fromCoroutine(self._invoke(invocation))
+        return self._under_way.bound(self._function, timeout_seconds, invoked)
+
+    def when_over(self) -> Deferred[None]:
+        """At once: what the server does behind a connection that was closed cannot be seen."""
+        return succeed(None)
 
     async def _invoke(self, invocation: Invocation) -> Reply:
-        if not self._ready:
-            await self._when_ready()
+        await self._when_ready()
         assert self._server is not None
         return await self._server.upstream.exchange(invocation)
 
@@ -152,7 +158,7 @@ class HttpRuntime:
 
     async def _live(self, program: Program, first: Server) -> None:
         server: Server | None = first
-        delay = FIRST_DELAY_SECONDS
+        backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, self._draw)
         while True:
             if server is not None:
                 began = self._reactor.seconds()
@@ -166,10 +172,9 @@ class HttpRuntime:
                     end=how_it_ended(exit_code),
                 )
                 if self._reactor.seconds() - began >= STEADY_SECONDS:
-                    delay = FIRST_DELAY_SECONDS
-            if not await self._wait(delay * (0.5 + 0.5 * self._jitter())):
+                    backoff.steady()
+            if not await self._wait(backoff.next_seconds()):
                 return
-            delay = min(2 * delay, LONGEST_DELAY_SECONDS)
             server = self._launch_again(program)
 
     async def _wait(self, seconds: float) -> bool:

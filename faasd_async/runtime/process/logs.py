@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-LINE_BYTES = 64 * 1024
-"""A longer line is logged in parts of this size."""
+from faasd_async.lines import Lines
 
 
 class ProcessLog:
@@ -25,30 +24,22 @@ class ProcessLog:
         self._stream = stream
         self._call_id = call_id
         self._template = "{function}: {line}" if prefixed else "{line}"
-        self._rest = b""
+        self._lines = Lines()
 
     def received(self, piece: bytes) -> None:
         """Log the lines that are whole now."""
-        *lines, rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            self._write(line.removesuffix(b"\r"))
-        while len(rest) >= LINE_BYTES:
-            self._write(rest[:LINE_BYTES])
-            rest = rest[LINE_BYTES:]
-        self._rest = rest
+        self._write(self._lines.feed(piece))
 
     def finish(self) -> None:
         """Log what is left of a last line that nobody ended."""
-        if self._rest:
-            self._write(self._rest)
-            self._rest = b""
+        self._write(self._lines.finish())
 
-    def _write(self, line: bytes) -> None:
-        for start in range(0, len(line), LINE_BYTES) or (0,):
+    def _write(self, lines: list[bytes]) -> None:
+        for line in lines:
             self._log.info(
                 self._template,
                 function=self._function,
-                line=line[start : start + LINE_BYTES].decode("utf-8", "backslashreplace"),
+                line=line.decode("utf-8", "backslashreplace"),
                 stream=self._stream,
                 call_id=self._call_id,
             )

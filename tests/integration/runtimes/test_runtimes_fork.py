@@ -18,6 +18,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 
 from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOver
 from faasd_async.runtime.collect import gather
+from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply, Runtime
 from faasd_async.runtime.making import make_runtime
 from faasd_async.runtime.process.group import GRACE_SECONDS
@@ -294,6 +295,55 @@ async def test_time_out_kills_the_whole_group(
     clocked.clock.advance(GRACE_SECONDS)
     # The kernel closes the FIFO for the grandchild, which never does so itself: it is dead.
     await fifo.when_ended
+
+
+@pytest.mark.parametrize("why", ["time-out", "caller"])
+@pytest_twisted.ensureDeferred
+async def test_calls_do_not_overlap_after_an_end_by_force(
+    start: Start, clocked: ClockedReactor, fifo: Fifo, why: str
+) -> None:
+    """A function that ignores SIGTERM has its token until it is dead, after a time-out as well as
+    after its caller has left."""
+    runtime = await start(
+        *python("begets.py", fifo.path, "stay", "stubborn"), mode="serializing", reactor=clocked
+    )
+    deployment = Deployment(
+        FunctionSettings(name="figlet", max_inflight=1, max_body_bytes=MIB), runtime
+    )
+    await deployment.tokens.acquire()
+    invoked = deployment.invoke(call(), 1.0)
+    pid = int(await fifo.when_line)
+    if why == "time-out":
+        clocked.clock.advance(1.0)
+    else:
+        invoked.cancel()
+    with pytest.raises((InvocationTimedOut, CancelledError)):
+        await invoked
+
+    deployment.release()
+
+    next_token = deployment.tokens.acquire()
+    assert lives(pid)
+    assert not next_token.called
+    clocked.clock.advance(GRACE_SECONDS)
+    await next_token
+    # The kernel closes the FIFO for the grandchild: the whole group is dead.
+    await fifo.when_ended
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_what_ends_by_force_is_waited_for(
+    start: Start, clocked: ClockedReactor, fifo: Fifo
+) -> None:
+    """The token of a call that has its answer is back at once, whatever else runs."""
+    runtime = await start(*python("begets.py", fifo.path, "stay"), reactor=clocked)
+    reply = await runtime.invoke(call(), NEVER)
+    await fifo.when_line
+    assert runtime.when_over().called
+    reply.abort()
+    assert not runtime.when_over().called
+    await runtime.when_over()
+    assert runtime.when_over().called
 
 
 @pytest_twisted.ensureDeferred

@@ -94,11 +94,12 @@ async def test_big_bodies(upstream: Upstream, listener: Listener) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_reply_headers(upstream: Upstream, listener: Listener) -> None:
-    """End-to-end fields come back in order, those of one name all of them; the length too."""
+    """End-to-end fields come back in order and case, those of one name all of them; the length
+    too."""
     invoked = upstream.invoke(call(), NEVER)
     request = await listener.when_request()
     request.answer(
-        b"HTTP/1.1 404 Not Found\r\nX-B: 1\r\nSet-Cookie: a=1\r\nX-A: 2\r\nSet-Cookie: b=2\r\n"
+        b"HTTP/1.1 404 Not Found\r\nX-B: 1\r\nset-cookie: a=1\r\nX-A: 2\r\nSet-Cookie: b=2\r\n"
         b"Keep-Alive: timeout=5\r\nTrailer: X\r\nContent-Length: 3\r\nContent-Encoding: gzip\r\n"
         b"\r\nraw"
     )
@@ -106,13 +107,31 @@ async def test_reply_headers(upstream: Upstream, listener: Listener) -> None:
     assert reply.status == 404
     assert list(reply.headers) == [
         (b"X-B", b"1"),
-        (b"Set-Cookie", b"a=1"),
-        (b"Set-Cookie", b"b=2"),
+        (b"set-cookie", b"a=1"),
         (b"X-A", b"2"),
-        (b"Content-Encoding", b"gzip"),
+        (b"Set-Cookie", b"b=2"),
         (b"Content-Length", b"3"),
+        (b"Content-Encoding", b"gzip"),
     ]
     assert await gather(reply, MIB) == b"raw"
+
+
+@pytest.mark.parametrize("end", [b"Content-Length: 2\r\n\r\nok", b"Content-Length: 0\r\n\r\n"])
+@pytest_twisted.ensureDeferred
+async def test_what_connection_names_stays_behind(
+    upstream: Upstream, listener: Listener, end: bytes
+) -> None:
+    """Fields that a reply declares to be for this hop, in however many lines, with a body or
+    without one."""
+    invoked = upstream.invoke(call(), NEVER)
+    request = await listener.when_request()
+    request.answer(
+        b"HTTP/1.1 200 OK\r\nX-Foo: 1\r\nX-Kept: 2\r\nConnection: keep-alive, X-Foo\r\n"
+        b"x-bar: 3\r\nconnection: X-BAR\r\n" + end
+    )
+    reply = await invoked
+    await gather(reply, MIB)
+    assert [name for name, _ in reply.headers] == [b"X-Kept", b"Content-Length"]
 
 
 @pytest_twisted.ensureDeferred

@@ -93,10 +93,11 @@ def test_the_parts(raw: bytes, expected: tuple[str, str, int, str, str | None, s
 
 
 def test_what_is_shown() -> None:
-    """The query stays: it is part of the address."""
+    """Neither credentials nor the query, which may hold a token; both are part of the request."""
     url = parse(b"http://u:p@h:81/a@b?c=d@e#f")
-    assert str(url) == "http://h:81/a@b?c=d@e"
-    assert repr(url) == "<CallbackUrl http://h:81/a@b?c=d@e>"
+    assert str(url) == "http://h:81/a@b?…"
+    assert url.without_credentials == "http://h:81/a@b?c=d@e"
+    assert repr(url) == "<CallbackUrl http://h:81/a@b?…>"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+import re
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from twisted.internet.error import ConnectionLost
@@ -13,16 +15,18 @@ from twisted.web.client import ResponseDone
 from twisted.web.iweb import IResponse
 
 from faasd_async.call.callback_url import CallbackUrl, parse
-from faasd_async.call.ending import Ending
+from faasd_async.call.ending import Ending, State, callback_url_of
 from faasd_async.call.headers import Headers
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
-from faasd_async.callback.letter import write_letter
+from faasd_async.callback.letter import webhook_id, write_letter
 from faasd_async.callback.reading import LONGEST_ANSWER_BYTES, read_away
 
 URL = parse(b"http://u:p@caller.test/back")
+OTHER_URL = parse(b"http://caller.test/failed")
 OURS = [
+    (b"Webhook-Id", b"msg_call-1_0_0"),
     (b"X-Call-Id", b"call-1"),
     (b"X-Duration-Seconds", b"0.250000"),
     (b"X-Function-Name", b"f"),
@@ -34,13 +38,8 @@ OURS = [
 DATE = (b"Date", b"Thu, 01 Jan 1970 00:00:05 GMT")
 
 
-def letter(
-    *headers: tuple[bytes, bytes],
-    attempts: int = 1,
-    callback: CallbackUrl | None = URL,
-    generation: int = 0,
-) -> CallbackRequest:
-    request = QueueRequest(
+def call() -> QueueRequest:
+    return QueueRequest(
         function="f",
         queue="q",
         key=CallKey("call-1", "0"),
@@ -48,9 +47,16 @@ def letter(
         target=b"/",
         headers=[(b"X-Callers-Own", b"1")],
         body=b"the caller's",
-        callback=callback,
-        generation=generation,
     )
+
+
+def letter(
+    *headers: tuple[bytes, bytes],
+    attempts: int = 1,
+    callback: CallbackUrl | None = URL,
+    generation: int = 0,
+) -> CallbackRequest:
+    request = replace(call(), callback=callback, generation=generation)
     history = History((Attempt(1, 201, 0.25),) * attempts)
     ending = Ending("succeeded", Outcome(201, headers, b"the answer", 0.25), history, 9)
     return write_letter(request, ending, 5, now_seconds=lambda: 5.0)
@@ -71,8 +77,42 @@ def test_a_letter_is_the_functions_answer() -> None:
 
 
 def test_a_replayed_calls_letter_is_another() -> None:
-    """It carries the call's generation."""
-    assert letter(generation=2).generation == 2
+    """It carries the call's generation, and an id of its own."""
+    again = letter(generation=2)
+    assert again.generation == 2
+    assert dict(again.headers)[b"Webhook-Id"] != dict(letter().headers)[b"Webhook-Id"]
+
+
+def test_each_letter_has_an_id() -> None:
+    """The same whenever it is written, and for no other call; in visible ASCII, without a stop."""
+    keys = [CallKey("a", "0"), CallKey("a", "k1f"), CallKey("a.0", "0"), CallKey("\xfc/ x_0", "0")]
+    ids = {webhook_id(key, generation) for key in keys for generation in (0, 1)}
+    assert len(ids) == 8
+    assert all(re.fullmatch(rb"msg_[A-Za-z0-9_-]+", each) for each in ids)
+    assert webhook_id(keys[2], 0) == b"msg_a_2E0_0_0"
+
+
+@pytest.mark.parametrize(
+    ("state", "callback", "on_failure", "told"),
+    [
+        ("succeeded", URL, OTHER_URL, URL),
+        ("failed", URL, OTHER_URL, OTHER_URL),
+        ("dead", URL, OTHER_URL, OTHER_URL),
+        ("expired", URL, None, URL),
+        ("failed", None, OTHER_URL, OTHER_URL),
+        ("succeeded", None, OTHER_URL, None),
+        ("failed", None, None, None),
+    ],
+)
+def test_what_is_no_success_may_go_elsewhere(
+    state: State, callback: CallbackUrl | None, on_failure: CallbackUrl | None, told: Any
+) -> None:
+    """Where the caller named a place of its own for it."""
+    request = replace(call(), callback=callback, on_failure=on_failure)
+    ending = Ending(state, Outcome(500, (), b"", 0.25), History(), 9)
+    assert callback_url_of(request, ending) == told
+    if told is not None:
+        assert write_letter(request, ending, 5, now_seconds=lambda: 5.0).url == told
 
 
 @pytest.mark.parametrize(("attempts", "retries"), [(0, b"0"), (1, b"0"), (3, b"2")])

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 
 from faasd_async import daemon as daemon_module
 from faasd_async.daemon import Daemon, Parts
+from faasd_async.reloading import Reading
 from faasd_async.settings import FunctionSettings
 
 DRAIN_SECONDS = 30.0
@@ -159,7 +160,7 @@ class House:
         self.parts = parts
         given: dict[str, Any] = {
             "functions": NO_FUNCTIONS,
-            "reload": lambda: self.settings(),
+            "reload": lambda: Reading(self.settings()),
             "drain_timeout_seconds": DRAIN_SECONDS,
             "notices": (),
             "observer": None,

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from paper_daemon import DRAIN_SECONDS, NO_FUNCTIONS, Functions, House
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, capturedLogs, formatEvent
 
 from faasd_async.daemon import Parts
@@ -45,9 +46,9 @@ DOWN = [
     "doors close",
     "worker stops taking",
     "poster stops taking",
-    "functions are idle",
     "worker is idle",
     "poster is idle",
+    "functions are idle",
     "queue stops",
     "functions stop",
     "broker stops",
@@ -111,6 +112,20 @@ def test_readiness_says_what_is_waited_for(house: House) -> None:
         "the queue cannot be reached",
         "the daemon is stopping",
     ]
+
+
+def test_a_daemon_that_refuses_calls_is_not_ready(house: House) -> None:
+    """Though all is up: the first trouble is told, until there is none."""
+    troubles: list[str | None] = [None, "the disk is full", "the disk failed"]
+    house.daemon = house.make_daemon(troubles=[lambda at=at: troubles[at] for at in range(3)])
+    assert house.daemon.why_not_ready() == "the daemon is starting"
+    house.starts()
+    assert house.daemon.why_not_ready() == "the disk is full"
+    troubles[1] = None
+    assert house.daemon.why_not_ready() == "the disk failed"
+    troubles[2] = None
+    assert house.daemon.why_not_ready() is None
+    house.stops()
 
 
 def test_without_a_broker_of_its_own(house: House) -> None:
@@ -226,6 +241,16 @@ def test_what_is_in_hand_is_waited_for(house: House, events: list[LogEvent], bus
     assert said(events, LogLevel.warn) == []
 
 
+def test_functions_are_left_alone_while_a_call_in_hand_may_need_them(house: House) -> None:
+    """Who waits until no invocation runs takes every token, and a call in hand could get none."""
+    house.starts()
+    house.worker.in_hand = 1
+    house.stops()
+    assert "functions are idle" not in house.diary
+    house.worker.finishes()
+    assert house.diary == DOWN
+
+
 def test_doors_are_closed_before_anything_else(house: House) -> None:
     """Nobody is let in whose call would have to be waited for."""
     house.starts()
@@ -243,7 +268,7 @@ def test_the_time_to_drain_is_bounded(house: House, events: list[LogEvent]) -> N
     stopped = house.stops()
     house.reactor.advance(DRAIN_SECONDS)
     assert stopped.called
-    assert house.diary[6:8] == ["worker gives up", "poster gives up"]
+    assert house.diary[5:7] == ["worker gives up", "poster gives up"]
     assert house.diary[-4:] == DOWN[-4:]
     assert said(events, LogLevel.warn) == [
         "3 calls and callbacks were aborted and given back; these will run again"
@@ -350,4 +375,55 @@ def test_no_reload_while_it_goes_down(house: House) -> None:
     house.sighup()
     assert house.deployments.deployed == [NO_FUNCTIONS]
     house.worker.finishes()
+    assert stopped.called
+
+
+def test_a_reload_while_it_starts(house: House) -> None:
+    """It is made up for when everything is there."""
+    house.deployments.deploying.waits = True
+    house.starts()
+    house.sighup()
+    house.deployments.deploying.waits = False
+    house.deployments.deploying.ends()
+    assert house.diary.count("functions start") == 2
+    assert house.diary[-1] == "functions start"
+    house.stops()
+
+
+def test_it_goes_down_while_it_reloads(house: House, events: list[LogEvent]) -> None:
+    """The reload is broken off, and what it leaves is waited for before the functions stop."""
+    house.starts()
+    left: Deferred[None] = Deferred()
+
+    async def deploy(functions: Functions) -> None:
+        try:
+            await Deferred()
+        finally:
+            await left
+
+    house.daemon._reloading._deploy = deploy
+    house.sighup()
+    stopped = house.stops()
+    assert "functions stop" not in house.diary
+    left.callback(None)
+    assert stopped.called
+    assert house.diary == DOWN
+    assert said(events, LogLevel.error, LogLevel.critical) == []
+
+
+def test_it_goes_down_while_functions_start(house: House) -> None:
+    """What had been started is waited for before the functions are told to stop."""
+    left: Deferred[None] = Deferred()
+
+    async def deploy(functions: Functions) -> None:
+        try:
+            await Deferred()
+        finally:
+            await left
+
+    house.deployments.deploy = deploy  # type: ignore[method-assign]
+    house.starts()
+    stopped = house.stops()
+    assert "functions stop" not in house.diary
+    left.callback(None)
     assert stopped.called

@@ -20,13 +20,20 @@ from twisted.python.failure import Failure
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
 from faasd_async.call.request import QueueRequest
+from faasd_async.callback.address import why_undeliverable
+from faasd_async.errors import QueueError
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.channel import GatewayChannel
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
-from faasd_async.queue.memory import MemoryKeyedCalls
+from faasd_async.gateway.system.dead_letters import DeadLetterOffice
+from faasd_async.gateway.system.flow import Flow
+from faasd_async.gateway.system.flow_sheet import FlowSheet
+from faasd_async.gateway.system.replay import Replay
+from faasd_async.queue.interface import Source
+from faasd_async.queue.memory import MemoryKeyedCalls, MemoryQueue
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.settings import FunctionSettings
@@ -51,6 +58,13 @@ class PaperStore:
         self.answers: list[Deferred[None]] = []
         self.keyed = MemoryKeyedCalls(self.put_call)
         self.refusal: Exception | None = None
+
+    def put_call_then(
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+    ) -> None:
+        if self.refusal is not None and not isinstance(self.refusal, QueueError):
+            raise self.refusal
+        self.put_call(request).addCallbacks(stored, lambda failure: stored(failure.value))
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         self.requests.append(request)
@@ -141,6 +155,9 @@ class PaperFunction:
         return succeed(None)
 
     def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def when_over(self) -> Deferred[None]:
         return succeed(None)
 
     def invoke(self, invocation: Invocation, timeout_seconds: float) -> Deferred[Reply]:
@@ -238,6 +255,10 @@ class Client:
                 return
             self._channel.dataReceived(data[start : start + step])
 
+    def says_no_more(self) -> None:
+        """Close the sending half of the connection, and go on listening."""
+        self._channel.readConnectionLost()
+
     @property
     def closed(self) -> bool:
         """Whether the gateway has closed the connection."""
@@ -292,31 +313,49 @@ class FrontDoor:
     """The gateway and all who have to do with it.
 
     :ivar bytewise: clients send each byte alone.
+    :ivar shortcut: whether there is one; without, everything goes through the routes.
+    :ivar queue: where dead letters lie, and what is replayed goes.
     :ivar ended: what was told of synchronous calls.
+    :ivar complete: whether all functions have been deployed.
+    :ivar recalled: what the worker was told to let go of; it says that *begun* of it run.
+    :ivar widths: how many calls of functions may run, as the worker has found out.
     :ivar forbidden: why no callback may go anywhere, if none may.
+    :ivar full: why there is no room for a call, if there is none.
+    :ivar coming: the sizes of those for which it was asked.
     """
 
     bytewise: bool
+    shortcut: bool = True
     clock: Clock = field(default_factory=Clock)
     store: PaperStore = field(default_factory=PaperStore)
+    queue: MemoryQueue = field(init=False)
     functions: dict[str, PaperFunction] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
     accepted: list[QueueRequest] = field(default_factory=list)
     ended: list[tuple[str, str, int, float]] = field(default_factory=list)
     waiting_for: str | None = None
+    complete: bool = True
+    recalled: list[Source] = field(default_factory=list)
+    begun: int = 0
+    widths: dict[str, int] = field(default_factory=dict)
     forbidden: str | None = None
+    full: str | None = None
+    coming: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        directory = Directory(self.deployments, "openfaas-fn")
+        self.queue = MemoryQueue(self.clock, lease_seconds=30.0)
+        directory = Directory(self.deployments, "openfaas-fn", lambda: self.complete)
         acceptance = Acceptance(
             directory,
             self.store,
             refuse_destination=self._refuse,
+            why_undeliverable=why_undeliverable,
             deadline_seconds=ACCEPT_DEADLINE_SECONDS,
             clock=self.clock,
             now_ns=lambda: NOW_NS,
             accepted=self.accepted.append,
+            why_no_room=self._why_no_room,
         )
         proxy = Proxy(
             directory,
@@ -324,16 +363,36 @@ class FrontDoor:
             now_ns=lambda: NOW_NS,
             invoked=lambda *told: self.ended.append(told),
         )
+        replay = Replay(self.queue, self.deployments, lambda: NOW_NS, self.accepted.append)
         gateway = Gateway(
-            directory,
             acceptance,
             proxy,
-            SystemGateway(),
+            SystemGateway(dead_letters=DeadLetterOffice(replay, self._refuse), flow=self._flow()),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,
         )
         self.site = gateway.site(READ_TIMEOUT_SECONDS, self.clock)
+        if not self.shortcut:
+            self.site.protocol = GatewayChannel
         self.deploy("f")
+
+    def _flow(self) -> Flow:
+        def recall(source: Source) -> int:
+            self.recalled.append(source)
+            return self.begun
+
+        sheet = FlowSheet(
+            self.queue,
+            self.deployments,
+            lambda: self.widths,
+            static=False,
+            now_ns=lambda: NOW_NS,
+        )
+        return Flow(self.queue, self.deployments, sheet, recall=recall, namespace="openfaas-fn")
+
+    def _why_no_room(self, size_bytes: int) -> str | None:
+        self.coming.append(size_bytes)
+        return self.full
 
     def _refuse(self, url: CallbackUrl) -> str | None:
         return self.forbidden

@@ -8,6 +8,7 @@ from front_door import ACCEPT_DEADLINE_SECONDS, NOW_NS, Failures, FrontDoor, req
 from faasd_async.errors import CallTooLarge, MaybeStored, QueueFull, QueueUnavailable
 
 TARGET = "/async-function/f"
+CALLBACK_HEADERS = ("X-Callback-Url", "X-Callback-On-Failure")
 
 
 def test_a_receipt_names_the_call(door: FrontDoor) -> None:
@@ -114,6 +115,16 @@ def test_only_post(door: FrontDoor, method: str) -> None:
     assert door.store.requests == []
 
 
+def test_a_url_for_failures_is_kept(door: FrontDoor) -> None:
+    """Beside the other one or alone, and with the call's headers."""
+    door.ask("POST", TARGET, "X-Callback-On-Failure: http://me:secret@caller.test/failed")
+    (stored,) = door.store.requests
+    assert stored.callback is None
+    assert stored.on_failure is not None
+    assert stored.on_failure.text == "http://me:secret@caller.test/failed"
+    assert (b"X-Callback-On-Failure", b"http://me:secret@caller.test/failed") in stored.headers
+
+
 def test_a_callback_url_is_kept(door: FrontDoor) -> None:
     """With its credentials, for whoever delivers the callback, and with the call's headers."""
     door.ask("POST", TARGET, "X-Callback-Url: http://me:secret@caller.test/back?x=1")
@@ -128,22 +139,34 @@ def test_an_empty_callback_url_is_none(door: FrontDoor) -> None:
     assert door.store.requests[0].callback is None
 
 
+@pytest.mark.parametrize("name", CALLBACK_HEADERS)
 @pytest.mark.parametrize(
-    "url", ["/relative", "ftp://h/", "http://", "http://h:p/", "http://u:s3cret@h:p/"]
+    "url",
+    [
+        "/relative",
+        "ftp://h/",
+        "http://",
+        "http://h:p/",
+        "http://u:s3cret@h:p/",
+        "http://u:s3cret@no_host/",
+        "http://[v1.a]/",
+    ],
 )
-def test_a_malformed_callback_url(door: FrontDoor, url: str) -> None:
-    """400, which says what is wrong and repeats no credentials."""
-    answer = door.ask("POST", TARGET, f"X-Callback-Url: {url}").answer()
-    assert (answer.status, answer.body[:16]) == (400, b"X-Callback-Url: ")
+def test_a_malformed_callback_url(door: FrontDoor, url: str, name: str) -> None:
+    """400, which says what is wrong and repeats no credentials; so too where none can go."""
+    answer = door.ask("POST", TARGET, f"{name}: {url}").answer()
+    said = f"{name}: ".encode()
+    assert (answer.status, answer.body[: len(said)]) == (400, said)
     assert b"s3cret" not in answer.body
     assert door.store.requests == []
 
 
-def test_a_forbidden_callback_url(door: FrontDoor) -> None:
+@pytest.mark.parametrize("name", CALLBACK_HEADERS)
+def test_a_forbidden_callback_url(door: FrontDoor, name: str) -> None:
     """403 with the policy's reason."""
     door.forbidden = "not there"
-    answer = door.ask("POST", TARGET, "X-Callback-Url: http://h/").answer()
-    assert (answer.status, answer.body) == (403, b"X-Callback-Url: not there\n")
+    answer = door.ask("POST", TARGET, f"{name}: http://h/").answer()
+    assert (answer.status, answer.body) == (403, f"{name}: not there\n".encode())
     assert door.store.requests == []
 
 
@@ -156,6 +179,15 @@ def test_the_queue_takes_nothing_now(door: FrontDoor, refusal: Exception) -> Non
     assert str(refusal).encode() in answer.body
     assert answer.header("X-Call-Id") is None
     assert door.accepted == []
+
+
+def test_there_is_no_room_for_it(door: FrontDoor) -> None:
+    """507 with the reason, before anything is stored; a synchronous call needs no room."""
+    door.full = "1.0 MiB of disk are free, and 256.0 MiB have to stay free"
+    answer = door.ask("POST", TARGET, body=b"123").answer()
+    assert (answer.status, answer.header("Retry-After")) == (507, b"10")
+    assert answer.body == b"no new call is stored: " + door.full.encode() + b"\n"
+    assert (door.coming, door.store.requests, door.accepted) == ([3], [], [])
 
 
 def test_the_queue_may_have_taken_it(door: FrontDoor) -> None:
@@ -233,3 +265,16 @@ def test_a_caller_may_leave_while_the_call_is_stored(door: FrontDoor) -> None:
     client.leaves()
     door.store.answers[0].callback(None)
     assert client.received == b""
+
+
+@pytest.mark.parametrize("target", [TARGET, "/function/f"])
+def test_while_the_functions_are_starting(door: FrontDoor, target: str) -> None:
+    """503 with when to come again: the one that is asked for may be there in a moment."""
+    functions = dict(door.deployments)
+    door.deployments.clear()
+    door.complete = False
+    answer = door.ask("POST", target).answer()
+    assert (answer.status, answer.header("Retry-After")) == (503, b"1")
+    door.deployments.update(functions)
+    door.complete = True
+    assert door.ask("POST", TARGET).answer().status == 202

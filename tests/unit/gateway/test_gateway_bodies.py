@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from front_door import LARGEST_BODY_BYTES, READ_TIMEOUT_SECONDS, FrontDoor, request
 
-from faasd_async.gateway.channel import LINGER_SECONDS
+from faasd_async.gateway.channel import LINGER_SECONDS, SMALL_BODY_BYTES
 
 TARGETS = ["/function/f", "/async-function/f", "/function/f.openfaas-fn/x?y"]
 ROOM_BYTES = 1000
@@ -76,13 +76,60 @@ def test_the_queue_may_have_less_room_than_the_function(door: FrontDoor) -> None
     assert client.answer().status == 200
 
 
-@pytest.mark.parametrize("target", ["/function/nobody", "/nothing", "/", "/healthz"])
-def test_without_a_function_there_is_a_limit_too(door: FrontDoor, target: str) -> None:
+@pytest.mark.parametrize("target", ["/nothing", "/", "/healthz"])
+def test_where_no_function_is_named_there_is_a_limit_too(door: FrontDoor, target: str) -> None:
     """The gateway's own, for whatever has to be read before the door says no."""
     fits = door.ask("POST", target, body=b"x" * LARGEST_BODY_BYTES)
     assert fits.answer().status in (404, 405)
     over = door.ask("POST", target, f"Content-Length: {LARGEST_BODY_BYTES + 1}")
     assert over.answer().status == 413
+
+
+FOR_NOBODY = [
+    ("POST", "/async-function/nobody", 404),
+    ("PUT", "/function/nobody", 404),
+    ("PUT", "/async-function/f", 405),
+    ("HEAD", "/async-function/f", 405),
+    ("TRACE", "/function/f", 405),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "status"), FOR_NOBODY)
+def test_a_body_for_nobody_is_not_read(
+    door: FrontDoor, method: str, target: str, status: int
+) -> None:
+    """The head has decided: the answer comes at once, with what belongs to it, and no 100
+    Continue before it."""
+    client = door.ask(
+        method, target, f"Content-Length: {SMALL_BODY_BYTES + 1}", "Expect: 100-continue"
+    )
+    answer = client.answer(bodiless=method == "HEAD")
+    assert (answer.status, answer.header("Connection")) == (status, b"close")
+    assert (answer.header("Allow") is None) == (status == 404)
+    assert client.wire.half_closed
+
+
+def test_chunks_for_nobody_are_not_read_to_their_end(door: FrontDoor) -> None:
+    """No more of them than of a body whose length is known."""
+    client = door.client()
+    client.bytewise = False
+    client.send(chunked("/function/nobody", b"x" * SMALL_BODY_BYTES))
+    assert client.received == b""
+    client.send(b"1\r\nx")
+    assert client.answer().status == 404
+
+
+@pytest.mark.parametrize(("method", "target", "status"), FOR_NOBODY)
+def test_a_small_body_for_nobody_costs_no_connection(
+    door: FrontDoor, method: str, target: str, status: int
+) -> None:
+    """It is read, and the next request is heard."""
+    client = door.client()
+    client.bytewise = False
+    client.send(request(method, target, body=b"x" * SMALL_BODY_BYTES))
+    assert client.answer(bodiless=method == "HEAD").status == status
+    client.send(request("GET", "/healthz"))
+    assert client.received.endswith(b"OK\n")
 
 
 @pytest.mark.parametrize("target", ["/async-function/f", "/function/f"])
@@ -134,13 +181,12 @@ def test_a_refused_client_may_leave_earlier(door: FrontDoor) -> None:
     assert door.clock.getDelayedCalls() == []
 
 
-def test_a_client_may_fall_silent(door: FrontDoor) -> None:
-    """One that sends nothing for the read time-out in the middle of a request is cut off."""
+def test_a_client_may_trickle(door: FrontDoor) -> None:
+    """One that takes longer than the read time-out for the whole of a request is cut off."""
     client = door.client()
     client.send(b"POST /function/f HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab")
     door.clock.advance(READ_TIMEOUT_SECONDS - 1)
     client.send(b"c")
-    door.clock.advance(READ_TIMEOUT_SECONDS - 1)
     assert not client.closed
     door.clock.advance(1)
     assert client.closed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from front_door import FrontDoor, request
 
@@ -42,6 +44,8 @@ REFUSED = {
     "a method that is none": b"PO(ST /async-function/f HTTP/1.1\r\n\r\n",
     "an old version": b"POST /async-function/f HTTP/0.9\r\n\r\n",
     "a new version": b"POST /async-function/f HTTP/2.0\r\n\r\n",
+    "two hosts": POST + b"Host: h\r\n\r\n",
+    "no host": b"POST /async-function/f HTTP/1.1\r\n\r\n",
     "no version": b"POST /async-function/f\r\n\r\n",
     "a TLS greeting": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
     "a chunk size that is none": POST + b"Transfer-Encoding: chunked\r\n\r\nx\r\n",
@@ -58,8 +62,9 @@ def test_what_is_ambiguous_is_refused(door: FrontDoor, head: bytes) -> None:
     """400 or the end, once; neither it nor what lies behind it is taken for a call."""
     client = door.client()
     client.send(head + BEHIND)
-    assert client.received in (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    assert client.closed
+    assert re.findall(rb"^HTTP/1.1 (\d+)", client.received) in ([], [b"400"], [b"431"])
+    assert client.received.count(b"HTTP/1.1 ") < 2
+    assert client.closed or client.wire.half_closed
     assert door.store.requests == []
 
 
@@ -126,7 +131,7 @@ def test_nothing_is_heard_behind_the_last_request(door: FrontDoor, connection: s
     client = door.client()
     client.send(request("POST", "/async-function/f", f"Connection: {connection}") + BEHIND)
     assert client.answer().status == 202
-    assert client.closed
+    assert client.closed or client.wire.half_closed
     assert [each.target for each in door.store.requests] == [b"/"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from front_door import Failures, FrontDoor
+from front_door import Failures, FrontDoor, request
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 
@@ -41,13 +41,13 @@ def test_the_host_is_passed_on_as_it_came(door: FrontDoor, host: str) -> None:
 
 
 def test_without_a_host(door: FrontDoor) -> None:
-    """Nothing is passed on for it; whoever forwarded the request may have said its own."""
-    client = door.client()
-    client.send(b"POST /async-function/f HTTP/1.1\r\n\r\n")
+    """HTTP/1.0 needs none, and nothing is passed on for it; who forwards may have said its own."""
+    old, client = door.client(), door.client()
+    old.send(b"POST /async-function/f HTTP/1.0\r\n\r\n")
     client.send(
         b"POST /async-function/f HTTP/1.1\r\nX-Forwarded-Host: first.test\r\nHost: h\r\n\r\n"
     )
-    assert [each.status for each in client.answers()] == [202, 202]
+    assert [each.answer().status for each in (old, client)] == [202, 202]
     without, forwarded = (
         [value for name, value in each.headers if name == b"X-Forwarded-Host"]
         for each in door.store.requests
@@ -66,8 +66,8 @@ def test_without_a_host(door: FrontDoor) -> None:
 def test_who_calls_is_passed_on(door: FrontDoor, address: IAddress, expected: bytes) -> None:
     """Address and port as ``X-Forwarded-For``, unless a proxy has said it already."""
     client = door.client(address)
-    client.send(b"POST /async-function/f HTTP/1.1\r\n\r\n")
-    client.send(b"POST /async-function/f HTTP/1.1\r\nX-Forwarded-For: 10.9.8.7\r\n\r\n")
+    client.send(request("POST", "/async-function/f"))
+    client.send(request("POST", "/async-function/f", "X-Forwarded-For: 10.9.8.7"))
     seen = [dict(each.headers)[b"X-Forwarded-For"] for each in door.store.requests]
     assert seen == [expected, b"10.9.8.7"]
 

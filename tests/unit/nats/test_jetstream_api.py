@@ -9,7 +9,9 @@ from faasd_async.nats.jetstream import (
     ConsumerConfig,
     ConsumerNotFound,
     JetStream,
+    JetStreamApiError,
     JetStreamError,
+    MessageNotFound,
     StreamConfig,
     StreamInfo,
     StreamNotFound,
@@ -150,3 +152,27 @@ def test_stored_message(jetstream: JetStream, connection: Connection) -> None:
     assert asked(connection, {"message": bare})[1] == {"last_by_subj": "s.*"}
     stored = result_of(last)
     assert (stored.payload, stored.headers.pairs) == (b"", ())
+
+
+@pytest.mark.parametrize(
+    ("err_code", "description", "kind"),
+    [
+        (10043, "sequence 3 not found", MessageNotFound),
+        (10057, "no message found", MessageNotFound),
+        (10057, "stream store EOF", MessageNotFound),
+        (10057, "disk on fire", JetStreamApiError),
+    ],
+)
+def test_deleting_what_is_gone(
+    jetstream: JetStream,
+    connection: Connection,
+    err_code: int,
+    description: str,
+    kind: type[JetStreamApiError],
+) -> None:
+    """The server has several words for it, and one number for all that can go wrong."""
+    deleted = jetstream.delete_message("S", 3)
+    refusal = {"code": 400, "err_code": err_code, "description": description}
+    subject, body = asked(connection, {"error": refusal})
+    assert (subject, body) == ("$JS.API.STREAM.MSG.DELETE.S", {"seq": 3, "no_erase": True})
+    assert type(error_of(deleted)) is kind

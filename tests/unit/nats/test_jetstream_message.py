@@ -103,3 +103,14 @@ def test_settling_without_a_connection(client: NatsClient, server: MemoryServer)
     message.ack()
     assert message.settled
     assert server.last.heard().endswith(b"+ACK\r\n")
+
+
+def test_a_message_without_its_content_is_settled_as_before(
+    client: NatsClient, connection: Connection
+) -> None:
+    """Whoever holds it for long need not hold all of it."""
+    message = delivery(client)
+    message.forget_content()
+    assert (message.payload, message.header_block) == (b"", b"")
+    message.nak()
+    assert connection.heard() == b"PUB %b  4\r\n-NAK\r\n" % SHORT

@@ -291,3 +291,38 @@ def test_heartbeat_fits_into_expiry(owner: Owner) -> None:
             expires_seconds=10,
             heartbeat_seconds=6,
         )
+
+
+def test_what_was_asked_for_can_be_withdrawn(owner: Owner) -> None:
+    """It is given back, and the server hears that nobody listens for it any more."""
+    ask = owner.ask(3)
+    ask.deliver(ask.sid(), b"in time")
+    owner.puller.withdraw()
+    assert owner.puller.outstanding == 0
+    assert owner.unused == [2]
+    assert ask.connection.heard().startswith(b"UNSUB %b\r\n" % ask.sid())
+
+
+def test_what_comes_after_it_was_withdrawn_is_handed_on(owner: Owner) -> None:
+    """It was on its way; whoever asked knows best what to do with it."""
+    ask = owner.ask(2)
+    sid = ask.sid()
+    owner.puller.withdraw()
+    ask.deliver(sid, b"late")
+    owner.puller.stop()
+    ask.deliver(sid, b"later")
+    assert [message.payload for message in owner.messages] == [b"late", b"later"]
+    assert owner.unused == [2]
+    assert owner.puller.outstanding == 0
+
+
+def test_asking_after_a_withdrawal(owner: Owner) -> None:
+    """A new ask has a lane of its own."""
+    first = owner.ask(2)
+    owner.puller.withdraw()
+    first.connection.heard()
+    second = owner.ask(1)
+    assert second.sid() != first.sid()
+    second.deliver(second.sid())
+    assert len(owner.messages) == 1
+    assert owner.puller.outstanding == 0

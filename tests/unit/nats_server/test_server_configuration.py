@@ -88,7 +88,6 @@ def test_the_settings_are_written(tmp_path: Path) -> None:
         max_memory_store_bytes=222,
         max_payload_bytes=333,
         max_pending_bytes=444,
-        sync_interval="always",
         server_name="edge",
     )
     files.write_configuration(settings, Credentials("u", "p"), 4444)
@@ -102,7 +101,6 @@ def test_the_settings_are_written(tmp_path: Path) -> None:
         "max_memory_store: 222",
         "max_payload: 333",
         "max_pending: 444",
-        'sync_interval: "always"',
         'user: "u"',
         'password: "p"',
         f'pid_file: "{files.pid}"',

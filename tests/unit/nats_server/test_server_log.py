@@ -2,7 +2,8 @@
 
 import pytest
 
-from faasd_async.nats.server.log import LONGEST_LINE_BYTES, LogLine, LogReader, parse_line
+from faasd_async.lines import LINE_BYTES
+from faasd_async.nats.server.log import LogLine, LogReader, parse_line
 
 SAID = (
     b"[7] [INF] Listening for client connections on 127.0.0.1:4222\n"
@@ -59,6 +60,53 @@ def test_readiness_is_read() -> None:
     assert not parse_line(b"[1] [INF] Server is ready to be doubted").ready
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            "[ERR] Filestore [FAAS_CALLS] Critical write error: write /s/6.blk: no space left on"
+            " device",
+            "no space left on device",
+        ),
+        (
+            "[ERR] JetStream failed to store a msg on stream '$G > FAAS_CALLS': write /s/6.blk: no"
+            " space left on device",
+            "no space left on device",
+        ),
+        (
+            "[ERR] JetStream stream '$G > X' critical write error: write /s/6.blk: input/output"
+            " error",
+            "input/output error",
+        ),
+        (
+            "[WRN] error opening msg block file: open /s/7.blk: read-only file system",
+            "read-only file system",
+        ),
+        (
+            "[ERR] JetStream out of File resources, will be DISABLED",
+            "JetStream out of File resources, will be DISABLED",
+        ),
+    ],
+)
+def test_a_write_error_is_read(line: str, reason: str) -> None:
+    """Each way in which a server says that it stores no more, with the kernel's reason."""
+    assert parse_line(f"[1] {line}".encode()).write_error == reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1] [DBG] JetStream failed to store a msg on stream 'X': maximum bytes exceeded",
+        "[1] [WRN] JetStream API queue limit reached, dropping 100 requests",
+        "[1] [INF] Filestore: no space left on device was yesterday",
+        "no space left on device",
+    ],
+)
+def test_what_is_no_write_error(line: str) -> None:
+    """A full quota is a refusal, and what is said for information or without a log harms nobody."""
+    assert parse_line(line.encode()).write_error is None
+
+
 @pytest.mark.parametrize("at", range(len(SAID) + 1))
 def test_lines_come_whole_wherever_they_are_cut(at: int) -> None:
     """However the bytes arrive, the same lines come out, empty ones left out."""
@@ -81,6 +129,6 @@ def test_the_last_line_needs_no_end() -> None:
 def test_an_endless_line_comes_in_pieces() -> None:
     """A line over the bound is not gathered further."""
     reader = LogReader()
-    lines = reader.feed(b"x" * (2 * LONGEST_LINE_BYTES + 1))
-    assert [len(line.text) for line in lines] == [LONGEST_LINE_BYTES] * 2
+    lines = reader.feed(b"x" * (2 * LINE_BYTES + 1))
+    assert [len(line.text) for line in lines] == [LINE_BYTES] * 2
     assert [line.text for line in reader.finish()] == ["x"]

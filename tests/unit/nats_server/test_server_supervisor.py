@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
-from twisted.internet.interfaces import IProcessProtocol, IProcessTransport, IReactorProcess
+from twisted.internet.interfaces import IProcessProtocol, IProcessTransport
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
@@ -16,6 +16,7 @@ from faasd_async.errors import StartError
 from faasd_async.flock import Flock
 from faasd_async.nats.server import EmbeddedServer, ServerFiles, ServerSettings
 from faasd_async.nats.server.orphan import PATIENCE_SECONDS, POLL_SECONDS
+from faasd_async.nats.server.supervisor import IServerReactor
 
 
 class PaperProcess:
@@ -57,10 +58,11 @@ class PaperProcess:
             self._protocol.processEnded(Failure(ProcessTerminated(exit_code, signal, None)))
 
 
-class PaperReactor:
+class PaperReactor(Clock):
     """Starts paper processes and remembers what it was asked."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.processes: list[PaperProcess] = []
         self.environments: list[Mapping[str, str]] = []
         self.refusal: OSError | None = None
@@ -91,12 +93,11 @@ class Scene:
 
     def __init__(self, state_dir: Path, binary: Path) -> None:
         self.reactor = PaperReactor()
-        self.clock = Clock()
+        self.clock: Clock = self.reactor
         self.files = ServerFiles(state_dir)
         self.server = EmbeddedServer(
-            cast(IReactorProcess, self.reactor),
-            self.clock,
-            ServerSettings(state_dir, 1 << 30, binary=binary, memory_limit="99MiB"),
+            cast(IServerReactor, self.reactor),
+            ServerSettings(state_dir, 1 << 30, binary=binary),
             start_seconds=60,
             stop_seconds=10,
             draw=lambda: 0.0,
@@ -183,8 +184,7 @@ def test_the_child_gets_a_clean_environment(scene: Scene, monkeypatch: pytest.Mo
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
     monkeypatch.setenv("LISTEN_FDS", "1")
     scene.run()
-    assert set(scene.reactor.environments[0]) == {"PATH", "HOME", "GOMEMLIMIT"}
-    assert scene.reactor.environments[0]["GOMEMLIMIT"] == "99MiB"
+    assert set(scene.reactor.environments[0]) == {"PATH", "HOME"}
 
 
 def test_the_lock_is_handed_over(scene: Scene) -> None:
@@ -466,3 +466,59 @@ def test_stop_while_waiting_for_the_lock(scene: Scene) -> None:
     assert scene.server.stop().called
     assert "stopped before it was ready" in failure_of(started)
     holder.release()
+
+
+NO_SPACE = "[ERR] Filestore [X] Critical write error: write 6.blk: no space left on device"
+
+
+def test_a_write_error_is_told_once(scene: Scene) -> None:
+    """The first of a server's is known and told; it runs on, for it may still be read."""
+    told: list[str] = []
+    scene.server.on_write_error.append(told.append)
+    process = scene.run()
+    assert scene.server.write_error is None
+    process.says(NO_SPACE, NO_SPACE)
+    assert scene.server.write_error == "no space left on device"
+    assert told == ["no space left on device"]
+    assert process.signals == []
+
+
+def test_a_write_error_while_it_starts_is_told_when_it_is_ready(scene: Scene) -> None:
+    """There is nothing to be done about it before."""
+    told: list[str] = []
+    scene.server.on_write_error.append(told.append)
+    scene.server.start()
+    scene.reactor.newest.says(NO_SPACE)
+    assert told == []
+    scene.reactor.newest.gets_ready()
+    assert told == ["no space left on device"]
+
+
+def test_a_server_is_started_anew(scene: Scene) -> None:
+    """Asked to end, then followed at once by another, which has no write error; no mishap."""
+    process = scene.run()
+    process.says(NO_SPACE)
+    with capturedLogs() as events:
+        scene.server.restart()
+        assert process.signals == ["TERM"]
+        process.says(NO_SPACE)
+        process.ends()
+    assert len(scene.reactor.processes) == 2
+    assert scene.server.write_error is None
+    assert scene.exits == ["exit code 0"]
+    assert not [event for event in events if "unexpectedly" in event["log_format"]]
+    scene.reactor.newest.gets_ready()
+    assert len(scene.ready) == 2
+
+
+def test_there_is_nothing_to_start_anew(scene: Scene) -> None:
+    """Before a server is ready, and while it is being stopped."""
+    scene.server.restart()
+    scene.server.start().addErrback(lambda _: None)
+    scene.server.restart()
+    assert scene.reactor.newest.signals == []
+    scene.reactor.newest.gets_ready()
+    scene.server.stop()
+    scene.server.restart()
+    scene.reactor.newest.ends()
+    assert len(scene.reactor.processes) == 1

@@ -55,3 +55,19 @@ def test_a_file_in_its_place_is_explained(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     with pytest.raises(StartError, match="a directory is needed"):
         StateLock(tmp_path / "state").acquire()
+
+
+def test_what_a_daemon_left_behind_is_noticed(tmp_path: Path) -> None:
+    """One that stopped leaves an empty file; one that went away without a word leaves its pid."""
+    stopped = StateLock(tmp_path)
+    stopped.acquire()
+    stopped.release()
+    following = StateLock(tmp_path)
+    following.acquire()
+    assert not following.left_behind
+    following.release()
+    (tmp_path / "daemon.lock").write_text("4711\n")
+    after_a_crash = StateLock(tmp_path)
+    after_a_crash.acquire()
+    assert after_a_crash.left_behind
+    after_a_crash.release()

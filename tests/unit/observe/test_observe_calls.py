@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -44,8 +45,8 @@ def everything(watch: CallWatch) -> None:
     watch.finished(REQUEST, OUTCOME, 2)
     watch.given_back(REQUEST, "it is busy", 1.5)
     watch.called_back(CALLBACK, 204, 0.125)
-    watch.callback_failed(CALLBACK, "status 500", 1)
-    watch.callback_given_up(CALLBACK, 3)
+    watch.callback_failed(CALLBACK, "status 500", 1, 5.0)
+    watch.callback_given_up(CALLBACK, "status 500", 3)
 
 
 def figures_of(figures: Figures) -> dict[str, float]:
@@ -63,8 +64,14 @@ def test_each_event_is_a_line_with_the_calls_id(events: list[LogEvent]) -> None:
         (LogLevel.info, "call call-1: f answered 500 in 0.250000 s, attempt 2"),
         (LogLevel.warn, "call call-1: f could not be tried (it is busy), again in 1.5 s"),
         (LogLevel.info, "callback of call-1 from f to http://h/back: 204 in 0.125000 s"),
-        (LogLevel.warn, "callback of call-1 from f to http://h/back failed: status 500, try 1"),
-        (LogLevel.error, "callback of call-1 from f to http://h/back is given up after 3 tries"),
+        (
+            LogLevel.warn,
+            "callback of call-1 from f to http://h/back failed: status 500, try 1, again in 5.0 s",
+        ),
+        (
+            LogLevel.error,
+            "callback of call-1 from f to http://h/back is given up after 3 tries: status 500",
+        ),
     ]
     assert {event["call_id"] for event in events} == {"call-1"}
 
@@ -119,6 +126,21 @@ def test_figures_are_their_daemons_own() -> None:
     one, other = Figures(), Figures()
     one.invoked("f", 200, 0.1)
     assert figures_of(other) == {}
+
+
+def test_what_is_stored_and_what_is_left() -> None:
+    """By stream with its quota; the disk is looked at when the figures are."""
+    figures = Figures()
+    left: list[int | None] = [5000, None]
+    figures.watch_disk(lambda: left[0])
+    figures.stored("FAAS_CALLS", 300, 2, 1000)
+    seen = figures_of(figures)
+    assert seen['faasd_async_stream_bytes{stream="FAAS_CALLS"}'] == 300
+    assert seen['faasd_async_stream_messages{stream="FAAS_CALLS"}'] == 2
+    assert seen['faasd_async_stream_quota_bytes{stream="FAAS_CALLS"}'] == 1000
+    assert seen["faasd_async_disk_free_bytes"] == 5000
+    left.pop(0)
+    assert math.isnan(figures_of(figures)["faasd_async_disk_free_bytes"])
 
 
 def test_figures_are_text_for_prometheus() -> None:

@@ -81,6 +81,21 @@ def test_what_is_dropped_is_not_extended(clock: Clock, leases: Leases) -> None:
     leases.drop(held)
 
 
+def test_an_extension_may_end_in_a_drop(clock: Clock, leases: Leases) -> None:
+    """The others are extended all the same."""
+    parcels = [Parcel() for _ in range(10)]
+
+    def drop_all() -> None:
+        for parcel in parcels:
+            leases.drop(parcel)
+
+    for parcel in parcels:
+        leases.hold(parcel)
+    parcels[4].extend = drop_all  # type: ignore[method-assign]
+    clock.advance(LEASE_SECONDS / 2)
+    assert [parcel.extended for parcel in parcels] == [1] * 4 + [0] + [1] * 5
+
+
 def test_nothing_ticks_when_nothing_is_held(clock: Clock, leases: Leases) -> None:
     """The rounds end with the last delivery and begin again with the next."""
     parcel = Parcel()

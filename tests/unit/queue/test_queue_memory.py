@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from faasd_async.call.callback_url import parse
-from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Letter
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
-from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
-from faasd_async.queue.interface import Delivery, OfFunction, OfQueue, Source, Subscription
+from faasd_async.call.posting import Posting
+from faasd_async.call.request import CallbackName, CallbackRequest, Outcome, QueueRequest
+from faasd_async.queue.interface import (
+    Delivery,
+    OfFunction,
+    OfQueue,
+    Selection,
+    Source,
+    Subscription,
+)
 from faasd_async.queue.memory import MemoryQueue
 from faasd_async.settings import ResultSettings
 
@@ -218,6 +226,35 @@ def test_callbacks_lie_apart(house: House) -> None:
     assert taker.ids == []
 
 
+def test_a_callback_is_stored_once(house: House) -> None:
+    """While it waits or is in hand; once it is gone it may be put again, as may a further one."""
+    callback = CallbackRequest("f", CallKey("1", "0"), parse(b"http://h"), (), b"")
+    taken: list[Delivery[CallbackRequest]] = []
+    house.queue.put_callback(callback)
+    house.queue.put_callback(callback)
+    house.queue.take_callbacks(taken.append, lambda: 10 - len(taken))
+    house.queue.put_callback(callback)
+    assert len(taken) == 1
+    house.queue.put_callback(replace(callback, generation=1))
+    assert len(taken) == 2
+    taken[0].settle()
+    taken[1].settle()
+    house.queue.put_callback(callback)
+    assert len(taken) == 3
+    taken[2].reject("nobody wants it")
+
+
+def test_what_was_tried_of_a_callback(house: House) -> None:
+    """The last note stands, of each callback its own."""
+    records = house.queue.records
+    name = CallbackName("f", CallKey("1", "0"))
+    assert result_of(records.find_posting(name)) is None
+    result_of(records.note_posting(name, Posting(tries=1)))
+    result_of(records.note_posting(name, Posting(tries=2)))
+    assert result_of(records.find_posting(name)) == Posting(tries=2)
+    assert result_of(records.find_posting(name._replace(generation=1))) is None
+
+
 def test_what_is_stored_is_as_durable_as_it_gets(house: House) -> None:
     """There is no disk to wait for, and no limit to a call."""
     assert house.queue.ready
@@ -261,43 +298,102 @@ def letter(call_id: str, function: str = "f", accept: str = "0") -> DeadLetter:
     return DeadLetter(request, "failed", 500, "", 1)
 
 
-def test_dead_letters_are_found_by_their_id(house: House) -> None:
-    """All that share it."""
+def letters_in(house: House, **wanted: Any) -> list[Letter]:
+    page = result_of(house.queue.dead_letters.look_through(Selection(**wanted), 0, 100))
+    assert page.next is None
+    return [filed.letter for filed in page.letters]
+
+
+def dead_callback(call_id: str) -> DeadCallback:
+    callback = CallbackRequest("f", CallKey(call_id, "0"), parse(b"http://h"), (), b"")
+    return DeadCallback(callback, "gone", 410, "", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ({}, 5),
+        ({"call_id": "1"}, 4),
+        ({"call_id": "1", "accept": "x"}, 1),
+        ({"call_id": "3"}, 0),
+        ({"function": "g"}, 1),
+        ({"kind": "call"}, 4),
+        ({"kind": "callback"}, 1),
+        ({"reason": "gone"}, 1),
+        ({"reason": "failed", "function": "f"}, 3),
+    ],
+)
+def test_dead_letters_are_told_apart(house: House, wanted: dict[str, Any], count: int) -> None:
+    """By whatever is known of the ones that are meant."""
     letters = house.queue.dead_letters
     for each in (letter("1"), letter("1", accept="x"), letter("1", "g"), letter("2")):
         letters.put(each)
-    assert len(result_of(letters.find("1"))) == 3
-    assert result_of(letters.find("3")) == []
+    letters.put_callback(dead_callback("1"))
+    assert len(letters_in(house, **wanted)) == count
+    assert result_of(letters.purge(Selection(**wanted))) == count
+    assert len(letters_in(house)) == 5 - count
 
 
 def test_dead_letters_are_looked_through_in_pages(house: House) -> None:
-    """Oldest first, of one function or of all, from the place where the last page ended."""
+    """Oldest first, from the place where the last page ended; the last page says that it is."""
     letters = house.queue.dead_letters
     for number in range(5):
         letters.put(letter(f"{number}", "g" if number == 1 else "f"))
-    first = result_of(letters.look_through("f", 0, 2))
-    assert [each.request.key.call_id for _, each in first] == ["0", "2"]
-    rest = result_of(letters.look_through("f", first[-1][0], 10))
-    assert [each.request.key.call_id for _, each in rest] == ["3", "4"]
-    assert len(result_of(letters.look_through(None, 0, 10))) == 5
+    first = result_of(letters.look_through(Selection(function="f"), 0, 2))
+    assert [each.letter for each in first.letters] == [letter("0"), letter("2")]
+    assert first.next is not None
+    rest = result_of(letters.look_through(Selection(function="f"), first.next, 2))
+    assert [each.letter for each in rest.letters] == [letter("3"), letter("4")]
+    assert rest.next is None
 
 
 def test_a_later_letter_of_a_call_stands_over_an_earlier_one(house: House) -> None:
-    """There is one, and it is the newest."""
+    """There is one, and it is the newest; a callback's is another."""
+    letters = house.queue.dead_letters
+    later = replace(letter("1"), status=503)
+    for each in (letter("1"), letter("2"), later):
+        letters.put(each)
+    letters.put_callback(dead_callback("1"))
+    assert letters_in(house) == [letter("2"), later, dead_callback("1")]
+    assert result_of(letters.newest()) == 4
+
+
+def test_a_dead_letter_is_removed_from_its_place(house: House) -> None:
+    """A younger one of the same call lies in another."""
     letters = house.queue.dead_letters
     letters.put(letter("1"))
     letters.put(letter("2"))
-    letters.put(replace(letter("1"), status=503))
-    page = result_of(letters.look_through(None, 0, 10))
-    assert [(each.request.key.call_id, each.status) for _, each in page] == [("2", 500), ("1", 503)]
-
-
-def test_a_dead_letter_can_be_removed(house: House) -> None:
-    """Twice, too."""
-    letters = house.queue.dead_letters
+    (first, _) = result_of(letters.look_through(Selection(), 0, 10)).letters
     letters.put(letter("1"))
-    letters.put(letter("2"))
-    letters.remove(letter("1"))
-    letters.remove(letter("1"))
-    page = result_of(letters.look_through(None, 0, 10))
-    assert [each.request.key.call_id for _, each in page] == ["2"]
+    assert not result_of(letters.remove(first.place))
+    assert letters_in(house) == [letter("2"), letter("1")]
+    (second, _) = result_of(letters.look_through(Selection(), 0, 10)).letters
+    assert result_of(letters.remove(second.place))
+    assert letters_in(house) == [letter("1")]
+
+
+def test_what_is_known_of_a_call_can_be_forgotten(house: House) -> None:
+    """Its end and its attempts, and nobody else's."""
+    records = house.queue.records
+    for each in (call("1"), call("2")):
+        result_of(records.record_ending(each, ending(500), KEEP))
+        result_of(records.note_history(each, History()))
+    result_of(records.forget("f", CallKey("1", "0")))
+    assert result_of(records.find_ending("f", CallKey("1", "0"))) is None
+    assert result_of(records.find_history("f", CallKey("1", "0"))) is None
+    assert result_of(records.find_ending("f", CallKey("2", "0"))) is not None
+    assert result_of(records.find_history("f", CallKey("2", "0"))) is not None
+
+
+def test_what_a_replay_left_behind_counts_for_nothing(house: House) -> None:
+    """Records are written over that stem from before the replay, those from after it stand."""
+    records = house.queue.records
+    key = CallKey("1", "0")
+    again = replace(call("1"), generation=1)
+    result_of(records.record_ending(call("1"), ending(500), KEEP))
+    result_of(records.note_history(call("1"), History()))
+    assert result_of(records.find_ending("f", key, 1)) is None
+    assert result_of(records.find_history("f", key, 1)) is None
+    assert result_of(records.record_ending(again, ending(200), KEEP))
+    assert result_of(records.find_ending("f", key, 1)) == ending(200)
+    assert not result_of(records.record_ending(call("1"), ending(500), KEEP))

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faasd_async.call.callback_url import parse
-from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.ending import DeadCallback, DeadLetter, Ending
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
+from faasd_async.call.posting import Posting
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
 from faasd_async.queue.jetstream.stored import (
@@ -20,18 +21,29 @@ from faasd_async.queue.jetstream.stored import (
     Fields,
     FromTheFuture,
     Unreadable,
+    generation_of,
     read_callback,
+    read_dead_callback,
     read_dead_letter,
     read_ending,
     read_history,
+    read_posting,
     read_request,
     write_callback,
+    write_dead_callback,
     write_dead_letter,
     write_ending,
     write_history,
+    write_posting,
     write_request,
+    written_in,
 )
-from faasd_async.queue.jetstream.subjects import about_subject, queued_subject
+from faasd_async.queue.jetstream.subjects import (
+    about_subject,
+    callback_subject,
+    dead_callback_subject,
+    queued_subject,
+)
 
 TOKENS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 KEYS = st.builds(CallKey, TOKENS, TOKENS)
@@ -65,13 +77,35 @@ REQUESTS = st.builds(
     callback=st.none() | URLS,
     history=st.just(NOT_TRIED) | HISTORIES,
     generation=st.integers(0, 5),
+    on_failure=st.none() | URLS,
 )
 OUTCOMES = st.builds(Outcome, STATUSES, FIELDS, BODIES, SECONDS, TEXTS)
 STATES = st.sampled_from(["succeeded", "failed", "dead", "cancelled", "expired"])
 REASONS = st.sampled_from(["exhausted", "failed", "crashed", "expired", "orphaned"])
 ENDINGS = st.builds(Ending, STATES, OUTCOMES, HISTORIES, TIMES, st.none() | REASONS)
+CALLBACKS = st.builds(
+    CallbackRequest, TOKENS, KEYS, URLS, FIELDS, BODIES, st.integers(0, 5), st.integers(0, 5)
+)
+POSTINGS = st.builds(
+    Posting,
+    st.sampled_from(["waiting", "delivered", "given_up"]),
+    st.integers(0, 99),
+    TIMES,
+    STATUSES,
+    TEXTS,
+)
+DEAD_CALLBACKS = st.builds(
+    DeadCallback,
+    CALLBACKS,
+    st.sampled_from(["exhausted", "gone"]),
+    STATUSES,
+    TEXTS,
+    st.integers(0, 99),
+    TIMES,
+)
 LETTERS = st.builds(DeadLetter, REQUESTS, REASONS, STATUSES, TEXTS, TIMES)
 
+A_CALLBACK = CallbackRequest("f", CallKey("c", "0"), parse(b"http://h"), (), b"")
 A_CALL = QueueRequest("f", "q", CallKey("c", "0"), 7, b"/", (), b"body")
 
 
@@ -122,10 +156,10 @@ def test_no_header_of_a_callers_becomes_one_of_the_brokers(
     assert b"Nats-Msg-Id: x\r\n" in payload
 
 
-@given(st.builds(CallbackRequest, function=TOKENS, key=KEYS, url=URLS, headers=FIELDS, body=BODIES))
+@given(CALLBACKS)
 def test_a_callback_can_be_read_back(callback: CallbackRequest) -> None:
-    """Its URL with the credentials."""
-    subject = about_subject("callback", callback.function, callback.key)
+    """Its URL with the credentials, and how often it and its call were replayed."""
+    subject = callback_subject(callback.name)
     assert read_callback(stored(subject, write_callback(callback))) == callback
 
 
@@ -171,13 +205,41 @@ def test_a_dead_letter_can_be_read_back(letter: DeadLetter) -> None:
     assert read_dead_letter(stored(subject, write_dead_letter(letter))) == letter
 
 
+@given(DEAD_CALLBACKS)
+def test_a_dead_callback_can_be_read_back(letter: DeadCallback) -> None:
+    """The callback whole, and why it is dead."""
+    subject = dead_callback_subject(letter.callback.function, letter.callback.key)
+    assert read_dead_callback(stored(subject, write_dead_callback(letter))) == letter
+
+
+@pytest.mark.parametrize("generation", [0, 3])
+def test_a_record_says_which_generation_it_is_of(generation: int) -> None:
+    """The one before the first replay says nothing."""
+    fields, payload = write_history(History())
+    message = stored(about_f("attempt"), ([*fields, *written_in(generation)], payload))
+    assert generation_of(message) == generation
+
+
+@given(POSTINGS)
+def test_a_posting_can_be_read_back(posting: Posting) -> None:
+    """What was tried of a callback, and when it is due."""
+    assert read_posting(stored(about_f("posting"), write_posting(posting))) == posting
+
+
+def test_an_answer_that_is_there_for_the_callback_alone() -> None:
+    """It is whole, and marked."""
+    ending = Ending("failed", Outcome(500, [(b"A", b"b")], b"body", 1), History(), 1)
+    written = write_ending(ending, with_result=True, is_private=True)
+    assert read_ending(stored(about_f(), written)) == replace(ending, is_private=True)
+
+
 READERS = {
     "call": (read_request, stored(subject_of(A_CALL), write_request(A_CALL))),
     "callback": (
         read_callback,
         stored(
             about_f("callback"),
-            write_callback(CallbackRequest("f", CallKey("c", "0"), parse(b"http://h"), (), b"")),
+            write_callback(A_CALLBACK),
         ),
     ),
     "ending": (
@@ -190,6 +252,14 @@ READERS = {
         ),
     ),
     "history": (read_history, stored(about_f("attempt"), write_history(History()))),
+    "posting": (read_posting, stored(about_f("posting"), write_posting(Posting()))),
+    "dead callback": (
+        read_dead_callback,
+        stored(
+            dead_callback_subject("f", CallKey("c", "0")),
+            write_dead_callback(DeadCallback(A_CALLBACK, "gone", 410, "", 1, 1)),
+        ),
+    ),
     "dead letter": (
         read_dead_letter,
         stored(
@@ -224,16 +294,19 @@ def test_without_a_format_it_is_unreadable(
 @readers
 @pytest.mark.parametrize("payload", [b"", b"{}", b"nonsense", b"\xff", b'{"state":"odd"}\n'])
 def test_a_payload_that_is_none(read: object, message: Stored, payload: bytes) -> None:
-    """Unreadable, and nothing else is raised; a history may say nothing that is known."""
+    """Unreadable, and nothing else is raised; what was tried may say nothing that is known."""
     assert callable(read)
     if read is read_history and payload.startswith(b"{"):
         assert read(replace(message, payload=payload)) == History()
+        return
+    if read is read_posting and payload == b"{}":
+        assert read(replace(message, payload=payload)) == Posting()
         return
     with pytest.raises(Unreadable):
         read(replace(message, payload=payload))
 
 
-@pytest.mark.parametrize("kind", ["call", "callback", "dead letter"])
+@pytest.mark.parametrize("kind", ["call", "callback", "dead callback", "dead letter"])
 def test_a_foreign_subject_is_unreadable(kind: str) -> None:
     """A subject says what a parcel is."""
     read, message = READERS[kind]
@@ -250,6 +323,7 @@ def test_a_foreign_subject_is_unreadable(kind: str) -> None:
         (b"Faas-History", b"[]"),
         (b"Faas-History", b"{"),
         (b"Faas-Callback-Url", b"ftp://h/"),
+        (b"Faas-On-Failure-Url", b"ftp://h/"),
     ],
 )
 def test_a_note_that_makes_no_sense(name: bytes, value: bytes | None) -> None:

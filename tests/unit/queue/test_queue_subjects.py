@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faasd_async.call.ending import Kind
 from faasd_async.call.ids import CallKey, TokenTooLong
+from faasd_async.call.request import CallbackName
 from faasd_async.nats.jetstream import ConsumerConfig, StreamConfig
-from faasd_async.queue.interface import OfFunction, OfQueue, Source
+from faasd_async.queue.interface import OfFunction, OfQueue, Selection, Source
 from faasd_async.queue.jetstream.layout import Layout
+from faasd_async.queue.jetstream.quotas import Quotas
 from faasd_async.queue.jetstream.subjects import (
     CALLBACKS,
     CALLS,
@@ -19,13 +24,17 @@ from faasd_async.queue.jetstream.subjects import (
     ForeignSubject,
     about_subject,
     belongs_to_mode,
+    callback_subject,
     consumer_of,
-    dead_letters_of,
-    dead_letters_of_function,
+    dead_callback_subject,
+    dead_letters_like,
     filter_of,
+    posting_subject,
     queued_subject,
     read_about_subject,
+    read_callback_subject,
     read_queued_subject,
+    source_of,
 )
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10)
@@ -64,6 +73,23 @@ def test_a_queued_subject_can_be_read(kind: str, queue: str, function: str, key:
     subject = queued_subject(kind, queue, function, key)
     assert read_queued_subject(subject) == (queue, function, key)
     assert not set(subject) & set("*> \t\r\n")
+
+
+CALLBACK_NAMES = st.builds(CallbackName, NAMES, KEYS, st.integers(0, 3), st.integers(0, 3))
+
+
+@given(CALLBACK_NAMES)
+def test_a_callbacks_subject_can_be_read(name: CallbackName) -> None:
+    """Function and key, whatever generation it is of."""
+    assert read_callback_subject(callback_subject(name)) == (name.function, name.key)
+
+
+@given(CALLBACK_NAMES, CALLBACK_NAMES)
+def test_each_callback_has_its_own_note(one: CallbackName, other: CallbackName) -> None:
+    """And two that may wait at the same time have subjects of their own."""
+    other = other._replace(function=one.function, key=one.key)
+    for subject in (posting_subject, callback_subject):
+        assert (subject(one) == subject(other)) == (one == other)
 
 
 @given(st.sampled_from(["callback", "outcome", "attempt"]), NAMES, KEYS)
@@ -105,12 +131,19 @@ def test_a_filter_takes_its_sources_calls(
 def test_dead_letters_are_found_by_their_subjects(
     queue: str, function: str, key: CallKey, other: str
 ) -> None:
-    """By call id, and by function."""
-    subject = queued_subject("dead", queue, function, key)
-    assert matches(dead_letters_of(key.call_id), subject)
-    assert matches(dead_letters_of(other), subject) == (other == key.call_id)
-    assert matches(dead_letters_of_function(function), subject)
-    assert matches(dead_letters_of_function(other), subject) == (other == function)
+    """By function, call id and acceptance, by kind or whatever kind they are of."""
+    subjects: dict[Kind, str] = {
+        "call": queued_subject("dead", queue, function, key),
+        "callback": dead_callback_subject(function, key),
+    }
+    for kind, subject in subjects.items():
+        assert matches(dead_letters_like(Selection()), subject)
+        assert matches(dead_letters_like(Selection(*key, function, kind)), subject)
+        for meant in ("call", "callback"):
+            assert matches(dead_letters_like(Selection(kind=meant)), subject) == (meant == kind)
+        for part, own in (("function", function), ("call_id", key[0]), ("accept", key[1])):
+            selection = replace(Selection(), **{part: other})
+            assert matches(dead_letters_like(selection), subject) == (other == own)
 
 
 @given(NAMES, NAMES)
@@ -118,6 +151,14 @@ def test_consumers_have_names_of_their_own(one: str, other: str) -> None:
     """Two sources never share one, a function and a queue of the same name neither."""
     assert (consumer_of(OfFunction(one)) == consumer_of(OfFunction(other))) == (one == other)
     assert consumer_of(OfFunction(one)) != consumer_of(OfQueue(other))
+
+
+@given(NAMES)
+def test_a_consumer_tells_its_source(name: str) -> None:
+    """The one it was made for; other consumers have none."""
+    for source in (OfFunction(name), OfQueue(name)):
+        assert source_of(consumer_of(source)) == source
+    assert source_of(LAYOUT.callback_consumer.name) is None
 
 
 @pytest.mark.parametrize(
@@ -145,6 +186,7 @@ def test_each_subject_has_one_stream() -> None:
         queued_subject("later", "q", "f", key): LATER,
         queued_subject("due", "q", "f", key): LATER,
         queued_subject("dead", "q", "f", key): DEAD,
+        dead_callback_subject("f", key): DEAD,
         about_subject("callback", "f", key): CALLBACKS,
         about_subject("outcome", "f", key): OUTCOMES,
         about_subject("attempt", "f", key): OUTCOMES,
@@ -195,7 +237,20 @@ def test_every_stream_is_on_disk_as_often_as_asked() -> None:
 
 def test_what_a_disk_has_to_hold() -> None:
     """All quotas together."""
-    assert LAYOUT.reserved_bytes == 11111
+    assert LAYOUT.quotas.total == 11111
+
+
+def test_a_layout_within_other_quotas() -> None:
+    """Each stream has its own, and all else stays as it was."""
+    smaller = LAYOUT.within(Quotas(calls=5, later=4, callbacks=3, outcomes=2, dead=1))
+    assert {each.name: each.max_bytes for each in smaller.streams if each.max_bytes > 0} == {
+        CALLS: 5,
+        CALLBACKS: 3,
+        OUTCOMES: 2,
+        DEAD: 1,
+    }
+    assert smaller.later_bytes == 4
+    assert smaller.within(LAYOUT.quotas) == LAYOUT
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def runtime(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> HttpRuntime:
         COMMAND,
         max_inflight=1,
         connect_timeout_seconds=5.0,
-        jitter=lambda: 1.0,
+        draw=lambda: 1.0,
     )
 
 

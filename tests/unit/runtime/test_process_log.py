@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from faasd_async.runtime.process.logs import LINE_BYTES, ProcessLog
+from faasd_async.lines import LINE_BYTES
+from faasd_async.runtime.process.logs import ProcessLog
 
 
 @pytest.fixture

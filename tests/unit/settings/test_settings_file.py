@@ -44,7 +44,11 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         durability = "process"
         max_bytes = "1GiB"
         accept_deadline = "2s"
+        max_messages = 8
         results_max_bytes = "3MiB"
+        results_max_messages = 7
+        dead_letters_max_bytes = "4MiB"
+        dead_letters_max_messages = 6
         min_free = "1MiB"
         orphan_ttl = "1h"
         [nats]
@@ -56,6 +60,8 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         write_debug = true
         [callback]
         attempts = 5
+        min_wait = "1s"
+        max_wait = "1h"
         policy = "public"
         max_inflight = 3
         [log]
@@ -78,7 +84,11 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "durability": "process",
             "max_bytes": 2**30,
             "accept_deadline_seconds": 2.0,
+            "max_messages": 8,
             "results_max_bytes": 3 * 2**20,
+            "results_max_messages": 7,
+            "dead_letters_max_bytes": 4 * 2**20,
+            "dead_letters_max_messages": 6,
             "min_free_bytes": 2**20,
             "orphan_ttl_seconds": 3600.0,
         },
@@ -97,7 +107,13 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "drain_timeout_seconds": 5.0,
             "write_debug": True,
         },
-        "callback": {"attempts": 5, "policy": "public", "max_inflight": 3},
+        "callback": {
+            "attempts": 5,
+            "min_wait_seconds": 1.0,
+            "max_wait_seconds": 3600.0,
+            "policy": "public",
+            "max_inflight": 3,
+        },
         "log": {"format": "json", "level": "debug"},
         "functions": {},
         "notices": (),
@@ -231,6 +247,10 @@ A_NAME = 'a name of at most 63 letters, digits, "-", "_" and "."'
         (
             '[queue]\naccept_deadline = "0s"',
             f'[queue] accept_deadline: found "0s"; allowed: {A_DURATION}',
+        ),
+        (
+            "[callback]\nmin_wait = '4h'",
+            "[callback] min_wait: found 4h; allowed: at most max_wait, 3h",
         ),
         (
             "[worker]\nmax_inflight = 0",

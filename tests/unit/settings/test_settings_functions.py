@@ -29,6 +29,7 @@ def test_function_has_defaults(load_text: Load) -> None:
         "connect_timeout_seconds": 5.0,
         "callback_timeout_seconds": 30.0,
         "max_inflight": 10,
+        "concurrency": "adaptive",
         "max_body_bytes": 64 * 2**20,
         "queue": "default",
         "expires_seconds": 86400.0,
@@ -64,6 +65,7 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         connect_timeout = "3s"
         callback_timeout = "4s"
         max_inflight = 5
+        concurrency = "fixed"
         max_body = "6kB"
         queue = "slow"
         expires = "7s"
@@ -99,6 +101,7 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         "connect_timeout_seconds": 3.0,
         "callback_timeout_seconds": 4.0,
         "max_inflight": 5,
+        "concurrency": "fixed",
         "max_body_bytes": 6000,
         "queue": "slow",
         "expires_seconds": 7.0,
@@ -296,7 +299,7 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
         (
             f"{COMMAND}\nasync_timeot = 1",
             "[functions.a] async_timeot: unknown key, perhaps async_timeout; allowed: annotations,"
-            " async_timeout, callback_timeout, command, connect_timeout, content_type,"
+            " async_timeout, callback_timeout, command, concurrency, connect_timeout, content_type,"
             " dead_letters, directory, environment, expires, healthcheck_interval, labels,"
             " max_body, max_inflight, mode, port, prefix_logs, queue, ready_path, results, retry,"
             " timeout, upstream_url, url",

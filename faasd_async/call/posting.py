@@ -1,0 +1,39 @@
+"""What has been tried of a callback.
+
+One delivery is one try. What a try brought is noted beside the callback, which then waits in the
+queue: whoever takes it next, after a restart too, reads the note.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: It waits for its next try, or nothing more is to be done with it.
+PostingState = Literal["waiting", "delivered", "given_up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A callback's tries.
+
+    :ivar tries: how many there were. Deliveries that came to nothing without a try are not
+        among them.
+    :ivar not_before_ns: when the next one is due, Unix nanoseconds.
+    :ivar status: the last answer's; 0 if there was none.
+    :ivar error: why there was none; empty if there was one.
+    """
+
+    state: PostingState = "waiting"
+    tries: int = 0
+    not_before_ns: int = 0
+    status: int = 0
+    error: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether the callback need not be posted any more."""
+        return self.state != "waiting"
+
+
+NOT_POSTED = Posting()

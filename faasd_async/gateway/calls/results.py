@@ -1,0 +1,148 @@
+"""What became of a call: the function's own answer, as soon as it is there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from faasd_async.call.ending import Ending
+from faasd_async.call.headers import Headers, end_to_end, first, replaced
+from faasd_async.call.known import CallName
+from faasd_async.errors import QueueError
+from faasd_async.gateway.calls.asked import Asked, path_of, unknown
+from faasd_async.gateway.calls.waiting import Waiting
+from faasd_async.gateway.refusal import RETRY_SOON, Refusal
+from faasd_async.queue.interface import Lookup, Records
+
+#: Nobody waits longer than this.
+LONGEST_SECONDS = 300.0
+
+_BODILESS = frozenset((204, 304))
+
+_ETAG = re.compile(rb'(?:W/)?("[^"]*")')
+
+Told = TypeVar("Told")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An answer, whole."""
+
+    status: int
+    fields: Headers
+    body: bytes
+
+    def for_one_who_has(self, if_none_match: bytes | None) -> Shown:
+        """The same for a client that has an answer already: 304 if it is this one."""
+        tag = first(self.fields, b"etag")
+        if if_none_match is None or tag is None or not 200 <= self.status < 300:
+            return self
+        if if_none_match.strip() != b"*" and _bare(tag) not in _ETAG.findall(if_none_match):
+            return self
+        kept = (b"etag", b"x-call-id", b"x-function-status", b"cache-control")
+        return Shown(304, [field for field in self.fields if field[0].lower() in kept], b"")
+
+
+def _bare(tag: bytes) -> bytes:
+    return tag.removeprefix(b"W/")
+
+
+class Results:
+    """Looks results up, and waits for them."""
+
+    def __init__(
+        self, clock: IReactorTime, lookup: Lookup, records: Records, waiting: Waiting
+    ) -> None:
+        self._clock = clock
+        self._lookup = lookup
+        self._records = records
+        self._waiting = waiting
+
+    async def find(self, asked: Asked, seconds: float) -> Shown:
+        """The result of a call; 202 if it is not there within so many seconds.
+
+        :raises Refusal: 404, there is no such call; 410, its result is not there any more; 503.
+        """
+        known = await answered(self._lookup.find(*asked))
+        if known is None:
+            raise unknown(asked)
+        ending = known.ending
+        if ending is None and known.place is not None and seconds > 0:
+            ending = await self.wait(known.name, seconds, known.generation)
+        elif known.is_forgotten:
+            raise _gone(known.name, "it is kept no longer")
+        if ending is None:
+            return _pending(known.name)
+        if ending.is_private:
+            raise _gone(known.name, f"the call {ending.state}, and its result is not kept")
+        return shown(known.name, ending)
+
+    async def wait(self, name: CallName, seconds: float, generation: int = 0) -> Ending | None:
+        """How a call ends, as soon as it does; ``None`` if it does not in time.
+
+        :raises Refusal: 503, too many wait, or the queue cannot be asked.
+        """
+        waiter = self._waiting.join(name)
+        deadline = self._clock.seconds() + min(seconds, LONGEST_SECONDS)
+        try:
+            while True:
+                ending = await answered(self._records.find_ending(*name, generation))
+                left_seconds = deadline - self._clock.seconds()
+                if ending is not None or waiter.is_over or left_seconds <= 0:
+                    return ending
+                await waiter.when_rung(left_seconds)
+        finally:
+            waiter.leave()
+
+
+def shown(name: CallName, ending: Ending) -> Shown:
+    """A function's answer, as the one who fetches it gets it.
+
+    It comes from this daemon's address, where other things are, so that a browser must not let it
+    do what a page of ours could.
+    """
+    outcome = ending.outcome
+    fields = end_to_end(outcome.headers)
+    ours = [
+        (b"X-Call-Id", name.key.call_id.encode()),
+        (b"X-Function-Status", b"%d" % outcome.status),
+        (b"X-Duration-Seconds", b"%f" % outcome.duration_seconds),
+        (b"Content-Security-Policy", b"sandbox"),
+        (b"X-Content-Type-Options", b"nosniff"),
+    ]
+    if first(fields, b"etag") is None:
+        ours.append((b"ETag", b'"%x"' % ending.ended_ns))
+    if first(fields, b"cache-control") is None:
+        ours.append((b"Cache-Control", b"private, no-cache"))
+    if outcome.status not in _BODILESS:
+        ours.append((b"Content-Length", b"%d" % len(outcome.body)))
+    return Shown(outcome.status, replaced(fields, ours), outcome.body)
+
+
+def _pending(name: CallName) -> Shown:
+    fields = (
+        (b"X-Call-Id", name.key.call_id.encode()),
+        (b"Location", path_of(name.key.call_id).encode()),
+        (b"Cache-Control", b"no-store"),
+        (b"Content-Length", b"0"),
+    )
+    return Shown(202, (*RETRY_SOON, *fields), b"")
+
+
+def _gone(name: CallName, why: str) -> Refusal:
+    return Refusal(410, why, ((b"X-Call-Id", name.key.call_id.encode()),))
+
+
+async def answered(answer: Deferred[Told]) -> Told:
+    """What the queue says.
+
+    :raises Refusal: 503, it says nothing.
+    """
+    try:
+        return await answer
+    except QueueError as reason:
+        raise Refusal(503, f"the queue cannot be asked: {reason}", RETRY_SOON) from None

@@ -1,0 +1,63 @@
+"""What a client would like, and what of it was done (RFC 7240)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from faasd_async.call.headers import Headers
+from faasd_async.gateway.refusal import Fields
+
+#: Nobody waits longer than this.
+LONGEST_SECONDS = 300
+
+
+class Preferences(NamedTuple):
+    """The preferences that are known here.
+
+    :ivar respond_async: not to wait for the function.
+    :ivar wait_seconds: to wait for so long.
+    :ivar others: all the rest, as they were written.
+    """
+
+    respond_async: bool = False
+    wait_seconds: int | None = None
+    others: Sequence[bytes] = ()
+
+
+NONE = Preferences()
+
+
+def read_preferences(headers: Headers) -> Preferences:
+    """Of several that say the same, the first counts; what is not understood is left alone."""
+    written = [value for name, value in headers if name.lower() == b"prefer"]
+    if not written:
+        return NONE
+    respond_async, wait_seconds, others = False, None, []
+    for preference in b",".join(written).split(b","):
+        name, _, value = preference.partition(b";")[0].partition(b"=")
+        name, value = name.strip().lower(), value.strip().strip(b'"')
+        if name == b"respond-async" and not value:
+            respond_async = True
+        elif name == b"wait" and value.isdigit() and len(value) < 10:
+            if wait_seconds is None:
+                wait_seconds = min(int(value), LONGEST_SECONDS)
+        elif name:
+            others.append(preference.strip())
+    return Preferences(respond_async, wait_seconds, others)
+
+
+def without(headers: Headers, preferences: Preferences) -> Headers:
+    """The fields for the function: what was preferred of us is not to be done once more."""
+    fields = [field for field in headers if field[0].lower() != b"prefer"]
+    if preferences.others:
+        fields.append((b"Prefer", b", ".join(preferences.others)))
+    return fields
+
+
+def applied(*, respond_async: bool, wait_seconds: int | None) -> Fields:
+    """What a client is told of its preferences."""
+    done = [b"respond-async"] if respond_async else []
+    if wait_seconds is not None:
+        done.append(b"wait=%d" % wait_seconds)
+    return ((b"Preference-Applied", b", ".join(done)),) if done else ()

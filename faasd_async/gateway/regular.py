@@ -1,0 +1,151 @@
+"""Recognising a regular request: one that can be answered without the whole of HTTP.
+
+Regular is what nearly every client sends: HTTP/1.1, a request for a function, its body announced
+by exactly one ``Content-Length``, nothing that asks for another way of talking (``Expect``,
+``Upgrade``, ``Transfer-Encoding``, an end of the connection), exactly one ``Host``, head and body
+there in whole, in strict syntax. Such a request is cut out of the bytes that came, and nothing of
+them is changed.
+
+Everything else is left as it is: who cannot say that a request is regular says nothing about it.
+Nothing is refused here, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import httptools
+
+#: The longest head that is looked at.
+MAX_HEAD_BYTES = 8192
+
+#: The largest request, head and body, that is gathered from several reads.
+MAX_GATHERED_BYTES = 256 * 1024
+
+_PREFIX = b"POST /async-function/"
+_METHOD = b"POST "
+_LINE_END = b" HTTP/1.1\r\n"
+
+#: Fields that make a request irregular. A lower-case head is searched.
+_IRREGULAR = re.compile(
+    rb"\r\n(?:transfer-encoding|expect|upgrade|http2-settings|te|trailer|proxy-connection)[ \t]*:"
+)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*(?=\r\n)")
+_ANY_LENGTH = b"\r\ncontent-length"
+_CONNECTION = b"\r\nconnection"
+_KEEP_ALIVE = re.compile(rb"\r\nconnection:[ \t]*keep-alive[ \t]*(?=\r\n)")
+_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*\Z")
+
+
+class Regular(NamedTuple):
+    """A regular request.
+
+    :ivar target: as it was written.
+    :ivar headers: field lines in their order and case.
+    :ivar size_bytes: how long it was, head and body.
+    """
+
+    method: bytes
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    size_bytes: int
+
+
+class Unfinished(NamedTuple):
+    """The beginning of what may be a regular request: its whole head, and not all of its body.
+
+    :ivar size_bytes: how long it will be, head and body.
+    """
+
+    target: bytes
+    body_bytes: int
+    size_bytes: int
+
+
+class _Listener:
+    """What the parser tells."""
+
+    __slots__ = ("body", "complete", "headers", "target")
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = b""
+        self.complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value.rstrip(b" \t")))
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class Recogniser:
+    """Reads one client's regular requests."""
+
+    def __init__(self) -> None:
+        self._listener = _Listener()
+        self._parser = httptools.HttpRequestParser(self._listener)
+
+    def read(self, data: bytes) -> Regular | Unfinished | None:
+        """The regular request that *data* begins with.
+
+        :return: :class:`Unfinished` if all that is missing is the rest of its body, and that is
+            not too much to wait for; ``None`` if it is not regular.
+        """
+        if not data.startswith(_PREFIX):
+            return None
+        end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+        if end < 0:
+            return None
+        head = data[: end + 2].lower()
+        length = _body_bytes(head)
+        if length is None or head.count(b"\r\nhost:") != 1 or _IRREGULAR.search(head):
+            return None
+        size = end + 4 + length
+        if len(data) < size:
+            line_end = data.find(_LINE_END, 0, end)
+            if line_end < 0 or size > MAX_GATHERED_BYTES:
+                return None
+            return Unfinished(data[len(_METHOD) : line_end], length, size)
+        return self._parse(data if len(data) == size else data[:size])
+
+    def _parse(self, message: bytes) -> Regular | None:
+        heard = self._listener
+        heard.begin()
+        try:
+            self._parser.feed_data(message)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._parser = httptools.HttpRequestParser(heard)
+            return None
+        if not heard.complete or self._parser.get_http_version() != "1.1":
+            self._parser = httptools.HttpRequestParser(heard)
+            return None
+        for _, value in heard.headers:
+            if not _VALUE.match(value):
+                return None
+        method = self._parser.get_method()
+        return Regular(method, heard.target, heard.headers, heard.body, len(message))
+
+
+def _body_bytes(head: bytes) -> int | None:
+    """What exactly one ``Content-Length`` announces, if nothing else is said about framing."""
+    if _CONNECTION in head and not (
+        head.count(_CONNECTION) == 1 and _KEEP_ALIVE.search(head) is not None
+    ):
+        return None
+    if head.count(_ANY_LENGTH) != 1:
+        return None
+    found = _LENGTH.search(head)
+    return None if found is None else int(found[1])

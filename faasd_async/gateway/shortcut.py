@@ -1,0 +1,212 @@
+"""The short cut: regular asynchronous calls go past :mod:`twisted.web` and Klein.
+
+Both doors lead to the same rooms: what is regular (:mod:`.regular`) goes to the acceptance at
+once; everything else goes on, byte for byte, to the routes. Neither the caller nor the call can
+tell which door it was.
+
+One request of a connection is under way at a time, whichever door it took. What a client sends
+meanwhile is held, up to a bound; beyond it nothing more is read from that client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Server
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+
+from faasd_async.call.route import FunctionRoute, cut
+from faasd_async.gateway.accept import Acceptance, Receipt
+from faasd_async.gateway.arrival import Arrival
+from faasd_async.gateway.channel import GatewayChannel, GatewaySite, peer_name
+from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
+from faasd_async.gateway.written import accepted, refused
+
+_log = Logger()
+
+_CLOSE = ((b"Connection", b"close"),)
+
+#: What a client may send ahead while a request of its is under way.
+MAX_HELD_BYTES = 64 * 1024
+
+
+class ShortcutChannel(GatewayChannel):
+    """One client connection, with the short cut in front of it."""
+
+    site: ShortcutSite
+    #: A TCP or TLS server's, of which more is used than its interface says.
+    transport: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recogniser = Recogniser()
+        self._pieces: list[bytes] = []
+        self._received_bytes = 0
+        self._wanted_bytes = 0
+        self._under_way = False
+        self._walking = False
+        self._paused_client = False
+        self._active = False
+        self._gone = False
+        self._is_plain = False
+        self._peer_name = b""
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._peer_name = peer_name(self.transport.getPeer())
+        self._is_plain = isinstance(self.transport, Server) and not self.isSecure()
+
+    @property
+    def is_idle(self) -> bool:
+        return super().is_idle and not (self._under_way or self._wanted_bytes)
+
+    @property
+    def _accepting(self) -> bool:
+        return self._under_way or super()._accepting
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone = True
+        super().connectionLost(reason)
+
+    def timeoutConnection(self) -> None:
+        # The other door stops the clock while it works, and winds it up after each line.
+        if self._under_way or self._active:
+            self._active = False
+            self.setTimeout(self.timeOut)
+        else:
+            super().timeoutConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Go on with what came, or hold it."""
+        if self._under_way or self._wanted_bytes:
+            self._pieces.append(data)
+            self._received_bytes += len(data)
+            if self._under_way:
+                if self._received_bytes > MAX_HELD_BYTES:
+                    self._paused_client = True
+                    self.transport.pauseProducing()
+                return
+            if self._received_bytes < self._wanted_bytes:
+                return
+            data = self._take_held()
+        self._walk(data)
+
+    def _take_held(self) -> bytes:
+        data = b"".join(self._pieces)
+        self._pieces = []
+        self._received_bytes = self._wanted_bytes = 0
+        if self._paused_client:
+            self._paused_client = False
+            self.transport.resumeProducing()
+        return data
+
+    def _walk(self, data: bytes) -> None:
+        """Take the requests that *data* begins with."""
+        self._walking = True
+        try:
+            while data and not self._under_way:
+                found = self._recogniser.read(data) if self._between_requests else None
+                if type(found) is Unfinished and self._is_for_us(found.target, found.body_bytes):
+                    self._pieces, self._received_bytes = [data], len(data)
+                    self._wanted_bytes = found.size_bytes
+                    return
+                if type(found) is not Regular or not self._begin(found):
+                    super().dataReceived(data)
+                    return
+                rest = data[found.size_bytes :]
+                if rest and self._under_way:
+                    self._pieces, self._received_bytes = [rest], len(rest)
+                data = rest
+        finally:
+            self._walking = False
+
+    @property
+    def _between_requests(self) -> bool:
+        """Whether the other door has nothing of this client's in hand."""
+        return not (
+            self._last
+            or self.requests
+            or self.refused
+            or self._busyReceiving
+            or self._buffer
+            or not self.line_mode
+            or not getattr(self, "_HTTPChannel__first_line")  # noqa: B009
+            or self.transport.disconnecting
+        )
+
+    def _begin(self, found: Regular) -> bool:
+        """Have a request accepted, unless it is not for this door."""
+        route = self._is_for_us(found.target, len(found.body))
+        if route is None:
+            return False
+        self._under_way = self._active = True
+        arrival = Arrival(route, found.method, found.headers, found.body, self._peer_name)
+        try:
+            self.site.acceptance.take(arrival, self._answer)
+        except Exception:
+            _log.failure("a request failed inside the gateway")
+            self._answer(Refusal(500, "the daemon failed; its log says why"))
+        return True
+
+    def _is_for_us(self, target: bytes, body_bytes: int) -> FunctionRoute | None:
+        """The route, if it is an asynchronous one and its body is not too large."""
+        route = cut(target)
+        if route is None or not route.asynchronous:
+            return None
+        try:
+            limit = self.site.largest_body_bytes(b"POST", route)
+        except Refusal:
+            return None
+        return route if body_bytes <= limit else None
+
+    def _answer(self, answer: Receipt | Refusal) -> None:
+        self._under_way = False
+        if self.transport is None or self._gone:
+            return
+        date, more = self.site.date(), _CLOSE if self._last else ()
+        if isinstance(answer, Receipt):
+            self._send(accepted(date, (*answer.fields, *more)))
+        else:
+            self._send(refused(date, answer, *more))
+        if self._last:
+            self.loseConnection()
+        elif self._pieces and not self._walking:
+            self._walk(self._take_held())
+
+    def _send(self, data: bytes) -> None:
+        """Write at once what the socket takes: waiting for the reactor to say that it would
+        take something costs two system calls more."""
+        transport = self.transport
+        if self._is_plain and not transport.dataBuffer and not transport._tempDataBuffer:
+            sent = transport.writeSomeData(data)
+            if not isinstance(sent, int):
+                return  # the connection is gone; the reactor is about to say so
+            data = data[sent:]
+        if data:
+            transport.write(data)
+
+
+class ShortcutSite(GatewaySite):
+    """The factory of client connections with a short cut.
+
+    :param acceptance: where regular asynchronous calls go at once.
+    """
+
+    protocol = ShortcutChannel
+
+    def __init__(
+        self,
+        resource: IResource,
+        largest_body_bytes: Callable[[bytes, FunctionRoute | None], int],
+        read_timeout_seconds: float,
+        reactor: IReactorTime,
+        acceptance: Acceptance,
+    ) -> None:
+        super().__init__(resource, largest_body_bytes, read_timeout_seconds, reactor)
+        self.acceptance = acceptance

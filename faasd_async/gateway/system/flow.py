@@ -1,0 +1,103 @@
+"""What an operator orders of the calls on their way: pause, resume, purge.
+
+An order is about a function or about a queue, and answered when it is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
+from faasd_async.call.route import without_namespace
+from faasd_async.errors import MaybeStored, QueueError
+from faasd_async.gateway.refusal import RETRY_SOON, Refusal, unknown_function
+from faasd_async.gateway.system.flow_sheet import FlowSheet, Sheet
+from faasd_async.queue.interface import OfFunction, OfQueue, Queue, Source
+from faasd_async.runtime.deployments import Deployment
+
+T = TypeVar("T")
+
+
+class Flow:
+    """Fulfils the orders.
+
+    :param recall: lets nothing of a source begin that a worker has in hand already, and returns
+        how many of its calls have begun.
+    :param namespace: the one that may stand behind a function's name.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        deployments: Mapping[str, Deployment],
+        sheet: FlowSheet,
+        *,
+        recall: Callable[[Source], int],
+        namespace: str,
+    ) -> None:
+        self._queue = queue
+        self._deployments = deployments
+        self._sheet = sheet
+        self._recall = recall
+        self._namespace = namespace
+
+    def function(self, name: str) -> OfFunction:
+        """
+        :raises Refusal: 404, no function is called so.
+        """
+        source = OfFunction(without_namespace(name, self._namespace))
+        # What is paused can be resumed, deployed or not.
+        if source.function in self._deployments or source in self._queue.pauses:
+            return source
+        raise unknown_function(name)
+
+    def queue(self, name: str) -> OfQueue:
+        """
+        :raises Refusal: 404, no function's calls wait in a queue that is called so.
+        """
+        source = OfQueue(name)
+        used = any(each.settings.queue == name for each in self._deployments.values())
+        if used or source in self._queue.pauses:
+            return source
+        raise Refusal(404, f"no queue is called {name}")
+
+    async def sheet(self) -> Sheet:
+        """Every queue and its functions, in numbers.
+
+        :raises Refusal: 503 or 504, the queue did not answer as it should.
+        """
+        return await _asked(Deferred.fromCoroutine(self._sheet.read()))
+
+    async def pause(self, source: Source) -> Sheet:
+        """As :meth:`sheet`."""
+        await _asked(self._queue.pauses.pause(source))
+        return _about(source) | {"paused": True}
+
+    async def resume(self, source: Source) -> Sheet:
+        """As :meth:`sheet`."""
+        await _asked(self._queue.pauses.resume(source))
+        return _about(source) | {"paused": False}
+
+    async def purge(self, source: Source) -> Sheet:
+        """Remove what waits; what runs comes to its end. As :meth:`sheet`."""
+        begun = self._recall(source)
+        removed = await _asked(self._queue.backlog.purge(source))
+        await _asked(self._queue.when_durable())
+        return _about(source) | {"purged": max(removed - begun, 0)}
+
+
+def _about(source: Source) -> Sheet:
+    if isinstance(source, OfFunction):
+        return {"function": source.function}
+    return {"queue": source.queue}
+
+
+async def _asked(answer: Deferred[T]) -> T:
+    try:
+        return await answer
+    except MaybeStored as reason:
+        raise Refusal(504, f"the queue did not answer in time: {reason}", RETRY_SOON) from reason
+    except QueueError as reason:
+        raise Refusal(503, f"the queue cannot do it now: {reason}", RETRY_SOON) from reason

@@ -1,0 +1,161 @@
+"""How a dead letter is shown: in a line of a list, or whole.
+
+What lets somebody in elsewhere is not shown unless it is asked for: the values of the header
+fields below, and the user and password of a callback URL. Targets, other header fields and bodies
+are shown as they are.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+
+from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
+from faasd_async.call.ending import DeadCallback, DeadLetter, Letter, SealedLetter
+from faasd_async.call.headers import Headers, first
+from faasd_async.call.history import History
+
+#: The header fields whose values are hidden, in lower case.
+SECRET_FIELDS = frozenset(
+    (
+        b"authorization",
+        b"proxy-authorization",
+        b"cookie",
+        b"set-cookie",
+        b"x-api-key",
+        b"x-auth-token",
+    )
+)
+
+#: Those that may hold credentials in a URL.
+_URL_FIELDS = frozenset((b"x-callback-url", b"x-callback-on-failure"))
+
+#: What stands in place of a hidden value.
+HIDDEN = "(hidden)"
+
+Sheet = dict[str, object]
+
+
+def summary(letter: Letter) -> Sheet:
+    """A letter in a line of a list, for JSON."""
+    if isinstance(letter, SealedLetter):
+        sheet = address(letter)
+        return sheet | {"unreadable": _shown(letter.why), "size": letter.size_bytes}
+    if isinstance(letter, DeadCallback):
+        return _callback(letter)
+    return _call(letter)
+
+
+def whole(letter: Letter, *, secrets: bool) -> Sheet:
+    """A letter with everything in it.
+
+    :param secrets: show what is hidden otherwise, too.
+    """
+    sheet = summary(letter)
+    if isinstance(letter, DeadLetter):
+        request = letter.request
+        sheet["callback_url"] = _url(request.callback, secrets)
+        sheet["on_failure_url"] = _url(request.on_failure, secrets)
+        sheet["target"] = request.target.decode("latin-1")
+        return sheet | _message(request.headers, request.body, secrets)
+    if isinstance(letter, DeadCallback):
+        sheet["callback_url"] = _url(letter.callback.url, secrets)
+        return sheet | _message(letter.callback.headers, letter.callback.body, secrets)
+    return sheet
+
+
+def address(letter: Letter) -> Sheet:
+    """Which letter it is, for JSON."""
+    return {
+        "id": _shown(letter.key.call_id),
+        "accept": _shown(letter.key.accept),
+        "kind": letter.kind,
+        "function": _shown(letter.function),
+    }
+
+
+def _call(letter: DeadLetter) -> Sheet:
+    request = letter.request
+    return address(letter) | {
+        "queue": _shown(request.queue),
+        "reason": letter.reason,
+        "status": letter.status,
+        "error": letter.error,
+        "attempts": _attempts(request.history),
+        "replays": request.generation,
+        "accepted": rfc3339(request.start_time_ns),
+        "ended": rfc3339(letter.ended_ns),
+        "size": len(request.body),
+    }
+
+
+def _callback(letter: DeadCallback) -> Sheet:
+    callback = letter.callback
+    started = first(callback.headers, b"x-start-time") or b"0"
+    return address(letter) | {
+        "reason": letter.reason,
+        "status": letter.status,
+        "error": letter.error,
+        "tries": letter.tries,
+        "replays": callback.replays,
+        "accepted": rfc3339(int(started) if started.isdigit() else 0),
+        "ended": rfc3339(letter.ended_ns),
+        "size": len(callback.body),
+        "callback_url": _url(callback.url, False),
+    }
+
+
+def _attempts(history: History) -> list[Sheet]:
+    return [
+        {
+            "number": number,
+            "at": rfc3339(attempt.at_ns),
+            "status": attempt.status,
+            "seconds": attempt.seconds,
+            "error": attempt.error,
+        }
+        for number, attempt in enumerate(history.attempts, 1)
+    ]
+
+
+def _message(headers: Headers, body: bytes, secrets: bool) -> Sheet:
+    shown = [[name.decode("latin-1"), _value(name, value, secrets)] for name, value in headers]
+    try:
+        return {"headers": shown, "body": body.decode(), "body_encoding": "utf-8"}
+    except UnicodeDecodeError:
+        encoded = b64encode(body).decode("ascii")
+        return {"headers": shown, "body": encoded, "body_encoding": "base64"}
+
+
+def _value(name: bytes, value: bytes, secrets: bool) -> str:
+    lowered = name.lower()
+    if not secrets and lowered in SECRET_FIELDS:
+        return HIDDEN
+    if not secrets and lowered in _URL_FIELDS:
+        try:
+            return parse(value).without_credentials
+        except MalformedCallbackUrl:
+            return HIDDEN
+    return value.decode("latin-1")
+
+
+def _url(url: CallbackUrl | None, secrets: bool) -> str | None:
+    if url is None:
+        return None
+    return url.text if secrets else url.without_credentials
+
+
+def rfc3339(at_ns: int) -> str | None:
+    """A moment, given in Unix nanoseconds, to the microsecond; ``None`` for 0 and the absurd."""
+    if at_ns <= 0:
+        return None
+    try:
+        moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at_ns // 1000)
+    except OverflowError:
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _shown(name: str) -> str:
+    """A name that JSON can hold, whatever bytes somebody made it of."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

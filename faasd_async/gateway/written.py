@@ -1,0 +1,53 @@
+"""Whole answers as bytes, for those who answer without :mod:`twisted.web`.
+
+They look as those of the routes do, field by field.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from faasd_async import __version__
+from faasd_async.gateway.refusal import Fields, Refusal
+
+SERVED_BY = f"faasd-async/{__version__}".encode()
+
+_PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+def phrase(status: int) -> bytes:
+    """What stands behind a status for people."""
+    return _PHRASES.get(status, b"Unknown Status")
+
+
+def accepted(date: bytes, fields: Fields) -> bytes:
+    """A 202.
+
+    :param date: the present time, as a ``Date`` field has it.
+    """
+    return _head(202, date, ((b"Content-Length", b"0"), *fields))
+
+
+def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: bool = True) -> bytes:
+    """A refusal.
+
+    :param more: further fields.
+    :param body: ``False``: only the head, for who asked for no more.
+    """
+    text = refusal.text.encode() + b"\n"
+    about = (
+        (b"Content-Type", b"text/plain; charset=utf-8"),
+        (b"Content-Length", b"%d" % len(text)),
+    )
+    head = _head(refusal.status, date, (*refusal.fields, *about, *more))
+    return head + text if body else head
+
+
+def _head(status: int, date: bytes, fields: Fields) -> bytes:
+    lines = [
+        b"HTTP/1.1 %d %b" % (status, phrase(status)),
+        b"X-Served-By: " + SERVED_BY,
+        b"Date: " + date,
+        *(b"%b: %b" % field for field in fields),
+    ]
+    return b"\r\n".join((*lines, b"", b""))

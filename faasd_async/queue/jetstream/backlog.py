@@ -1,0 +1,171 @@
+"""The backlog: how many calls there are, and how they are removed.
+
+Counting messages by subject costs the broker as much as there are messages, for every call has a
+subject of its own. Consumers know their numbers without counting.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults
+
+from faasd_async.call.request import QueueRequest
+from faasd_async.errors import QueueUnavailable
+from faasd_async.nats.errors import NatsError
+from faasd_async.nats.jetstream import ConsumerNotFound, MessageNotFound
+from faasd_async.queue.interface import Depth, OfFunction, OfQueue, Source
+from faasd_async.queue.jetstream.store import Store, queue_error
+from faasd_async.queue.jetstream.subjects import (
+    CALLS,
+    LATER,
+    ForeignSubject,
+    consumer_of,
+    filter_of,
+    queued_subject,
+    read_queued_subject,
+    source_of,
+)
+
+#: In a stream of more messages none are counted one by one.
+MOST_COUNTED = 10_000
+
+T = TypeVar("T")
+
+
+class JetStreamBacklog:
+    """See :class:`~faasd_async.queue.interface.Backlog`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def depths(self, sources: Sequence[Source]) -> Deferred[Sequence[Depth]]:
+        return Deferred.fromCoroutine(_of_each(self._depth, sources))
+
+    async def _depth(self, source: Source) -> Depth:
+        try:
+            info = await self._store.jetstream.consumer_info(CALLS, consumer_of(source))
+        except ConsumerNotFound:
+            # Nobody has taken any of them yet.
+            return Depth(await self._count(CALLS, filter_of(source)), 0)
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        return Depth(info.num_pending, info.num_ack_pending)
+
+    async def _count(self, stream: str, subjects: str) -> int:
+        found = await self._subjects(stream, subjects)
+        if found is None:
+            raise QueueUnavailable(f"too many calls to be counted are in {stream}")
+        return len(found)
+
+    async def _subjects(self, stream: str, subjects: str) -> Collection[str] | None:
+        """Those of a stream's messages; ``None`` if there are too many in it."""
+        jetstream = self._store.jetstream
+        try:
+            if (await jetstream.stream_info(stream)).state.messages > MOST_COUNTED:
+                return None
+            info = await jetstream.stream_info(stream, subjects_filter=subjects)
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        return info.state.subjects or ()
+
+    def scheduled(self) -> Deferred[Mapping[tuple[str, str], int] | None]:
+        return Deferred.fromCoroutine(self._scheduled())
+
+    async def _scheduled(self) -> Mapping[tuple[str, str], int] | None:
+        found = await self._subjects(LATER, "faas.later.>")
+        if found is None:
+            return None
+        return Counter(read_queued_subject(each)[:2] for each in found)
+
+    def oldest_ns(self, sources: Sequence[Source]) -> Deferred[Sequence[int | None]]:
+        return Deferred.fromCoroutine(_of_each(self._oldest_ns, sources))
+
+    async def _oldest_ns(self, source: Source) -> int | None:
+        try:
+            first = await self._store.jetstream.get_next_message(CALLS, filter_of(source), 1)
+        except MessageNotFound:
+            return None
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        return round(first.time.timestamp() * 1e9)
+
+    def deserted(self, taken: Collection[Source]) -> Deferred[Sequence[Source]]:
+        return Deferred.fromCoroutine(self._deserted(taken))
+
+    async def _deserted(self, taken: Collection[Source]) -> Sequence[Source]:
+        """A consumer outlives its function's deployment. That there is a call of which no
+        consumer knows is rare: then it is looked through the calls themselves."""
+        jetstream = self._store.jetstream
+        known, deserted, counted = set(taken), [], 0
+        try:
+            for name in await jetstream.consumer_names(CALLS):
+                source = source_of(name)
+                if source is None:
+                    continue
+                info = await jetstream.consumer_info(CALLS, name)
+                calls = info.num_pending + info.num_ack_pending
+                counted += calls
+                if calls and not info.num_waiting and source not in taken:
+                    deserted.append(source)
+                known.add(source)
+            messages = (await jetstream.stream_info(CALLS)).state.messages
+            if counted < messages <= MOST_COUNTED:
+                found = await jetstream.stream_info(CALLS, subjects_filter="faas.call.>")
+                deserted += _unknown(found.state.subjects or (), known)
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        return deserted
+
+    def holds(self, request: QueueRequest) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self._holds(request))
+
+    async def _holds(self, request: QueueRequest) -> bool:
+        subject = queued_subject("call", request.queue, request.function, request.key)
+        try:
+            info = await self._store.jetstream.stream_info(CALLS, subjects_filter=subject)
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        return bool(info.state.subjects)
+
+    def purge(self, source: Source) -> Deferred[int]:
+        return Deferred.fromCoroutine(self._purge(source))
+
+    async def _purge(self, source: Source) -> int:
+        """What falls due meanwhile is moved into ``FAAS_CALLS``: so that comes last."""
+        purged = 0
+        try:
+            for stream, kind in ((LATER, "later"), (LATER, "due"), (CALLS, "call")):
+                purged += await self._store.jetstream.purge_stream(
+                    stream, filter=filter_of(source, kind)
+                )
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        return purged
+
+
+def _unknown(subjects: Collection[str], known: Collection[Source]) -> list[Source]:
+    """The sources of calls that belong to none of the known ones."""
+    static = any(isinstance(source, OfQueue) for source in known)
+    found: dict[Source, None] = {}
+    for subject in subjects:
+        try:
+            queue, function, _ = read_queued_subject(subject)
+        except ForeignSubject:
+            continue
+        if OfFunction(function) not in known and OfQueue(queue) not in known:
+            found[OfQueue(queue) if static else OfFunction(function)] = None
+    return list(found)
+
+
+async def _of_each(
+    ask: Callable[[Source], Coroutine[Deferred[Any], Any, T]], sources: Sequence[Source]
+) -> Sequence[T]:
+    """Ask for all of them at once."""
+    asked = [Deferred.fromCoroutine(ask(source)) for source in sources]
+    try:
+        return await gatherResults(asked, consumeErrors=True)
+    except FirstError as reason:
+        raise (reason.subFailure.value or reason) from reason

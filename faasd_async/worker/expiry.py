@@ -1,0 +1,49 @@
+"""Whether a call is too old to begin.
+
+A call that has not begun within its function's ``expires`` never runs: what it was for is over. Its
+age is the wall clock's time since it was accepted, and a wall clock may be wrong. A machine without
+a battery for it starts in 1970, or where it was switched off, until somebody tells it the time.
+So a clock that shows less than this program's own age is believed nothing, neither now nor when
+the call was accepted; and where the clock stands before the call's acceptance, the call is new.
+What is left is a clock that was days behind, though not years, when the call was accepted: such a
+call can expire too early, and is a dead letter then, whole, to be replayed.
+"""
+
+from __future__ import annotations
+
+from faasd_async.call.ending import Ending, Reason, State
+from faasd_async.call.history import History
+from faasd_async.call.request import Outcome, QueueRequest
+
+#: 2026-01-01T00:00:00Z, before which nobody had this program.
+EARLIEST_NS = 1_767_225_600 * 10**9
+
+_GATEWAY_TIMEOUT, _NOT_FOUND = 504, 404
+
+
+def is_too_old(request: QueueRequest, most_seconds: float, now_ns: int) -> bool:
+    """Whether a call was surely accepted longer ago than that."""
+    return is_past(request.start_time_ns, most_seconds, now_ns)
+
+
+def is_past(since_ns: int, most_seconds: float, now_ns: int) -> bool:
+    """Whether a moment was surely longer ago than that."""
+    return min(since_ns, now_ns) >= EARLIEST_NS and now_ns - since_ns > most_seconds * 1e9
+
+
+def expired(history: History, most_seconds: float, now_ns: int) -> Ending:
+    """The end of a call that had not begun in time."""
+    why = f"it had not begun {most_seconds:g} s after it was accepted"
+    return _ending("expired", _GATEWAY_TIMEOUT, why, history, now_ns)
+
+
+def orphaned(history: History, most_seconds: float, now_ns: int) -> Ending:
+    """The end of a call whose function is not deployed any more."""
+    why = f"its function is not deployed, and it was accepted more than {most_seconds:g} s ago"
+    return _ending("orphaned", _NOT_FOUND, why, history, now_ns)
+
+
+def _ending(reason: Reason, status: int, why: str, history: History, now_ns: int) -> Ending:
+    state: State = "expired" if reason == "expired" else "dead"
+    outcome = Outcome(status, (), b"", 0.0, why)
+    return Ending(state, outcome, history, now_ns, reason)

@@ -1,0 +1,177 @@
+"""The short cut and the routes: nobody can tell which of the two a request took."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from front_door import FrontDoor, request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faasd_async.call.ids import CallKey
+from faasd_async.call.request import QueueRequest
+from faasd_async.errors import MaybeStored, QueueFull, QueueUnavailable
+from faasd_async.gateway.channel import GatewayChannel
+
+#: What differs from one run to the next.
+DRAWN = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+DATE = re.compile(rb"Date: [^\r]+\r\n")
+
+TARGETS = st.sampled_from(
+    [
+        *("/async-function/f", "/async-function/f/a%2Fb//c?x=%ff", "/async-function/f.openfaas-fn"),
+        *(
+            "/async-function/nobody",
+            "/async-function/",
+            "/async-function/f#x",
+            "/async-function//f",
+        ),
+        *("/function/f", "/healthz", "http://h/async-function/f/x", "/async-function/f/\x80"),
+    ]
+)
+FIELDS = st.sampled_from(
+    [
+        *("X-A: 1", "x-a:2", "X-A:", "X-A: \t b \t ", "X-B: caf\xe9", "Host: h", "Cookie: a=b"),
+        *("X-Call-Id: mine", "X-Call-Id: not mine", "X-Start-Time: 7", "Connection: keep-alive"),
+        *("Connection: close", "Connection: X-A", "connection: Keep-Alive", "Upgrade: websocket"),
+        *("X-Callback-Url: http://caller.test/", "X-Callback-Url: no", "Idempotency-Key: k"),
+        *("Content-Length: 3", "Content-Length : 3", "Transfer-Encoding: chunked", "TE: trailers"),
+        *(
+            " folded",
+            "\tfolded",
+            "X-C: a\rb",
+            "X-C: a\nb",
+            "X-C: a\x00b",
+            ": v",
+            "no colon",
+            "X D: 1",
+        ),
+    ]
+)
+BODIES = st.sampled_from([b"", b"x", b"abc", b"x" * 1000, b"x" * 1001, b"POST / HTTP/1.1\r\n\r\n"])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """What may be a request, and often is a regular one."""
+    method = draw(st.sampled_from(["POST"] * 6 + ["GET", "post", "PUT"]))
+    fields = draw(st.lists(FIELDS, max_size=3))
+    return request(method, draw(TARGETS), *fields, body=draw(BODIES))
+
+
+def masked(received: bytes) -> bytes:
+    return DATE.sub(b"", DRAWN.sub(b"<id>", received))
+
+
+def unnamed(stored: QueueRequest) -> QueueRequest:
+    """A stored call without what was drawn for it."""
+    headers = [(name, DRAWN.sub(b"<id>", value)) for name, value in stored.headers]
+    return replace(stored, key=CallKey("", ""), digest="", headers=headers)
+
+
+def outcome(pieces: list[bytes], shortcut: bool) -> tuple[bytes, bool, list[QueueRequest]]:
+    """What a client that sends *pieces* is told, whether it is let go, and what was stored."""
+    door = FrontDoor(bytewise=False, shortcut=shortcut)
+    client = door.client()
+    for piece in pieces:
+        client.send(piece)
+    door.clock.advance(0)
+    told = masked(client.received), client.closed, [unnamed(each) for each in door.store.requests]
+    client.leaves()
+    return told
+
+
+def cut_up(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted({min(cut, len(data)) for cut in cuts})
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+@given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 2000), max_size=4))
+def test_both_doors_say_the_same(sent: list[bytes], cuts: list[int]) -> None:
+    """Whatever is sent, however it is cut up: the same answers, the same end, the same calls."""
+    pieces = cut_up(b"".join(sent), cuts)
+    assert outcome(pieces, shortcut=True) == outcome(pieces, shortcut=False)
+
+
+@given(st.binary(max_size=200), st.integers(0, 300))
+def test_both_doors_are_alike_about_garbage(garbage: bytes, place: int) -> None:
+    """Bytes put anywhere into a regular request."""
+    regular = request("POST", "/async-function/f/x", "X-A: 1", body=b"abc")
+    data = regular[:place] + garbage + regular[place:]
+    assert outcome([data], shortcut=True) == outcome([data], shortcut=False)
+
+
+@pytest.fixture
+def passed_on(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What goes through the routes."""
+    seen: list[bytes] = []
+    data_received = GatewayChannel.dataReceived
+
+    def received(self: GatewayChannel, data: bytes) -> None:
+        seen.append(data)
+        data_received(self, data)
+
+    monkeypatch.setattr(GatewayChannel, "dataReceived", received)
+    return seen
+
+
+def test_a_regular_call_takes_the_short_cut(passed_on: list[bytes]) -> None:
+    """Whole, in pieces, one behind the other, and after one that took the other way."""
+    door = FrontDoor(bytewise=False)
+    regular = request("POST", "/async-function/f/x", "X-A: 1", body=b"abc" * 100)
+    client = door.client()
+    client.send(regular + regular)
+    client.send(regular[:200])
+    client.send(regular[200:])
+    assert passed_on == []
+    odd = request("POST", "/async-function/f", "Expect: 100-continue", body=b"")
+    client.send(odd)
+    assert passed_on == [odd]
+    client.send(regular)
+    assert passed_on == [odd]
+    assert len(door.store.requests) == 5
+    client.leaves()
+
+
+def test_one_call_of_a_client_is_under_way_at_a_time() -> None:
+    """What it sends behind it waits, in its order; a client that goes on and on is paused."""
+    door = FrontDoor(bytewise=False)
+    door.store.at_once = False
+    client = door.client()
+    client.send(request("POST", "/async-function/f/1") + request("GET", "/healthz"))
+    client.send(request("POST", "/async-function/f/2"))
+    assert (client.received, len(door.store.requests)) == (b"", 1)
+    client.send(b"POST /async-function/f/3 HTTP/1.1\r\nX: " + b"x" * 70_000)
+    assert client.wire.producerState == "paused"
+    door.store.answers[0].callback(None)
+    assert client.received.count(b"HTTP/1.1 ") == 2
+    door.store.answers[1].callback(None)
+    assert [call.target for call in door.store.requests] == [b"/1", b"/2"]
+    assert re.findall(rb"HTTP/1.1 (\d+)", client.received) == [b"202", b"200", b"202", b"431"]
+    assert client.closed or client.wire.half_closed
+    client.leaves()
+
+
+@pytest.mark.parametrize("reason", [QueueUnavailable("away"), QueueFull("full"), MaybeStored("?")])
+def test_a_call_that_is_not_taken(reason: Exception) -> None:
+    """The same refusal, field by field."""
+    answers = []
+    for shortcut in (True, False):
+        door = FrontDoor(bytewise=False, shortcut=shortcut)
+        door.store.refusal = reason
+        client = door.ask("POST", "/async-function/f")
+        answers.append(masked(client.received))
+        client.leaves()
+    assert answers[0] == answers[1]
+
+
+def test_a_client_that_left_is_told_nothing() -> None:
+    """Its call is stored all the same, and nothing is written to nobody."""
+    door = FrontDoor(bytewise=False)
+    door.store.at_once = False
+    client = door.ask("POST", "/async-function/f")
+    client.leaves()
+    door.store.answers[0].callback(None)
+    assert (client.received, len(door.accepted)) == (b"", 1)
