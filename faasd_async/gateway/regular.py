@@ -24,12 +24,17 @@ MAX_HEAD_BYTES = 8192
 MAX_GATHERED_BYTES = 256 * 1024
 
 _PREFIX = b"POST /async-function/"
-_METHOD = b"POST "
-_LINE_END = b" HTTP/1.1\r\n"
+
+#: A head without its last line, in strict syntax: for one whose body is not there yet.
+_HEAD = re.compile(
+    rb"POST ([^\x00-\x20\x7f-\xff]+) HTTP/1\.1\r\n"
+    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\Z"
+)
 
 #: Fields that make a request irregular. A lower-case head is searched.
 _IRREGULAR = re.compile(
-    rb"\r\n(?:transfer-encoding|expect|upgrade|http2-settings|te|trailer|proxy-connection)[ \t]*:"
+    rb"\r\n(?:transfer-encoding|expect|upgrade|http2-settings|te|trailer|proxy-connection|prefer)"
+    rb"[ \t]*:"
 )
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*(?=\r\n)")
 _ANY_LENGTH = b"\r\ncontent-length"
@@ -115,10 +120,10 @@ class Recogniser:
             return None
         size = end + 4 + length
         if len(data) < size:
-            line_end = data.find(_LINE_END, 0, end)
-            if line_end < 0 or size > MAX_GATHERED_BYTES:
+            begun = _HEAD.match(data, 0, end + 2)
+            if begun is None or size > MAX_GATHERED_BYTES:
                 return None
-            return Unfinished(data[len(_METHOD) : line_end], length, size)
+            return Unfinished(begun[1], length, size)
         return self._parse(data if len(data) == size else data[:size])
 
     def _parse(self, message: bytes) -> Regular | None:
