@@ -5,43 +5,57 @@ The function holds its answers, so that nothing but accepting is measured.
 
 from __future__ import annotations
 
-import argparse
-import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from benchmarks.harness import BenchmarkFailed, Noop, daemon, load
-
-DURABILITIES = ("power", "process")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.accept", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of load, each time")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3, help="of both durabilities")
-    parser.add_argument("--smoke", action="store_true", help="only see that it works")
-    options = parser.parse_args()
-    if options.smoke:
-        options.seconds, options.rounds = 1.0, 1
-    for _ in range(options.rounds):
-        for durability in DURABILITIES:
-            said = measure(durability, options.seconds, options.connections)
-            sys.stdout.write(f"accept, {durability:7}: {said}\n")
-            sys.stdout.flush()
+from benchmarks.command import Benchmark, run
+from benchmarks.daemon import ON_DISK, Setup, daemon
+from benchmarks.disk import flushes
+from benchmarks.figures import Figures
+from benchmarks.harness import BenchmarkFailed, Noop
+from benchmarks.load import ACCEPTED, load
+from benchmarks.processes import a_call
 
 
-def measure(durability: str, seconds: float, connections: int) -> str:
+@dataclass(frozen=True)
+class Amounts:
+    seconds: float = field(default=5.0, metadata={"help": "of load, for each durability"})
+    connections: int = field(default=64, metadata={"help": "that call at a time"})
+
+
+def measure(amounts: Amounts) -> Iterator[Figures]:
+    for durability in ("power", "process"):
+        yield measure_one(durability, amounts)
+
+
+def measure_one(durability: str, amounts: Amounts) -> Figures:
     noop = Noop(expected=1)
-    with daemon(noop, max_inflight=1, durability=durability) as running:
-        with running.costs() as costs:
-            seen = load(running.url("/async-function/noop"), seconds, connections)
-        # Each caller may leave one call behind whose 202 it did not wait for.
+    with daemon(Setup(noop.port, max_inflight=1, durability=durability)) as running:
+        flushed = flushes(ON_DISK)
+        with running.processes.costs() as costs:
+            seen = load(
+                running.port, "/async-function/noop", amounts.seconds, amounts.connections, ACCEPTED
+            )
+        if durability == "power" and flushed is not None and flushes(ON_DISK) == flushed:
+            raise BenchmarkFailed("calls were promised, but the disk was never flushed")
         stored = running.figure("queue_worker_messages_submitted_total")
-        if not seen.requests <= stored <= seen.requests + connections:
-            raise BenchmarkFailed(f"{seen.requests} calls were accepted, but {stored} stored")
-        said = f"{seen}; {running.summary(costs, stored)}"
+        seen.check("were taken", stored)
+        seen.check(
+            "are stored", running.figure("faasd_async_stream_messages", 'stream="FAAS_CALLS"')
+        )
+        memory = running.processes.memory_mib()
     noop.stop()
-    return said
+    return Figures(
+        f"accept, {durability}",
+        rate=seen.rate,
+        p50_ms=seen.p50_ms,
+        p99_ms=seen.p99_ms,
+        cpu_us=a_call(costs, stored),
+        memory_mib=memory,
+    )
 
+
+BENCHMARK = Benchmark("accept", measure, usual=Amounts(), smoke=Amounts(seconds=1.0))
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK, __doc__)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import treq
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, readBody
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
 from benchmarks.harness import BODY, BenchmarkFailed, Noop
@@ -165,8 +165,9 @@ class AgentClient(CallerClient):
     async def call(self) -> bytes:
         body = FileBodyProducer(BytesIO(BODY))
         reply = await self._agent.request(b"POST", self._url, self._fields, body)
-        whole: bytes = await readBody(reply)
-        return whole
+        pieces: list[bytes] = []
+        await treq.collect(reply, pieces.append)
+        return b"".join(pieces)
 
     def stop(self) -> Deferred[None]:
         closed: Deferred[None] = self._pool.closeCachedConnections()

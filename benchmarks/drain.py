@@ -1,58 +1,66 @@
 """How fast waiting calls are run: so many are accepted while the function holds its answers, and
-then it lets go. With ``--callbacks`` the answer of each is delivered, too.
+then it lets go. With ``--callbacks`` the answer of each is delivered, too; with ``--results`` it
+is kept.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
-from benchmarks.harness import BenchmarkFailed, Daemon, Noop, daemon, put
+from benchmarks.caller import put
+from benchmarks.command import Benchmark, run
+from benchmarks.daemon import Setup, daemon
+from benchmarks.figures import Figures
+from benchmarks.harness import BenchmarkFailed, Noop
+from benchmarks.processes import a_call
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.drain", description=__doc__)
-    parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--connections", type=int, default=64, help="to put the calls with")
-    parser.add_argument("--max-inflight", type=int, default=100, help="calls at a time")
-    parser.add_argument("--callbacks", action="store_true", help="deliver each answer")
-    parser.add_argument("--smoke", action="store_true", help="only see that it works")
-    options = parser.parse_args()
-    if options.smoke:
-        options.calls = 500
-    noop = Noop(options.calls)
-    callback_url = f"http://127.0.0.1:{noop.port}/callback" if options.callbacks else None
-    with daemon(noop, options.max_inflight) as running:
-        put(running, options.calls, options.connections, callback_url)
-        with running.costs() as costs:
+@dataclass(frozen=True)
+class Amounts:
+    calls: int = field(default=10_000, metadata={"help": "that wait"})
+    connections: int = field(default=64, metadata={"help": "to put the calls with"})
+    max_inflight: int = field(default=100, metadata={"help": "calls at a time"})
+    callbacks: bool = field(default=False, metadata={"help": "deliver each answer"})
+    results: bool = field(default=False, metadata={"help": "keep each answer, as is the default"})
+
+
+def measure(amounts: Amounts) -> Iterator[Figures]:
+    noop = Noop(amounts.calls, distinct=True)
+    callback_url = f"http://127.0.0.1:{noop.port}/callback" if amounts.callbacks else None
+    keep = "24h" if amounts.results else "0s"
+    with daemon(Setup(noop.port, amounts.max_inflight, keep=keep)) as running:
+        put(running.port, amounts.calls, amounts.connections, callback_url=callback_url)
+        with running.processes.costs() as costs:
             began = noop.release()
-            noop.wait_for("calls", *(["callbacks"] if options.callbacks else []))
-            wait_until_ended(running, options.calls)
-            seconds = time.monotonic() - began
-        said = running.summary(costs, options.calls)
-    expected = (options.calls, options.calls if options.callbacks else 0)
+            noop.wait_for("calls", *(["callbacks"] if amounts.callbacks else []))
+            seconds = running.wait_until_ended(amounts.calls) - began
+        memory = running.processes.memory_mib()
+    expected = (amounts.calls, amounts.calls if amounts.callbacks else 0)
     came = noop.stop()
     if came != expected:
         raise BenchmarkFailed(f"{expected} calls and callbacks were due, {came} came")
-    sys.stdout.write(
-        f"drain{', callbacks' if options.callbacks else ''}: {options.calls:,} calls in"
-        f" {seconds:.2f} s, {options.calls / seconds:,.0f}/s; {said}\n"
+    yield Figures(
+        f"drain{', callbacks' * amounts.callbacks}{', results kept' * amounts.results}",
+        rate=amounts.calls / seconds,
+        cpu_us=a_call(costs, amounts.calls),
+        memory_mib=memory,
     )
 
 
-def wait_until_ended(running: Daemon, calls: int) -> None:
-    """Wait until the end of every call is written down.
+BENCHMARK = Benchmark("drain", measure, usual=Amounts(), smoke=Amounts(calls=500))
 
-    The last of them is running by now: it is a matter of moments.
-    """
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        if running.figure("queue_worker_messages_processed_total") == calls:
-            return
-        time.sleep(0.02)
-    raise BenchmarkFailed("not every call came to its end")
+WITH_CALLBACKS = replace(
+    BENCHMARK,
+    usual=replace(BENCHMARK.usual, callbacks=True),
+    smoke=replace(BENCHMARK.smoke, callbacks=True),
+)
 
+WITH_RESULTS = replace(
+    BENCHMARK,
+    usual=replace(BENCHMARK.usual, results=True),
+    smoke=replace(BENCHMARK.smoke, results=True),
+)
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK, __doc__)

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from benchmarks.harness import BenchmarkFailed, Noop, daemon, load
+from benchmarks.command import Benchmark, run
+from benchmarks.daemon import Setup, daemon
+from benchmarks.figures import Figures
+from benchmarks.harness import BenchmarkFailed, Noop
+from benchmarks.load import REPLIED, load
+from benchmarks.processes import a_call
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.sync", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of load, each time")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--smoke", action="store_true", help="only see that it works")
-    options = parser.parse_args()
-    if options.smoke:
-        options.seconds = 1.0
+@dataclass(frozen=True)
+class Amounts:
+    seconds: float = field(default=5.0, metadata={"help": "of load, for each method"})
+    connections: int = field(default=64, metadata={"help": "that call at a time"})
+
+
+def measure(amounts: Amounts) -> Iterator[Figures]:
     noop = Noop(expected=1)
     noop.release()
-    passed = 0
+    answered = 0
     # A caller that finds no room is refused, and the last round's may not be gone yet.
-    with daemon(noop, max_inflight=2 * options.connections) as running:
+    with daemon(Setup(noop.port, max_inflight=2 * amounts.connections)) as running:
         for method in ("POST", "GET"):
-            with running.costs() as costs:
+            with running.processes.costs() as costs:
                 seen = load(
-                    running.url("/function/noop"), options.seconds, options.connections, method
+                    running.port,
+                    "/function/noop",
+                    amounts.seconds,
+                    amounts.connections,
+                    REPLIED,
+                    method,
                 )
-            passed += seen.requests
-            sys.stdout.write(f"sync, {method:4}: {seen}; {running.summary(costs, seen.requests)}\n")
-            sys.stdout.flush()
+            answered += seen.answered
+            yield Figures(
+                f"sync, {method}",
+                rate=seen.rate,
+                p50_ms=seen.p50_ms,
+                p99_ms=seen.p99_ms,
+                cpu_us=a_call(costs, seen.answered),
+                memory_mib=running.processes.memory_mib(),
+            )
     came, _ = noop.stop()
-    if came < passed:
-        raise BenchmarkFailed(f"{passed} calls were answered, but only {came} came")
+    if not answered <= came <= answered + 2 * amounts.connections:
+        raise BenchmarkFailed(f"{answered} calls were answered, but {came} came")
 
+
+BENCHMARK = Benchmark("sync", measure, usual=Amounts(), smoke=Amounts(seconds=1.0))
 
 if __name__ == "__main__":
-    main()
+    run(BENCHMARK, __doc__)

@@ -1,8 +1,9 @@
 """The daemon's life: its parts come up in order and go down in order.
 
-Up: the doors are bound (before privileges are dropped), then lock, broker, functions, queue, and
-last the worker and the poster. Down: doors, deliveries, what is in hand, then queue, functions,
-broker, lock. A part that has to be up before another stands before it in both lists.
+Up: the doors are bound (before privileges are dropped), then lock, the end of what an earlier
+daemon left running, broker, functions, queue, and last the worker and the poster. Down: doors,
+deliveries, what is in hand, then queue, functions, broker, lock. A part that has to be up before
+another stands before it in both lists.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from faasd_async.gateway.doors import Doors
 from faasd_async.queue.interface import Queue
 from faasd_async.reloading import Reading, Reloading
 from faasd_async.runtime.deployments import Deployments
+from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings
 from faasd_async.statelock import StateLock
 
@@ -53,6 +55,7 @@ class Parts:
     """What a daemon is made of."""
 
     lock: StateLock
+    processes: ProcessNotes
     broker: Broker | None
     queue: Queue
     deployments: Deployments
@@ -137,6 +140,8 @@ class Daemon(Service):
             raise self._cannot_start
         parts = self._parts
         parts.lock.acquire()
+        self.waiting_for = "processes that an earlier daemon left behind are ending"
+        await parts.processes.start()
         self.waiting_for = "the broker is starting"
         if parts.broker is not None:
             await parts.broker.start()
@@ -201,6 +206,7 @@ class Daemon(Service):
         await self._drain()
         await self._bring_down(parts.queue.stop())
         await self._bring_down(Deferred.fromCoroutine(parts.deployments.stop()))
+        parts.processes.stop()
         if parts.broker is not None:
             await self._bring_down(parts.broker.stop())
         parts.lock.release()

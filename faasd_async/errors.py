@@ -31,6 +31,10 @@ class QueueFull(QueueUnavailable):
     """The queue's quota is used up: nothing was stored (HTTP 503)."""
 
 
+class NoSchedules(QueueError):
+    """The broker cannot put calls off, now or ever (HTTP 501)."""
+
+
 class AlreadyStored(QueueError):
     """Somebody else stored it first."""
 

@@ -20,6 +20,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
+from faasd_async.call.ids import CallKey
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.destination import DestinationPolicy
 from faasd_async.callback.letter import write_letter
@@ -33,6 +34,13 @@ from faasd_async.errors import ConfigurationError
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
+from faasd_async.gateway.calls.application import CallsGateway
+from faasd_async.gateway.calls.cancel import Cancellation
+from faasd_async.gateway.calls.events import Events
+from faasd_async.gateway.calls.results import Results
+from faasd_async.gateway.calls.status import Status
+from faasd_async.gateway.calls.waiting import Waiting
+from faasd_async.gateway.channel import GatewaySite
 from faasd_async.gateway.doors import Doors
 from faasd_async.gateway.figures import FiguresGateway
 from faasd_async.gateway.proxy import Proxy
@@ -63,6 +71,7 @@ from faasd_async.queue.space import Disk, Space
 from faasd_async.reloading import Reading
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.making import make_runtime
+from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings, Settings, load
 from faasd_async.settings.changes import restart_needed
 from faasd_async.statelock import StateLock
@@ -121,7 +130,7 @@ class Options(usage.Options):
         self["config"] = self["config"] and os.path.abspath(self["config"])
         self["state-dir"] = self["state-dir"] and os.path.abspath(self["state-dir"])
         try:
-            self.settings = self.read_settings()
+            self.settings = self.read_settings(self._runs_in())
         except ConfigurationError as reason:
             sys.stderr.write(f"{reason}\n")
             raise SystemExit(1) from None
@@ -138,11 +147,23 @@ class Options(usage.Options):
             path = os.path.abspath(path) if path and path != "-" else None
             self.observer = make_observer(path, log.format == "json", self.level)
 
-    def read_settings(self) -> Settings:
+    def read_settings(self, runs_in: str | None = None) -> Settings:
         """
+        :param runs_in: where the daemon will run, if it is to be looked for programs.
         :raises ConfigurationError: they cannot be used.
         """
-        return load(self["config"], os.environ, state_dir=self["state-dir"], listen=self["listen"])
+        return load(
+            self["config"],
+            os.environ,
+            state_dir=self["state-dir"],
+            listen=self["listen"],
+            runs_in=runs_in,
+        )
+
+    def _runs_in(self) -> str | None:
+        """Where twistd will run the daemon; ``None`` if it is another root, without our files."""
+        twistd: Mapping[str, Any] = self.parent or {}
+        return None if twistd.get("chroot") else os.path.abspath(twistd.get("rundir") or ".")
 
 
 def makeService(options: Options) -> IService:
@@ -167,7 +188,10 @@ class Assembly:
         self.static = self.settings.queue.mode == "static"
         self.figures = Figures()
         self.watch = CallWatch(self.figures, self.settings.worker.write_debug)
-        self.deployments = Deployments(partial(make_runtime, reactor=reactor))
+        self.processes = ProcessNotes(reactor, self.state_dir)
+        self.deployments = Deployments(
+            partial(make_runtime, reactor=reactor, note=self.processes.note)
+        )
 
     def daemon(self) -> Daemon:
         settings = self.settings
@@ -175,7 +199,9 @@ class Assembly:
         barrier = self._durability(broker)
         queue = self._queue(broker, barrier)
         space = self._space(broker)
-        worker = self._worker(queue)
+        waiting = Waiting(self.reactor, queue.peers.hear)
+        settlement = self._settlement(queue)
+        worker = queue.peers.hands = self._worker(queue, settlement, waiting)
         sheet = FlowSheet(
             queue,
             self.deployments,
@@ -192,6 +218,7 @@ class Assembly:
         )
         parts = Parts(
             lock=self.lock,
+            processes=self.processes,
             broker=broker,
             queue=queue,
             deployments=self.deployments,
@@ -208,14 +235,17 @@ class Assembly:
             observer=self.options.observer,
             troubles=(barrier.why_refused, *([space.why_refused] if space else [])),
         )
-        gateway = self._gateway(queue, parts.doors, daemon, space, flow)
+        calls = self._calls(queue, settlement, waiting)
+        gateway = self._gateway(queue, parts.doors, daemon, space, calls, flow)
         for endpoint in settings.gateway.listen:
             site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
-            parts.doors.add(endpoint, site, site.let_clients_go)
+            parts.doors.add(endpoint, site, partial(_let_go, site, waiting))
         reports = (self._report(queue), partial(sheet.report, self.figures.flow, self.reactor))
         figures = FiguresGateway(self.figures.render, partial(_refresh, reports))
         for endpoint in settings.gateway.metrics_listen:
-            parts.doors.add(endpoint, figures.site(self.reactor))
+            parts.doors.add(
+                endpoint, figures.site(self.reactor), setting="[gateway] metrics_listen"
+            )
         return daemon
 
     def _broker(self) -> EmbeddedServer | None:
@@ -312,13 +342,21 @@ class Assembly:
     def _leases(self) -> Leases:
         return Leases(self.reactor, self.settings.worker.ack_wait_seconds)
 
-    def _worker(self, queue: Queue) -> Worker:
+    def _settlement(self, queue: Queue) -> Settlement:
+        return Settlement(
+            queue,
+            partial(write_letter, now_seconds=time.time),
+            self._settings_of,
+            self.watch.ended,
+        )
+
+    def _worker(self, queue: Queue, settlement: Settlement, waiting: Waiting) -> Worker:
         return Worker(
             self.reactor,
             queue,
             self.deployments,
             self._leases(),
-            Settlement(queue, partial(write_letter, now_seconds=time.time), self._settings_of),
+            settlement,
             max_inflight=self.settings.worker.max_inflight,
             static=self.static,
             lease_seconds=self.settings.worker.ack_wait_seconds,
@@ -326,6 +364,8 @@ class Assembly:
             may_have_crashed=self._may_have_crashed,
             now_ns=time.time_ns,
             observer=self.watch,
+            ended=waiting.ended,
+            moved=partial(_tell_all, (waiting.moved, queue.peers.moved)),
         )
 
     def _may_have_crashed(self, inherited: bool) -> bool:
@@ -362,7 +402,13 @@ class Assembly:
         return _USUAL_CALLBACK_SECONDS if settings is None else settings.callback_timeout_seconds
 
     def _gateway(
-        self, queue: Queue, doors: Doors, daemon: Daemon, space: Space | None, flow: Flow
+        self,
+        queue: Queue,
+        doors: Doors,
+        daemon: Daemon,
+        space: Space | None,
+        calls: CallsGateway,
+        flow: Flow,
     ) -> Gateway:
         settings = self.settings
         directory = Directory(
@@ -388,10 +434,24 @@ class Assembly:
         return Gateway(
             acceptance,
             proxy,
+            calls,
             SystemGateway(dead_letters=self._dead_letters(queue, policy), flow=flow),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
         )
+
+    def _calls(self, queue: Queue, settlement: Settlement, waiting: Waiting) -> CallsGateway:
+        results = Results(self.reactor, queue.lookup, queue.records, waiting)
+        cancellation = Cancellation(
+            queue.lookup,
+            queue.backlog,
+            queue.peers,
+            waiting,
+            end=settlement.end,
+            now_ns=time.time_ns,
+        )
+        status = Status(queue.lookup, queue.peers)
+        return CallsGateway(status, results, cancellation, Events(status, waiting))
 
     def _dead_letters(self, queue: Queue, policy: DestinationPolicy) -> DeadLetterOffice:
         replay = Replay(queue, self.deployments, time.time_ns, self.watch.accepted)
@@ -402,6 +462,18 @@ class Assembly:
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
+
+
+def _tell_all(told: Iterable[Callable[[CallKey], None]], key: CallKey) -> None:
+    """Tell all of them of a call."""
+    for tell in told:
+        tell(key)
+
+
+def _let_go(site: GatewaySite, waiting: Waiting) -> None:
+    """A door is closed: clients leave when they have their answer, and nobody waits for one."""
+    site.let_clients_go()
+    waiting.close()
 
 
 def _refresh(reports: Iterable[Callable[[], Deferred[None]]]) -> Deferred[None]:

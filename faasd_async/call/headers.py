@@ -67,6 +67,11 @@ def first(headers: Headers, name: bytes) -> bytes | None:
     return None
 
 
+def by_name(headers: Headers) -> dict[bytes, bytes]:
+    """The first value of each field, by its lower-case name."""
+    return {name.lower(): value for name, value in reversed(headers)}
+
+
 def replaced(headers: Iterable[tuple[bytes, bytes]], fields: Headers) -> list[tuple[bytes, bytes]]:
     """*headers* with *fields* put at the end and nothing else left under their names."""
     names = {name.lower() for name, _ in fields}

@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 #: What an attempt says whose daemon did not live to see its end.
 CRASHED = "the daemon or its machine went away during this attempt"
 
+#: What an attempt says that the daemon itself failed over.
+FAILED_INSIDE = "the daemon failed during this attempt: that is a bug, and its log has it"
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -45,9 +48,9 @@ class History:
     def with_attempt(self, attempt: Attempt) -> History:
         return replace(self, attempts=(*self.attempts, attempt))
 
-    def with_crashes(self, count: int) -> History:
+    def with_crashes(self, count: int, why: str = CRASHED) -> History:
         """So many deliveries were taken and nobody ever said what became of them."""
-        lost = (Attempt(0, 0, 0.0, CRASHED),) * count
+        lost = (Attempt(0, 0, 0.0, why),) * count
         return replace(self, attempts=self.attempts + lost, crashes=self.crashes + count)
 
     def accounting_for(self, deliveries: int, not_before_ns: int = 0) -> History:

@@ -39,7 +39,17 @@ class CallKey(NamedTuple):
 
 
 class TokenTooLong(ValueError):
-    """A name does not fit into a subject token."""
+    """A name does not fit into a subject token.
+
+    The text speaks to whoever chose the name: a byte that becomes three counts as three.
+    """
+
+    def __init__(self, name: str, length: int) -> None:
+        shown = f"{name[:40]!r}…" if len(name) > 40 else repr(name)
+        super().__init__(
+            f"{shown} is of {length} bytes; 1 to {MAX_TOKEN_BYTES} are allowed, and each that is no"
+            " letter, digit or hyphen counts as three"
+        )
 
 
 def draw_call_key() -> CallKey:
@@ -87,9 +97,7 @@ def encode_token(name: str) -> str:
         raw = name.encode("utf-8", "surrogateescape")
         token = _OTHER.sub(lambda found: b"_%02X" % found[0][0], raw).decode("ascii")
     if not 0 < len(token) <= MAX_TOKEN_BYTES:
-        raise TokenTooLong(
-            f"{name[:40]!r}… needs {len(token)} bytes in a subject; {MAX_TOKEN_BYTES} are allowed"
-        )
+        raise TokenTooLong(name, len(token))
     return token
 
 

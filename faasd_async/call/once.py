@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from faasd_async.call.headers import Headers, first
 from faasd_async.call.ids import CallKey, adopted
 
 #: Of an idempotency key.
@@ -43,9 +43,12 @@ class Repeatable(NamedTuple):
         return CallKey(adopted(chosen) or self.call_id, self.accept)
 
 
-def idempotency_key(headers: Headers) -> bytes | None:
-    """The key that a caller sent, if any."""
-    return first(headers, b"idempotency-key") or first(headers, b"webhook-id") or None
+def idempotency_key(said: Mapping[bytes, bytes]) -> bytes | None:
+    """The key that a caller sent, if any.
+
+    :param said: header fields by lower-case name.
+    """
+    return said.get(b"idempotency-key") or said.get(b"webhook-id") or None
 
 
 def repeatable(secret: bytes, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:

@@ -29,6 +29,8 @@ class QueueRequest:
     :ivar generation: how often it was replayed as a dead letter.
     :ivar digest: of a call that its caller may repeat, what the repetition has to equal.
     :ivar on_failure: where the outcome goes instead if it is no success.
+    :ivar not_before_ns: until when its caller put it off, Unix nanoseconds; 0 if it was not.
+    :ivar expires_ns: when it is too late for it to begin, as its caller has it; 0 if it never is.
     """
 
     function: str
@@ -43,6 +45,13 @@ class QueueRequest:
     generation: int = 0
     digest: str = ""
     on_failure: CallbackUrl | None = None
+    not_before_ns: int = 0
+    expires_ns: int = 0
+
+    @property
+    def since_ns(self) -> int:
+        """Since when it waits to be made: its age counts from here."""
+        return max(self.start_time_ns, self.not_before_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,6 @@ def asked_seconds(status: int, retry_after: bytes | None, now_seconds: float) ->
         return min(float(text[:12]), LONGEST_ASKED_SECONDS)
     try:
         until = parsedate_to_datetime(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max(until - now_seconds, 0.0), LONGEST_ASKED_SECONDS)

@@ -180,7 +180,9 @@ class Receivers:
             (
                 max(self._most_held_by(each) - each.held, 0)
                 for each in self._holding
-                if each.answers and each.answer_seconds < _QUICK_SECONDS and each.answered_at > since
+                if each.answers
+                and each.answer_seconds < _QUICK_SECONDS
+                and each.answered_at > since
             ),
             default=self._most_held,
         )

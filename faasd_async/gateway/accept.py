@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import quote_from_bytes
 
@@ -12,13 +12,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
-from faasd_async.call.headers import Headers, first
+from faasd_async.call.headers import by_name
 from faasd_async.call.ids import adopt_call_key
+from faasd_async.call.known import CallName
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import MaybeStored, QueueError
-from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
+from faasd_async.gateway.arrival import OURS, Arrival, Directory, Tracing, forwarded, trace
 from faasd_async.gateway.deadlines import Deadlines
 from faasd_async.gateway.refusal import (
     Fields,
@@ -28,8 +29,12 @@ from faasd_async.gateway.refusal import (
     not_allowed,
     of_queue_error,
 )
+from faasd_async.gateway.timing import TIMING_FIELDS, read_timing
 from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
+
+#: The fields that do not go on to the function.
+_KEPT = OURS | TIMING_FIELDS
 
 
 class CallStore(Protocol):
@@ -45,12 +50,15 @@ class CallStore(Protocol):
         self, request: QueueRequest, stored: Callable[[QueueError | None], None]
     ) -> None: ...
 
+    def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A 202's header fields."""
+    """A 202's header fields, and what they are about."""
 
     fields: Fields
+    name: CallName
 
 
 class Acceptance:
@@ -95,7 +103,7 @@ class Acceptance:
         :raises Refusal: 405, or that there is nobody.
         """
         if method != b"POST":
-            raise not_allowed(b"POST")
+            raise not_allowed(b"POST", b"DELETE")
         return self._directory.find(route)
 
     async def accept(self, arrival: Arrival) -> Receipt:
@@ -130,28 +138,23 @@ class Acceptance:
                 answered(_repeated(request, earlier))
             else:
                 self._accepted(request)
-                answered(_receipt(tracing))
+                answered(_receipt(request.function, tracing))
 
         try:
             if request.digest:
-                self._put_once(request, stored)
+                putting = self._queue.keyed.put(request, self._delay_seconds(request))
+                putting.addCallbacks(lambda earlier: stored(None, earlier), _telling(stored))
+            elif request.not_before_ns:
+                later = self._queue.put_later(request, self._delay_seconds(request))
+                later.addCallbacks(lambda _: stored(None), _telling(stored))
             else:
                 self._queue.put_call_then(request, stored)
         except Exception:
             wait.over()
             raise
 
-    def _put_once(
-        self,
-        request: QueueRequest,
-        stored: Callable[[QueueError | None, Accepted | None], None],
-    ) -> None:
-        def failed(failure: Failure) -> None:
-            failure.trap(QueueError)
-            stored(failure.value, None)  # type: ignore[arg-type]
-
-        putting = self._queue.keyed.put(request)
-        putting.addCallbacks(lambda earlier: stored(None, earlier), failed)
+    def _delay_seconds(self, request: QueueRequest) -> float:
+        return max(request.not_before_ns - self._now_ns(), 0) / 1e9
 
     def _read(self, arrival: Arrival) -> tuple[QueueRequest, Tracing]:
         """
@@ -164,27 +167,34 @@ class Acceptance:
         why = self._why_no_room(len(arrival.body))
         if why is not None:
             raise no_room(why)
-        callback = self._callback(arrival.headers, "X-Callback-Url")
-        on_failure = self._callback(arrival.headers, "X-Callback-On-Failure")
-        repeatable = self._repeatable(arrival, deployment)
+        said = by_name(arrival.headers)
+        callback = self._callback(said, "X-Callback-Url")
+        on_failure = self._callback(said, "X-Callback-On-Failure")
+        now_ns = self._now_ns()
+        timing = read_timing(said, now_ns)
+        repeatable = self._repeatable(arrival, said, deployment)
         key_for = adopt_call_key if repeatable is None else repeatable.key
-        tracing = trace(arrival, self._now_ns(), key_for)
+        tracing = trace(arrival, now_ns, key_for)
         request = QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
             key=tracing.key,
             start_time_ns=tracing.start_time_ns,
             target=arrival.route.target,
-            headers=forwarded(arrival, tracing),
+            headers=forwarded(arrival, tracing, without=_KEPT),
             body=arrival.body,
             callback=callback,
             on_failure=on_failure,
             digest="" if repeatable is None else repeatable.digest,
+            not_before_ns=timing.not_before_ns,
+            expires_ns=timing.expires_ns,
         )
         return request, tracing
 
-    def _repeatable(self, arrival: Arrival, deployment: Deployment) -> Repeatable | None:
-        key = idempotency_key(arrival.headers)
+    def _repeatable(
+        self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment
+    ) -> Repeatable | None:
+        key = idempotency_key(said)
         if key is None:
             return None
         if len(key) > MAX_KEY_BYTES:
@@ -194,8 +204,8 @@ class Acceptance:
         except QueueError as reason:
             raise of_queue_error(reason, ()) from None
 
-    def _callback(self, headers: Headers, name: str) -> CallbackUrl | None:
-        raw = first(headers, name.lower().encode())
+    def _callback(self, said: Mapping[bytes, bytes], name: str) -> CallbackUrl | None:
+        raw = said.get(name.lower().encode())
         if not raw:
             return None
         try:
@@ -211,16 +221,27 @@ class Acceptance:
         return url
 
 
-def _receipt(tracing: Tracing) -> Receipt:
-    return Receipt((*tracing.fields, (b"Location", location(tracing))))
+def _telling(stored: Callable[[QueueError], None]) -> Callable[[Failure], None]:
+    """Tells why something was not stored."""
+
+    def failed(failure: Failure) -> None:
+        failure.trap(QueueError)
+        stored(failure.value)  # type: ignore[arg-type]
+
+    return failed
+
+
+def _receipt(function: str, tracing: Tracing) -> Receipt:
+    fields = (*tracing.fields, (b"Location", location(tracing)))
+    return Receipt(fields, CallName(function, tracing.key))
 
 
 def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
     """The receipt of a call that was accepted before; 422 if that was another call."""
     if earlier.digest != request.digest:
         return Refusal(422, "another call, with another path or body, was sent under this key")
-    receipt = _receipt(Tracing(earlier.key, earlier.start_time_ns))
-    return Receipt((*receipt.fields, (b"Idempotency-Replayed", b"true")))
+    receipt = _receipt(request.function, Tracing(earlier.key, earlier.start_time_ns))
+    return replace(receipt, fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))
 
 
 def location(tracing: Tracing) -> bytes:

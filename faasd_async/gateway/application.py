@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -12,9 +13,12 @@ from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answers import explain_errors, text
 from faasd_async.gateway.arrival import Arrival
+from faasd_async.gateway.calls.application import CallsGateway, show
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
+from faasd_async.gateway.prefer import applied, read_preferences, without
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.routed import pass_through
 from faasd_async.gateway.shortcut import ShortcutSite
 from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.operator import admit
@@ -39,6 +43,7 @@ class Gateway:
         self,
         acceptance: Acceptance,
         proxy: Proxy,
+        calls: CallsGateway,
         system: SystemGateway,
         *,
         why_not_ready: Callable[[], str | None],
@@ -46,6 +51,7 @@ class Gateway:
     ) -> None:
         self._acceptance = acceptance
         self._proxy = proxy
+        self._calls = calls
         self._system = system
         self._why_not_ready = why_not_ready
         self._largest_body_bytes = largest_body_bytes
@@ -53,7 +59,12 @@ class Gateway:
     def site(self, read_timeout_seconds: float, reactor: IReactorTime) -> GatewaySite:
         """The factory to listen with."""
         return ShortcutSite(
-            self.app.resource(), self._body_limit, read_timeout_seconds, reactor, self._acceptance
+            self.app.resource(),
+            self._body_limit,
+            read_timeout_seconds,
+            reactor,
+            self._acceptance,
+            self._proxy,
         )
 
     def _body_limit(self, method: bytes, route: FunctionRoute | None) -> int:
@@ -70,16 +81,45 @@ class Gateway:
 
     @app.route("/async-function/")
     async def async_function(self, request: GatewayRequest) -> bytes:
-        receipt = await self._acceptance.accept(_arrival(request))
+        arrival = _arrival(request)
+        if arrival.method == b"DELETE" and arrival.route.target.partition(b"?")[0] == b"/":
+            return await self._calls.cancel_named(request, arrival.route.name)
+        return await self._accept(request, arrival)
+
+    @app.route("/function/")
+    async def function(self, request: GatewayRequest) -> bytes | None:
+        arrival = _arrival(request)
+        if arrival.method == b"POST" and read_preferences(arrival.headers).respond_async:
+            route = replace(arrival.route, asynchronous=True)
+            return await self._accept(request, replace(arrival, route=route), asked=True)
+        await pass_through(self._proxy, arrival, request)
+        return None
+
+    async def _accept(
+        self, request: GatewayRequest, arrival: Arrival, *, asked: bool = False
+    ) -> bytes:
+        """Answer with a receipt, or with the result, if the client prefers to wait for it.
+
+        :param asked: it was for the client to say that the call is an asynchronous one.
+        """
+        preferences = read_preferences(arrival.headers)
+        if asked or preferences.wait_seconds is not None:
+            arrival = replace(arrival, headers=without(arrival.headers, preferences))
+        receipt = await self._acceptance.accept(arrival)
+        waited = await self._calls.results.wait_for_receipt(receipt, preferences.wait_seconds)
+        done = applied(respond_async=asked, wait_seconds=waited.seconds)
+        if waited.result is not None:
+            return show(request, waited.result.with_fields(*receipt.fields, *done))
         request.setResponseCode(202)
         request.setHeader(b"Content-Length", b"0")
-        for name, value in receipt.fields:
+        for name, value in (*receipt.fields, *done):
             request.setHeader(name, value)
         return b""
 
-    @app.route("/function/")
-    async def function(self, request: GatewayRequest) -> None:
-        await self._proxy.pass_through(_arrival(request), request)
+    @app.route("/call/", branch=True)
+    def call(self, request: GatewayRequest) -> KleinResource:
+        """What became of a call."""
+        return self._calls.resource()
 
     @app.route("/healthz", methods=_READ_ONLY)
     def healthz(self, request: GatewayRequest) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from faasd_async.gateway.refusal import RETRY_SOON, Fields, Refusal, unknown_fun
 from faasd_async.runtime.deployments import Deployment
 
 #: Said by the caller, but ours to say to the function.
-_OURS = frozenset((b"host", b"x-call-id", b"x-start-time"))
+OURS = frozenset((b"host", b"x-call-id", b"x-start-time"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,14 @@ def trace(
         raise Refusal(400, f"X-Call-Id: {reason}") from None
 
 
-def forwarded(arrival: Arrival, tracing: Tracing) -> list[tuple[bytes, bytes]]:
-    """The fields that go on to the function: the caller's, and what a proxy adds."""
-    fields = end_to_end(arrival.headers, without=_OURS)
+def forwarded(
+    arrival: Arrival, tracing: Tracing, *, without: Collection[bytes] = OURS
+) -> list[tuple[bytes, bytes]]:
+    """The fields that go on to the function: the caller's, and what a proxy adds.
+
+    :param without: the lower-case names of those that stay here, :data:`OURS` among them.
+    """
+    fields = end_to_end(arrival.headers, without=without)
     fields += tracing.fields
     host = first(arrival.headers, b"host")
     if host and first(fields, b"x-forwarded-host") is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from typing import IO
 from urllib.parse import quote
@@ -26,8 +27,10 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
+from faasd_async.call.headers import first
+from faasd_async.call.ids import TokenTooLong, adopted
 from faasd_async.call.route import FunctionRoute, cut, origin_form
-from faasd_async.gateway.refusal import Refusal, body_too_large
+from faasd_async.gateway.refusal import Fields, Refusal, body_too_large
 from faasd_async.gateway.written import SERVED_BY, phrase, refused
 
 #: So much of a body is read although the head has decided that the answer is no: the connection
@@ -233,7 +236,15 @@ class GatewayRequest(Request):
     def _refuse_body(self) -> None:
         # Without this the channel would still invite the client to send its body.
         self.requestHeaders.removeHeader(b"Expect")
-        self.channel.refuse(self._refusal or body_too_large(self._limit_bytes))
+        self.channel.refuse(self._refusal or body_too_large(self._limit_bytes, self._own_id()))
+
+    def _own_id(self) -> Fields:
+        """The call id that the caller chose: so early there is no other."""
+        with suppress(TokenTooLong):
+            call_id = adopted(first(self.field_lines, b"x-call-id"))
+            if call_id is not None:
+                return ((b"X-Call-Id", call_id.encode()),)
+        return ()
 
     def process(self) -> None:
         if self.channel.refused:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +21,7 @@ class Doors:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._doors: list[tuple[str, IProtocolFactory]] = []
+        self._doors: list[tuple[str, str, IProtocolFactory]] = []
         self._farewells: list[Callable[[], None]] = []
         self._ports: list[IListeningPort] = []
 
@@ -28,14 +30,17 @@ class Doors:
         description: str,
         factory: IProtocolFactory,
         let_clients_go: Callable[[], None] | None = None,
+        *,
+        setting: str = "[gateway] listen or --listen",
     ) -> None:
         """Have a door, to be opened with the others.
 
         :param description: a Twisted endpoint string.
         :param factory: builds the protocols of those who come in.
         :param let_clients_go: called when the door is closed: those who are in are to leave.
+        :param setting: where an operator chooses the endpoint.
         """
-        self._doors.append((description, factory))
+        self._doors.append((description, setting, factory))
         if let_clients_go is not None:
             self._farewells.append(let_clients_go)
 
@@ -44,12 +49,12 @@ class Doors:
 
         :raises StartError: one of them cannot be listened on.
         """
-        for description, factory in self._doors:
+        for description, setting, factory in self._doors:
             listening = maybeDeferred(self._listen, description, factory)
             failures: list[Failure] = []
             listening.addCallbacks(self._ports.append, failures.append)
             if failures:
-                raise _explained(description, failures[0].value)
+                raise _explained(description, setting, failures[0].value)
 
     def _listen(self, description: str, factory: IProtocolFactory) -> Any:
         return serverFromString(self._reactor, description).listen(factory)
@@ -69,12 +74,51 @@ class Doors:
             farewell()
 
 
-def _explained(description: str, reason: BaseException | None) -> StartError:
-    if isinstance(reason, CannotListenError):
-        return StartError(
-            f"cannot listen on {description}: {reason.socketError}. Stop what listens there, or "
-            "choose another endpoint with [gateway] listen or --listen"
+def _explained(description: str, setting: str, reason: BaseException | None) -> StartError:
+    if isinstance(reason, (KeyError, IndexError)) and "systemd:" in description:
+        why = _not_passed()
+    elif isinstance(reason, CannotListenError):
+        why = f"{reason.socketError}. {_remedy(description, setting, reason.socketError)}"
+    elif isinstance(reason, OSError):  # of the lock beside a Unix socket
+        why = f"{reason.strerror}. {_remedy(description, setting, reason)}"
+    else:
+        why = f"{reason}. See {setting}"
+    return StartError(f"cannot listen on {description}: {why}")
+
+
+def _remedy(description: str, setting: str, reason: object) -> str:
+    another = f"choose another endpoint with {setting}"
+    match getattr(reason, "errno", None):
+        case errno.EADDRINUSE:
+            return f"Stop what listens there, or {another}"
+        case errno.ENOENT | errno.ENOTDIR if "unix:" in description:
+            return f"Make its directory, or {another}"
+        case errno.EACCES if "unix:" in description:
+            return f"Let uid {os.geteuid()} write in its directory, or {another}"
+        case errno.EACCES:
+            return (
+                "Choose a port from 1024 up, give the daemon CAP_NET_BIND_SERVICE, or start it as"
+                " root with twistd's --uid"
+            )
+        case errno.EADDRNOTAVAIL:
+            return f"Its interface has to be an address of this machine: {another}"
+        case _:
+            return another.capitalize()
+
+
+def _not_passed() -> str:
+    """Why a socket of systemd's is not there."""
+    if "LISTEN_FDS" in os.environ:  # Twisted takes it away if it is meant for this process.
+        process = os.environ.get("LISTEN_PID", "unknown")
+        return (
+            f"systemd passed its sockets to process {process}, and this is {os.getpid()}. Have it"
+            " start twistd itself, or a script that ends with exec"
         )
-    return StartError(
-        f"cannot listen on {description}: {reason}. See [gateway] listen, or --listen"
+    names = os.environ.get("LISTEN_FDNAMES")
+    if names:
+        passed = ", ".join(f"{name} (index {i})" for i, name in enumerate(names.split(":")))
+        return f"systemd passed no such socket, but {passed}. Choose one of these"
+    return (
+        "systemd passed no sockets (LISTEN_FDS), or none with names (LISTEN_FDNAMES). Start the"
+        " daemon by its .socket unit; with systemd-socket-activate, add --fdname=NAME"
     )

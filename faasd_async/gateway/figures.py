@@ -7,9 +7,13 @@ from collections.abc import Callable
 from klein import Klein
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.server import Request, Site
+
+from faasd_async.call.route import FunctionRoute
+from faasd_async.gateway.answers import explain_errors, text
+from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
 
 _READ_ONLY = ("GET", "HEAD")
+_READ_TIMEOUT_SECONDS = 60.0
 
 
 class FiguresGateway:
@@ -20,6 +24,7 @@ class FiguresGateway:
     """
 
     app = Klein()
+    explain_errors(app)
 
     def __init__(
         self,
@@ -29,25 +34,23 @@ class FiguresGateway:
         self._render = render
         self._refresh = refresh
 
-    def site(self, reactor: IReactorTime) -> Site:
+    def site(self, reactor: IReactorTime) -> GatewaySite:
         """The factory to listen with."""
-        site = Site(self.app.resource(), reactor=reactor, parsePOSTFormSubmission=False)
-        site.noisy = False
-        site.log = _nothing  # type: ignore[assignment,method-assign]  # who asks for figures is no news
-        return site
+        return GatewaySite(self.app.resource(), _body_limit, _READ_TIMEOUT_SECONDS, reactor)
 
     @app.route("/metrics", methods=_READ_ONLY)
-    async def metrics(self, request: Request) -> bytes:
+    async def metrics(self, request: GatewayRequest) -> bytes:
         await self._refresh()
         body, content_type = self._render()
         request.setHeader(b"Content-Type", content_type.encode())
+        request.setHeader(b"Content-Length", b"%d" % len(body))
         return body
 
     @app.route("/healthz", methods=_READ_ONLY)
-    def healthz(self, request: Request) -> bytes:
-        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        return b"OK\n"
+    def healthz(self, request: GatewayRequest) -> bytes:
+        return text(request, 200, "OK")
 
 
-def _nothing(request: Request) -> None:
-    """Log no access."""
+def _body_limit(method: bytes, route: FunctionRoute | None) -> int:
+    """Nobody reads a body here."""
+    return SMALL_BODY_BYTES

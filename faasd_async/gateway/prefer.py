@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from faasd_async.call.headers import Headers
@@ -22,7 +21,7 @@ class Preferences(NamedTuple):
 
     respond_async: bool = False
     wait_seconds: int | None = None
-    others: Sequence[bytes] = ()
+    others: tuple[bytes, ...] = ()
 
 
 NONE = Preferences()
@@ -33,7 +32,8 @@ def read_preferences(headers: Headers) -> Preferences:
     written = [value for name, value in headers if name.lower() == b"prefer"]
     if not written:
         return NONE
-    respond_async, wait_seconds, others = False, None, []
+    respond_async, wait_seconds = False, None
+    others: list[bytes] = []
     for preference in b",".join(written).split(b","):
         name, _, value = preference.partition(b";")[0].partition(b"=")
         name, value = name.strip().lower(), value.strip().strip(b'"')
@@ -44,7 +44,7 @@ def read_preferences(headers: Headers) -> Preferences:
                 wait_seconds = min(int(value), LONGEST_SECONDS)
         elif name:
             others.append(preference.strip())
-    return Preferences(respond_async, wait_seconds, others)
+    return Preferences(respond_async, wait_seconds, tuple(others))
 
 
 def without(headers: Headers, preferences: Preferences) -> Headers:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from faasd_async.call.headers import replaced
+from faasd_async.call.headers import Headers, replaced
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import InvocationError
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.refusal import (
     RETRY_SOON,
     Refusal,
@@ -27,6 +29,39 @@ from faasd_async.runtime.interface import Invocation, Reply
 NEVER = frozenset((b"CONNECT", b"TRACE"))
 _ALLOWED = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 
+#: The status that is noted of a call whose caller did not wait.
+_LEFT = 499
+
+_log = Logger()
+
+
+class Caller(Protocol):
+    """Who waits for a reply. After the call is over nothing of this is called."""
+
+    def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
+        """The head of the reply.
+
+        :param pace: what a slow client pauses.
+        """
+
+    def write(self, piece: bytes) -> None:
+        """A piece of its body."""
+
+    def flush(self) -> None:
+        """Let what is written leave now."""
+
+    def end(self) -> None:
+        """The reply is whole."""
+
+    def break_off(self) -> None:
+        """The reply will never be whole, and its beginning is out."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """There is no reply."""
+
+    def fail(self, failure: Failure) -> None:
+        """There is a bug, and no reply or the rest of none."""
+
 
 class Proxy:
     """Makes calls while their callers wait.
@@ -34,8 +69,6 @@ class Proxy:
     :param now_ns: the wall clock, Unix nanoseconds.
     :param invoked: told how each call ended: function, call id, status, seconds.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -59,90 +92,169 @@ class Proxy:
             raise not_allowed(*_ALLOWED)
         return self._directory.find(route)
 
-    async def pass_through(self, arrival: Arrival, request: GatewayRequest) -> None:
-        """Answer *request* with the function's reply.
+    def pass_on(self, arrival: Arrival, caller: Caller) -> Passage | None:
+        """Have *caller* answered with the function's reply.
 
-        :raises Refusal: there is none, and nothing has been written yet.
+        :return: the call under way, if it is under way still.
         """
+        try:
+            deployment, tracing = self._admit(arrival)
+        except Refusal as refusal:
+            caller.refuse(refusal)
+            return None
+        # There is one, so this does not wait.
+        deployment.tokens.acquire()
+        passage = Passage(deployment, tracing, caller, self._clock, self._invoked)
+        passage.begin(arrival)
+        return None if passage.over else passage
+
+    def _admit(self, arrival: Arrival) -> tuple[Deployment, Tracing]:
         deployment = self.find(arrival.method, arrival.route)
+        tracing = trace(arrival, self._now_ns())
         if len(arrival.body) > deployment.settings.max_body_bytes:
-            raise body_too_large(deployment.settings.max_body_bytes)
+            raise body_too_large(deployment.settings.max_body_bytes, tracing.fields)
+        if deployment.is_closing:
+            raise Refusal(503, "the daemon is stopping", (*tracing.fields, *RETRY_SOON))
         if not deployment.free:
             raise Refusal(
                 429,
                 f"{deployment.name} runs {deployment.settings.max_inflight} calls already",
-                RETRY_SOON,
+                (*tracing.fields, *RETRY_SOON),
             )
-        tracing = trace(arrival, self._now_ns())
-        await deployment.tokens.acquire()
-        began = self._clock.seconds()
-        status = 499
-        try:
-            reply = await self._invoke(deployment, arrival, tracing)
-            status = reply.status
-            self._write_head(request, reply, tracing, self._clock.seconds() - began)
-            await self._write_body(request, reply, tracing)
-        except InvocationError as reason:
-            status = reason.status
-            raise of_invocation_error(reason) from reason
-        finally:
-            deployment.release()
-            seconds = self._clock.seconds() - began
-            self._invoked(deployment.name, tracing.key.call_id, status, seconds)
-
-    async def _invoke(self, deployment: Deployment, arrival: Arrival, tracing: Tracing) -> Reply:
-        invocation = Invocation(
-            function=deployment.name,
-            call_id=tracing.key.call_id,
-            method=arrival.method,
-            target=arrival.route.target,
-            headers=forwarded(arrival, tracing),
-            body=arrival.body,
-        )
-        return await deployment.invoke(invocation, deployment.settings.timeout_seconds)
-
-    def _write_head(
-        self, request: GatewayRequest, reply: Reply, tracing: Tracing, seconds: float
-    ) -> None:
-        request.setResponseCode(reply.status)
-        ours = (*tracing.fields, (b"X-Duration-Seconds", b"%f" % seconds))
-        fields = replaced(reply.headers, ours)
-        for name, _ in fields:
-            request.responseHeaders.removeHeader(name)
-        for name, value in fields:
-            request.responseHeaders.addRawHeader(name, value)
-        # Now, not with the first piece of the body: that may be long in coming.
-        request.write(b"")
-
-    async def _write_body(self, request: GatewayRequest, reply: Reply, tracing: Tracing) -> None:
-        request.registerProducer(_Pace(reply), True)
-        try:
-            await reply.deliver_to(request.write)
-        except InvocationError as reason:
-            # The head is out: only a cut connection can say that this is not the whole.
-            self._log.warn(
-                "the reply of {function} broke off: {reason}, call {call_id}",
-                function=request.route and request.route.name,
-                reason=str(reason),
-                call_id=tracing.key.call_id,
-            )
-            request.break_off()
-        else:
-            request.unregisterProducer()
+        return deployment, tracing
 
 
 @implementer(IPushProducer)
-class _Pace:
-    """Lets a slow client pause the function."""
+class Passage:
+    """One call while its caller waits; a token of its deployment is held until it is over."""
 
-    def __init__(self, reply: Reply) -> None:
+    __slots__ = (
+        "_began", "_caller", "_clock", "_deployment", "_invoked", "_reply", "_status", "_tracing",
+        "_waiting", "over",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        tracing: Tracing,
+        caller: Caller,
+        clock: IReactorTime,
+        invoked: Callable[[str, str, int, float], None],
+    ) -> None:
+        self._deployment = deployment
+        self._tracing = tracing
+        self._caller = caller
+        self._clock = clock
+        self._invoked = invoked
+        self._began = clock.seconds()
+        self._status = _LEFT
+        self._reply: Reply | None = None
+        self._waiting: Deferred[Reply] | Deferred[None] | None = None
+        self.over = False
+
+    def begin(self, arrival: Arrival) -> None:
+        """Invoke the function."""
+        invocation = Invocation(
+            function=self._deployment.name,
+            call_id=self._tracing.key.call_id,
+            method=arrival.method,
+            target=arrival.route.target,
+            headers=forwarded(arrival, self._tracing),
+            body=arrival.body,
+        )
+        limit_seconds = self._deployment.settings.timeout_seconds
+        try:
+            replying = self._deployment.invoke(invocation, limit_seconds)
+        except Exception:
+            self._failed(Failure())
+            return
+        self._waiting = replying
+        replying.addCallbacks(self._replied, self._no_reply).addErrback(self._failed)
+
+    def leave(self) -> None:
+        """The caller has left: let go of the function."""
+        waiting = self._waiting
+        if not self.over and waiting is not None:
+            waiting.cancel()
+            # Whoever does not hear of it would hold the token for ever.
+            self._end()
+
+    # -- how it goes on
+
+    def _replied(self, reply: Reply) -> None:
+        if self.over:
+            reply.abort()
+            return
         self._reply = reply
+        self._status = reply.status
+        seconds = self._clock.seconds() - self._began
+        ours = (*self._tracing.fields, (b"X-Duration-Seconds", b"%f" % seconds))
+        self._caller.begin(reply.status, replaced(reply.headers, ours), self)
+        delivering = reply.deliver_to(self._caller.write)
+        self._waiting = delivering
+        delivering.addCallbacks(self._delivered, self._broken).addErrback(self._failed)
+        if not self.over:
+            # Now, not with the first piece of the body: that may be long in coming.
+            self._caller.flush()
+
+    def _no_reply(self, failure: Failure) -> None:
+        reason = failure.value
+        if isinstance(reason, CancelledError):
+            self._end()
+        elif isinstance(reason, InvocationError):
+            self._status = reason.status
+            refusal = of_invocation_error(reason)
+            refusal.fields = (*self._tracing.fields, *refusal.fields)
+            if self._end():
+                self._caller.refuse(refusal)
+        else:
+            self._failed(failure)
+
+    def _delivered(self, _: None) -> None:
+        if self._end():
+            self._caller.end()
+
+    def _broken(self, failure: Failure) -> None:
+        reason = failure.value
+        if isinstance(reason, CancelledError):
+            self._end()
+        elif isinstance(reason, InvocationError):
+            # The head is out: only a cut connection can say that this is not the whole.
+            _log.warn(
+                "the reply of {function} broke off: {reason}, call {call_id}",
+                function=self._deployment.name,
+                reason=str(reason),
+                call_id=self._tracing.key.call_id,
+            )
+            if self._end():
+                self._caller.break_off()
+        else:
+            self._failed(failure)
+
+    def _failed(self, failure: Failure) -> None:
+        if self._end():
+            self._caller.fail(failure)
+
+    def _end(self) -> bool:
+        """:return: whether it was not over before."""
+        if self.over:
+            return False
+        self.over = True
+        self._deployment.release()
+        seconds = self._clock.seconds() - self._began
+        call_id = self._tracing.key.call_id
+        self._invoked(self._deployment.name, call_id, self._status, seconds)
+        return True
+
+    # -- a slow client pauses the function
 
     def pauseProducing(self) -> None:
-        self._reply.pause()
+        if self._reply is not None:
+            self._reply.pause()
 
     def resumeProducing(self) -> None:
-        self._reply.resume()
+        if self._reply is not None:
+            self._reply.resume()
 
     def stopProducing(self) -> None:
-        """The client has left: with its request, what waits for the reply is cancelled."""
+        """The client has left: :meth:`leave` follows."""

@@ -7,6 +7,7 @@ from faasd_async.errors import (
     FaasdAsyncError,
     InvocationError,
     MaybeStored,
+    NoSchedules,
     QueueError,
 )
 
@@ -38,8 +39,9 @@ def not_allowed(*allowed: bytes) -> Refusal:
     return Refusal(405, f"only {listed.decode()} here", ((b"Allow", listed),))
 
 
-def body_too_large(limit_bytes: int) -> Refusal:
-    return Refusal(413, f"a body of at most {limit_bytes} bytes is accepted here")
+def body_too_large(limit_bytes: int, fields: Fields = ()) -> Refusal:
+    """:param fields: those that name the call, as far as it has a name yet."""
+    return Refusal(413, f"a body of at most {limit_bytes} bytes is accepted here", fields)
 
 
 def no_room(why: str) -> Refusal:
@@ -55,6 +57,8 @@ def of_queue_error(error: QueueError, fields: Fields) -> Refusal:
         return body_too_large(error.limit_bytes)
     if isinstance(error, MaybeStored):
         return Refusal(504, "the queue did not answer in time; the call may still run", fields)
+    if isinstance(error, NoSchedules):
+        return Refusal(501, str(error))
     return Refusal(503, f"the queue cannot take the call: {error}", RETRY_SOON)
 
 

@@ -23,11 +23,17 @@ MAX_HEAD_BYTES = 8192
 #: The largest request, head and body, that is gathered from several reads.
 MAX_GATHERED_BYTES = 256 * 1024
 
-_PREFIX = b"POST /async-function/"
+#: With a body that is announced, and with none that has to be.
+_WITH_BODY = (
+    b"POST /async-function/",
+    *(b"%b /function/" % method for method in (b"POST", b"PUT", b"PATCH")),
+)
+_WITHOUT = tuple(b"%b /function/" % method for method in (b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
+_PREFIXES = (*_WITH_BODY, *_WITHOUT)
 
 #: A head without its last line, in strict syntax: for one whose body is not there yet.
 _HEAD = re.compile(
-    rb"POST ([^\x00-\x20\x7f-\xff]+) HTTP/1\.1\r\n"
+    rb"([A-Z]+) ([^\x00-\x20\x7f-\xff]+) HTTP/1\.1\r\n"
     rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)+\Z"
 )
 
@@ -64,6 +70,7 @@ class Unfinished(NamedTuple):
     :ivar size_bytes: how long it will be, head and body.
     """
 
+    method: bytes
     target: bytes
     body_bytes: int
     size_bytes: int
@@ -109,13 +116,13 @@ class Recogniser:
         :return: :class:`Unfinished` if all that is missing is the rest of its body, and that is
             not too much to wait for; ``None`` if it is not regular.
         """
-        if not data.startswith(_PREFIX):
+        if not data.startswith(_PREFIXES):
             return None
         end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
         if end < 0:
             return None
         head = data[: end + 2].lower()
-        length = _body_bytes(head)
+        length = _body_bytes(head, data.startswith(_WITHOUT))
         if length is None or head.count(b"\r\nhost:") != 1 or _IRREGULAR.search(head):
             return None
         size = end + 4 + length
@@ -123,7 +130,7 @@ class Recogniser:
             begun = _HEAD.match(data, 0, end + 2)
             if begun is None or size > MAX_GATHERED_BYTES:
                 return None
-            return Unfinished(begun[1], length, size)
+            return Unfinished(begun[1], begun[2], length, size)
         return self._parse(data if len(data) == size else data[:size])
 
     def _parse(self, message: bytes) -> Regular | None:
@@ -144,13 +151,17 @@ class Recogniser:
         return Regular(method, heard.target, heard.headers, heard.body, len(message))
 
 
-def _body_bytes(head: bytes) -> int | None:
-    """What exactly one ``Content-Length`` announces, if nothing else is said about framing."""
+def _body_bytes(head: bytes, may_be_silent: bool) -> int | None:
+    """What exactly one ``Content-Length`` announces, if nothing else is said about framing.
+
+    :param may_be_silent: without one there is no body.
+    """
     if _CONNECTION in head and not (
         head.count(_CONNECTION) == 1 and _KEEP_ALIVE.search(head) is not None
     ):
         return None
-    if head.count(_ANY_LENGTH) != 1:
-        return None
+    count = head.count(_ANY_LENGTH)
+    if count != 1:
+        return 0 if may_be_silent and not count else None
     found = _LENGTH.search(head)
     return None if found is None else int(found[1])

@@ -1,8 +1,8 @@
-"""The short cut: regular asynchronous calls go past :mod:`twisted.web` and Klein.
+"""The short cut: regular calls of functions go past :mod:`twisted.web` and Klein.
 
-Both doors lead to the same rooms: what is regular (:mod:`.regular`) goes to the acceptance at
-once; everything else goes on, byte for byte, to the routes. Neither the caller nor the call can
-tell which door it was.
+Both doors lead to the same rooms: what is regular (:mod:`.regular`) goes to the acceptance or the
+proxy at once; everything else goes on, byte for byte, to the routes. Neither the caller nor the
+call can tell which door it was.
 
 One request of a connection is under way at a time, whichever door it took. What a client sends
 meanwhile is held, up to a bound; beyond it nothing more is read from that client.
@@ -13,18 +13,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
+from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute, cut
 from faasd_async.gateway.accept import Acceptance, Receipt
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import GatewayChannel, GatewaySite, peer_name
-from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.outgoing import Outgoing
+from faasd_async.gateway.proxy import Passage, Proxy
+from faasd_async.gateway.refusal import Fields, Refusal
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
 from faasd_async.gateway.written import accepted, refused
 
@@ -33,7 +36,7 @@ _log = Logger()
 _CLOSE = ((b"Connection", b"close"),)
 
 #: What a client may send ahead while a request of its is under way.
-MAX_HELD_BYTES = 64 * 1024
+MAX_HELD_BYTES = 16 * 1024
 
 
 class ShortcutChannel(GatewayChannel):
@@ -55,6 +58,7 @@ class ShortcutChannel(GatewayChannel):
         self._active = False
         self._gone = False
         self._is_plain = False
+        self._passage: Passage | None = None
         self._peer_name = b""
 
     def connectionMade(self) -> None:
@@ -68,11 +72,15 @@ class ShortcutChannel(GatewayChannel):
 
     @property
     def _accepting(self) -> bool:
-        return self._under_way or super()._accepting
+        if self._under_way:
+            return self._passage is None
+        return super()._accepting
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = True
         super().connectionLost(reason)
+        if self._passage is not None:
+            self._passage.leave()
 
     def timeoutConnection(self) -> None:
         # The other door stops the clock while it works, and winds it up after each line.
@@ -112,7 +120,9 @@ class ShortcutChannel(GatewayChannel):
         try:
             while data and not self._under_way:
                 found = self._recogniser.read(data) if self._between_requests else None
-                if type(found) is Unfinished and self._is_for_us(found.target, found.body_bytes):
+                if type(found) is Unfinished and self._is_for_us(
+                    found.method, found.target, found.body_bytes
+                ):
                     self._pieces, self._received_bytes = [data], len(data)
                     self._wanted_bytes = found.size_bytes
                     return
@@ -141,45 +151,65 @@ class ShortcutChannel(GatewayChannel):
         )
 
     def _begin(self, found: Regular) -> bool:
-        """Have a request accepted, unless it is not for this door."""
-        route = self._is_for_us(found.target, len(found.body))
+        """Have a request accepted or passed on, unless it is not for this door."""
+        route = self._is_for_us(found.method, found.target, len(found.body))
         if route is None:
             return False
         self._under_way = self._active = True
         arrival = Arrival(route, found.method, found.headers, found.body, self._peer_name)
         try:
-            self.site.acceptance.take(arrival, self._answer)
+            if route.asynchronous:
+                self.site.acceptance.take(arrival, self._answer)
+            else:
+                caller = ShortcutCaller(self, found.method)
+                self._passage = self.site.proxy.pass_on(arrival, caller)
         except Exception:
-            _log.failure("a request failed inside the gateway")
-            self._answer(Refusal(500, "the daemon failed; its log says why"))
+            self.failed(Failure())
         return True
 
-    def _is_for_us(self, target: bytes, body_bytes: int) -> FunctionRoute | None:
-        """The route, if it is an asynchronous one and its body is not too large."""
+    def _is_for_us(self, method: bytes, target: bytes, body_bytes: int) -> FunctionRoute | None:
+        """The route, if it is a function's and the body is not too large for it."""
         route = cut(target)
-        if route is None or not route.asynchronous:
+        if route is None:
             return None
         try:
-            limit = self.site.largest_body_bytes(b"POST", route)
+            limit = self.site.largest_body_bytes(method, route)
         except Refusal:
             return None
         return route if body_bytes <= limit else None
 
     def _answer(self, answer: Receipt | Refusal) -> None:
-        self._under_way = False
-        if self.transport is None or self._gone:
+        """What became of an asynchronous call."""
+        if self._gone:
             return
-        date, more = self.site.date(), _CLOSE if self._last else ()
         if isinstance(answer, Receipt):
-            self._send(accepted(date, (*answer.fields, *more)))
+            self.send(accepted(self.site.date(), (*answer.fields, *self.farewell)))
         else:
-            self._send(refused(date, answer, *more))
+            self.send(refused(self.site.date(), answer, *self.farewell))
+        self.answered()
+
+    # -- what answers need
+
+    @property
+    def farewell(self) -> Fields:
+        """What is added to the head of the last answer."""
+        return _CLOSE if self._last else ()
+
+    def answered(self) -> None:
+        """The request under way is answered: go on with what was held meanwhile."""
+        self._under_way = False
+        self._passage = None
         if self._last:
             self.loseConnection()
         elif self._pieces and not self._walking:
             self._walk(self._take_held())
 
-    def _send(self, data: bytes) -> None:
+    def failed(self, failure: Failure) -> None:
+        """The request under way met a bug before anything of an answer was out."""
+        _log.failure("a request failed inside the gateway", failure=failure)
+        self._answer(Refusal(500, "the daemon failed; its log says why"))
+
+    def send(self, data: bytes) -> None:
         """Write at once what the socket takes: waiting for the reactor to say that it would
         take something costs two system calls more."""
         transport = self.transport
@@ -192,10 +222,55 @@ class ShortcutChannel(GatewayChannel):
             transport.write(data)
 
 
+class ShortcutCaller:
+    """A caller who came by the short cut; see :class:`~.proxy.Caller`."""
+
+    __slots__ = ("_channel", "_method", "_out")
+
+    def __init__(self, channel: ShortcutChannel, method: bytes) -> None:
+        self._channel = channel
+        self._method = method
+        self._out = Outgoing(channel.send, method, chunks=True)
+
+    def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
+        channel = self._channel
+        self._out.begin(status, channel.site.date(), (*fields, *channel.farewell))
+        channel.registerProducer(pace, True)
+
+    def write(self, piece: bytes) -> None:
+        self._out.write(piece)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def end(self) -> None:
+        self._out.end()
+        self._channel.unregisterProducer()
+        self._channel.answered()
+
+    def break_off(self) -> None:
+        self._out.flush()
+        self._channel.unregisterProducer()
+        self._channel.loseConnection()
+
+    def refuse(self, refusal: Refusal) -> None:
+        channel, has_body = self._channel, self._method != b"HEAD"
+        channel.send(refused(channel.site.date(), refusal, *channel.farewell, body=has_body))
+        channel.answered()
+
+    def fail(self, failure: Failure) -> None:
+        if not self._out.begun:
+            self._channel.failed(failure)
+            return
+        _log.failure("a reply failed inside the gateway", failure=failure)
+        self.break_off()
+
+
 class ShortcutSite(GatewaySite):
     """The factory of client connections with a short cut.
 
     :param acceptance: where regular asynchronous calls go at once.
+    :param proxy: where regular synchronous calls go.
     """
 
     protocol = ShortcutChannel
@@ -207,6 +282,8 @@ class ShortcutSite(GatewaySite):
         read_timeout_seconds: float,
         reactor: IReactorTime,
         acceptance: Acceptance,
+        proxy: Proxy,
     ) -> None:
         super().__init__(resource, largest_body_bytes, read_timeout_seconds, reactor)
         self.acceptance = acceptance
+        self.proxy = proxy

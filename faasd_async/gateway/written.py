@@ -8,9 +8,12 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from faasd_async import __version__
+from faasd_async.call.headers import Headers, first
 from faasd_async.gateway.refusal import Fields, Refusal
 
 SERVED_BY = f"faasd-async/{__version__}".encode()
+
+_SERVED_BY = b"X-Served-By: " + SERVED_BY
 
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -25,7 +28,7 @@ def accepted(date: bytes, fields: Fields) -> bytes:
 
     :param date: the present time, as a ``Date`` field has it.
     """
-    return _head(202, date, ((b"Content-Length", b"0"), *fields))
+    return head(202, date, ((b"Content-Length", b"0"), *fields))
 
 
 def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: bool = True) -> bytes:
@@ -39,15 +42,16 @@ def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: boo
         (b"Content-Type", b"text/plain; charset=utf-8"),
         (b"Content-Length", b"%d" % len(text)),
     )
-    head = _head(refusal.status, date, (*refusal.fields, *about, *more))
-    return head + text if body else head
+    written = head(refusal.status, date, (*refusal.fields, *about, *more))
+    return written + text if body else written
 
 
-def _head(status: int, date: bytes, fields: Fields) -> bytes:
-    lines = [
-        b"HTTP/1.1 %d %b" % (status, phrase(status)),
-        b"X-Served-By: " + SERVED_BY,
-        b"Date: " + date,
-        *(b"%b: %b" % field for field in fields),
-    ]
+def head(status: int, date: bytes, fields: Headers) -> bytes:
+    """A status line and its fields; what they do not say of date and server is said of ours."""
+    lines = [b"HTTP/1.1 %d %b" % (status, phrase(status))]
+    if first(fields, b"x-served-by") is None:
+        lines.append(_SERVED_BY)
+    if first(fields, b"date") is None:
+        lines.append(b"Date: " + date)
+    lines += [b"%b: %b" % field for field in fields]
     return b"\r\n".join((*lines, b"", b""))

@@ -8,7 +8,7 @@ request and one that has grown tired of waiting look the same. So
   each is looked at before it is used again;
 - if not a byte of the request has left, whatever the method, it goes to another connection;
 - if it has, the connection had been kept, and it is lost without a byte of a reply, only a request
-  that changes nothing (RFC 9110 §9.2.1) is sent again: once, on a connection made for it. Neither
+  that changes nothing (RFC 9110 §9.2.1) is sent again: once, and not on one that was idle. Neither
   ``PUT`` nor ``DELETE`` is, though the RFC would allow it: what a function makes of them is its own
   affair;
 - any other request has broken off: it may have had its effects. If the second try does not even
@@ -133,7 +133,7 @@ class Pool:
                 each.close()
             self._send_afresh(exchange)
         else:
-            exchange.fail(exchange.repeated or reason)
+            exchange.fail(reason)
 
     # What exchanges call while they wait, as their Carrier.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
+from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 from faasd_async.observe.figures import Figures
 
@@ -48,8 +49,9 @@ class CallWatch:
             seconds=seconds,
         )
 
-    def finished(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None:
-        self._figures.finished(request, outcome)
+    def attempted(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None:
+        """A queued call was tried, for the *attempts*-th time."""
+        self._figures.invoked(request.function, outcome.status, outcome.duration_seconds)
         _log.info(
             "call {call_id}: {function} answered {status} in {seconds:.6f} s, attempt {attempts}"
             "{why}",
@@ -61,6 +63,27 @@ class CallWatch:
             why=f" ({outcome.error})" if outcome.error else "",
         )
         self._show_body("response", request, outcome.body)
+
+    def ended(self, request: QueueRequest, ending: Ending, buried: bool) -> None:
+        """A queued call has come to its end.
+
+        :param buried: it becomes a dead letter.
+        """
+        self._figures.ended(request, ending)
+        if ending.reason is None:
+            return
+        outcome = ending.outcome
+        _log.warn(
+            "call {call_id} of {function} {became}: {reason} after {attempts} attempts, {status}"
+            "{why}",
+            call_id=request.key.call_id,
+            function=request.function,
+            became="is a dead letter now" if buried else "has failed, and no dead letter is kept",
+            reason=ending.reason,
+            attempts=len(ending.history.attempts),
+            status=outcome.status,
+            why=f" ({outcome.error})" if outcome.error else "",
+        )
 
     def given_back(self, request: QueueRequest, reason: str, delay_seconds: float) -> None:
         _log.warn(

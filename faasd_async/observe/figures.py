@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
+from faasd_async.call.ending import Ending
+from faasd_async.call.request import CallbackRequest, QueueRequest
 
 
 class Figures:
@@ -36,8 +37,8 @@ class Figures:
         )
         self._processed = Counter(
             "queue_worker_messages_processed",
-            "Calls taken from the queue and run to an end.",
-            ("queue_name", "function_name"),
+            "Calls taken from the queue that have come to their end, by how they ended.",
+            ("queue_name", "function_name", "state"),
             registry=self._registry,
         )
         self._callbacks = Counter(
@@ -121,9 +122,8 @@ class Figures:
     def accepted(self, request: QueueRequest) -> None:
         self._accepted.labels(request.queue, request.function).inc()
 
-    def finished(self, request: QueueRequest, outcome: Outcome) -> None:
-        self.invoked(request.function, outcome.status, outcome.duration_seconds)
-        self._processed.labels(request.queue, request.function).inc()
+    def ended(self, request: QueueRequest, ending: Ending) -> None:
+        self._processed.labels(request.queue, request.function, ending.state).inc()
 
     def callback(self, callback: CallbackRequest, result: str) -> None:
         """:param result: ``delivered``, ``failed`` (to be tried again) or ``given_up``."""

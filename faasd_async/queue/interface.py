@@ -77,12 +77,18 @@ class OfFunction:
 
     function: str
 
+    def __str__(self) -> str:
+        return f"function {self.function}"
+
 
 @dataclass(frozen=True, slots=True)
 class OfQueue:
     """The calls of one queue, in the order they came, whatever function they are for."""
 
     queue: str
+
+    def __str__(self) -> str:
+        return f"queue {self.queue}"
 
 
 Source = OfFunction | OfQueue
@@ -152,6 +158,9 @@ class Backlog(Protocol):
     def holds(self, request: QueueRequest) -> Deferred[bool]:
         """Whether a call is still there: it may have been purged while it ran."""
 
+    def remove(self, request: QueueRequest) -> Deferred[None]:
+        """Remove one call, wherever it waits; it may be handed out."""
+
     def purge(self, source: Source) -> Deferred[int]:
         """Remove a source's calls, those included that are handed out.
 
@@ -173,7 +182,8 @@ class Records(Protocol):
 
         Where a callback is owed the answer is in it, whatever *keep* says: after a crash the
         callback is written from there. An answer that is not to be kept is marked as private
-        then, and is as long on the disk as the record is.
+        then, and is as long on the disk as the record is. So is one that is kept for a shorter
+        time than the record, which has to be there for as long as the call may come again.
 
         :return: whether this is the call's first; fails as :meth:`Queue.put_call` does.
         """
@@ -298,6 +308,9 @@ class Hands(Protocol):
     def grip(self, key: CallKey) -> Grip | None:
         """What is known of a call that is in hand; ``None`` if it is not."""
 
+    def abort(self, key: CallKey) -> None:
+        """Let go of a call, if it is in hand: it was cancelled, and its end is written."""
+
 
 class Peers(Protocol):
     """The daemons on one queue, as far as they tell each other of calls in hand.
@@ -310,11 +323,19 @@ class Peers(Protocol):
     def ask(self, key: CallKey) -> Deferred[Grip | None]:
         """What whoever has a call in hand knows of it; ``None`` if nobody says so in time."""
 
-    def hear_end(self, name: CallName, heard: Callable[[], None]) -> Callable[[], None]:
-        """Have *heard* called when a call may have ended at another daemon: perhaps several
-        times, perhaps for nothing.
+    def abort(self, key: CallKey) -> None:
+        """Have whoever has a call in hand let go of it; see :meth:`Hands.abort`."""
 
-        :return: ends that.
+    def moved(self, key: CallKey) -> None:
+        """Tell others that a call has begun here, or goes back to the queue."""
+
+    def hear(
+        self, name: CallName, ended: Callable[[], None], moved: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Have *ended* called when a call may have ended at another daemon, and *moved* when it may
+        have begun there or gone back: perhaps several times, perhaps for nothing.
+
+        :return: stops that.
         """
 
 
@@ -327,8 +348,10 @@ class KeyedCalls(Protocol):
         :raises QueueUnavailable: the queue was never reached.
         """
 
-    def put(self, request: QueueRequest) -> Deferred[Accepted | None]:
+    def put(self, request: QueueRequest, delay_seconds: float = 0.0) -> Deferred[Accepted | None]:
         """Store a call, unless it was accepted before.
+
+        :param delay_seconds: it is to be taken after that.
 
         :return: how it was accepted before, or ``None``; durable either way. Fails as
             :meth:`Queue.put_call`.
@@ -392,7 +415,8 @@ class Queue(Protocol):
         """
 
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
-        """Store a call that is to be taken after a delay; as :meth:`put_call`."""
+        """Store a call that is to be taken after a delay; as :meth:`put_call`, and fails with
+        :class:`~faasd_async.errors.NoSchedules` where that is not possible at all."""
 
     def take_calls(
         self,

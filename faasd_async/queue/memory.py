@@ -58,7 +58,7 @@ class MemoryQueue:
         self._stored: set[CallbackName] = set()
         self.records = MemoryRecords()
         self.dead_letters = MemoryDeadLetters()
-        self.keyed = MemoryKeyedCalls(self.put_call)
+        self.keyed = MemoryKeyedCalls(self._put_in_time)
         self.pauses = MemoryPauses()
         self.backlog = MemoryBacklog(self._calls)
         memories = Memories(
@@ -93,6 +93,9 @@ class MemoryQueue:
         self._calls.put(request)
         return succeed(None)
 
+    def _put_in_time(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
+        return self.put_later(request, delay_seconds) if delay_seconds else self.put_call(request)
+
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
         self._calls.put_later(request, delay_seconds)
         return succeed(None)
@@ -122,20 +125,20 @@ class MemoryQueue:
 class MemoryKeyedCalls:
     """See :class:`~faasd_async.queue.interface.KeyedCalls`."""
 
-    def __init__(self, put_call: Callable[[QueueRequest], Deferred[None]]) -> None:
-        self._put_call = put_call
+    def __init__(self, put: Callable[[QueueRequest, float], Deferred[None]]) -> None:
+        self._put = put
         self._secret = secrets.token_bytes(32)
         self._accepted: dict[tuple[str, str], Accepted] = {}
 
     def name(self, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
         return repeatable(self._secret, function, key, target, body)
 
-    def put(self, request: QueueRequest) -> Deferred[Accepted | None]:
+    def put(self, request: QueueRequest, delay_seconds: float = 0.0) -> Deferred[Accepted | None]:
         about = request.function, request.key.accept
         if about in self._accepted:
             return succeed(self._accepted[about])
         self._accepted[about] = Accepted(request.key, request.start_time_ns, request.digest)
-        return self._put_call(request).addCallback(lambda _: None)
+        return self._put(request, delay_seconds).addCallback(lambda _: None)
 
 
 class MemoryPauses(Paused):
@@ -191,6 +194,13 @@ class MemoryBacklog:
         return succeed(
             any(about == (each.parcel.function, each.parcel.key) for each in self._calls)
         )
+
+    def remove(self, request: QueueRequest) -> Deferred[None]:
+        about = request.function, request.key
+        for entry in self._calls:
+            if about == (entry.parcel.function, entry.parcel.key):
+                self._calls.remove(entry)
+        return succeed(None)
 
     def purge(self, source: Source) -> Deferred[int]:
         meant = self._of(source)

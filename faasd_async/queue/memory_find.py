@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from twisted.internet.defer import Deferred, succeed
 
-from faasd_async.call.ending import DeadLetter, Ending, Letter, callback_url_of
+from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Letter, callback_url_of
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.known import CallbackKnown, CallName, Grip, Known, buried
@@ -55,7 +55,7 @@ class MemoryLookup:
         if not known:
             return succeed(None)
         newest = max(known, key=lambda each: (each.accepted_ns, each.name))
-        others = sorted(each.name for each in known if each is not newest)
+        others = tuple(sorted(each.name for each in known if each is not newest))
         return succeed(replace(newest, others=others))
 
     def _names(self) -> Iterator[CallName]:
@@ -91,7 +91,7 @@ class MemoryLookup:
             place=None if ending is not None else place,  # type: ignore[arg-type]
             request=request,
             history=history,
-            not_before_ns=history.not_before_ns,
+            not_before_ns=history.not_before_ns or _put_off_until_ns(request, place),
             ending=ending,
             callback=self._callback(name, about, ending),
         )
@@ -121,6 +121,10 @@ class MemoryLookup:
             newest = max(concerned)
             posting = postings.get(newest, Posting())
             return CallbackKnown("waiting" if newest in waiting else posting.state, posting)
+        for letter in self._memories.letters():
+            if isinstance(letter, DeadCallback) and name == (letter.function, letter.key):
+                posting = Posting("given_up", letter.tries, 0, letter.status, letter.error)
+                return CallbackKnown("given_up", posting)
         if about is None:
             return None
         if ending is None:
@@ -128,6 +132,10 @@ class MemoryLookup:
             return CallbackKnown("pending") if asked else None
         owed = callback_url_of(about, ending) is not None
         return CallbackKnown("forgotten") if owed else None
+
+
+def _put_off_until_ns(request: QueueRequest | None, place: str | None) -> int:
+    return request.not_before_ns if request is not None and place == "later" else 0
 
 
 def _name_of(request: QueueRequest) -> CallName:
@@ -143,5 +151,14 @@ class MemoryPeers:
     def ask(self, key: CallKey) -> Deferred[Grip | None]:
         return succeed(None if self.hands is None else self.hands.grip(key))
 
-    def hear_end(self, name: CallName, heard: Callable[[], None]) -> Callable[[], None]:
+    def abort(self, key: CallKey) -> None:
+        if self.hands is not None:
+            self.hands.abort(key)
+
+    def moved(self, key: CallKey) -> None:
+        """There is nobody to be told."""
+
+    def hear(
+        self, name: CallName, ended: Callable[[], None], moved: Callable[[], None]
+    ) -> Callable[[], None]:
         return lambda: None

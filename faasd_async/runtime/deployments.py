@@ -23,6 +23,7 @@ class Deployment:
 
     :param room: what it shares with the deployment before it.
     :ivar tokens: one for each invocation that may run at a time. Whoever invokes holds one.
+    :ivar is_closing: no invocation is to begin any more.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Deployment:
     ) -> None:
         self.settings = settings
         self.runtime = runtime
+        self.is_closing = False
         self.tokens = Tokens(room or Room(settings.max_inflight))
 
     @property
@@ -69,6 +71,7 @@ class Deployment:
 
     async def when_idle(self) -> None:
         """Wait until every token is back; then none is free any more."""
+        self.is_closing = True
         await gatherResults([self.tokens.acquire() for _ in range(self.tokens.limit)])
 
     async def retire(self) -> None:
@@ -149,8 +152,8 @@ class Deployments(Mapping[str, Deployment]):
 
     async def when_idle(self) -> None:
         """Wait until no invocation runs; then none can begin any more."""
-        for deployment in self._deployed.values():
-            await deployment.when_idle()
+        idle = [Deferred.fromCoroutine(each.when_idle()) for each in self._deployed.values()]
+        await gatherResults(idle)
 
     async def stop(self) -> None:
         """Let go of every workbench, those still retiring included."""

@@ -9,6 +9,7 @@ from functools import partial
 from faasd_async.runtime.interface import Runtime
 from faasd_async.runtime.process.fork import ForkRuntime, Serializing, Streaming
 from faasd_async.runtime.process.http import HttpRuntime
+from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import find_program
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.upstream import Upstream
@@ -19,13 +20,15 @@ def make_runtime(
     settings: FunctionSettings,
     reactor: IRuntimeReactor,
     daemon: Mapping[str, str] = os.environ,
+    note: Note = unnoted,
 ) -> Runtime:
     """Make the runtime that *settings* ask for; nothing is opened before it is started.
 
     :param daemon: the environment that commands inherit a part of.
+    :param note: is told of each process.
     """
     if settings.command is not None:
-        return _of_command(settings, settings.command, reactor, daemon)
+        return _of_command(settings, settings.command, reactor, daemon, note)
     assert settings.url is not None
     return Upstream(
         reactor,
@@ -41,6 +44,7 @@ def _of_command(
     command: CommandSettings,
     reactor: IRuntimeReactor,
     daemon: Mapping[str, str],
+    note: Note,
 ) -> Runtime:
     find = partial(find_program, settings.name, command, daemon)
     if command.mode == "http":
@@ -51,6 +55,7 @@ def _of_command(
             command,
             max_inflight=settings.max_inflight,
             connect_timeout_seconds=settings.connect_timeout_seconds,
+            note=note,
         )
     return ForkRuntime(
         reactor,
@@ -59,4 +64,5 @@ def _of_command(
         Streaming if command.mode == "streaming" else Serializing,
         content_type=command.content_type,
         prefix_logs=command.prefix_logs,
+        note=note,
     )

@@ -28,9 +28,29 @@ WITHOUT_EFFECT = (
     "scale_from_zero",
     "max_idle_conns",
     "max_idle_conns_per_host",
+    "direct_functions",
+    "direct_functions_suffix",
+    "probe_functions",
+    "auth_proxy_url",
+    "auth_proxy_pass_body",
+    "faas_prometheus_host",
+    "faas_prometheus_port",
     "faas_gateway_address",
     "faas_gateway_port",
+    "faas_function_suffix",
+    "gateway_invoke",
+    "gateway_url",
+    "log_encoding",
+    "print_request_body",
+    "print_response_body",
+    "nats_host",
+    "nats_port",
+    "nats_jetstream",
+    "nats_stream",
+    "nats_stream_replicas",
+    "nats_durable",
 )
+RETRIES = ("max_retry_attempts", "initial_retry_wait", "max_retry_wait", "retry_http_codes")
 NATS_ADDRESS = ("faas_nats_address", "faas_nats_port")
 NATS_STREAMING = (
     "faas_nats_cluster_name",
@@ -118,6 +138,7 @@ class OpenFaasNames:
         """What the operator should know; call it when everything has been laid over."""
         idle = (
             ("this version has no use for them", self._present(WITHOUT_EFFECT)),
+            ("[defaults] retry says how calls are tried again", self._present(RETRIES)),
             (self._idle_nats_reason, self._idle_nats),
         )
         return [

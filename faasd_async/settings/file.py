@@ -5,6 +5,7 @@ import tomllib
 from typing import get_args
 
 from faasd_async.errors import ConfigurationError
+from faasd_async.settings.endpoints import endpoint
 from faasd_async.settings.model import (
     Backend,
     CallbackPolicy,
@@ -24,7 +25,6 @@ from faasd_async.settings.table import Table
 from faasd_async.settings.values import (
     boolean,
     choice,
-    endpoint,
     integer,
     list_of,
     name,

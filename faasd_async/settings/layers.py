@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from faasd_async.settings.checks import check_places, check_programs
+from faasd_async.settings.endpoints import endpoint
 from faasd_async.settings.environment import OpenFaasNames
 from faasd_async.settings.file import (
     check_nats,
@@ -27,7 +29,7 @@ from faasd_async.settings.model import (
 )
 from faasd_async.settings.room import too_large_for_the_queue
 from faasd_async.settings.table import Table
-from faasd_async.settings.values import endpoint, path_below
+from faasd_async.settings.values import path_below
 
 STATE_DIR = "faasd-async-state"
 
@@ -38,6 +40,7 @@ def load(
     *,
     state_dir: str | None = None,
     listen: Sequence[str] = (),
+    runs_in: str | None = None,
 ) -> Settings:
     """Read the settings.
 
@@ -45,6 +48,8 @@ def load(
     :param environment: the daemon's environment variables.
     :param state_dir: ``--state-dir``, which counts over every other.
     :param listen: ``--listen``, which replaces the gateway's listeners if there is any.
+    :param runs_in: where the daemon will run. Given, it is looked whether the programs are there
+        that the settings name; else it will be when they are started.
     :raises ConfigurationError: if anything is wrong. Its text has a line for each mistake, unless
         the file could not be read as TOML at all.
     """
@@ -55,6 +60,9 @@ def load(
     if listen:
         gateway = replace(settings.gateway, listen=_listeners(listen, mistakes))
         settings = replace(settings, gateway=gateway)
+    check_places(root, settings, bool(listen), mistakes)
+    if runs_in is not None:
+        check_programs(root, settings, environment, runs_in)
     mistakes.raise_if_any()
     chosen = state_dir or settings.state_dir or _systemd_state_dir(environment) or STATE_DIR
     return replace(
@@ -119,9 +127,11 @@ def _systemd_state_dir(environment: Mapping[str, str]) -> str:
 
 
 def _listeners(listen: Sequence[str], mistakes: Mistakes) -> tuple[str, ...]:
+    """Those that can be used."""
+    usable = []
     for each in listen:
         try:
-            endpoint(each)
+            usable.append(endpoint(each))
         except Refusal as refusal:
             mistakes.add("--listen", str(refusal))
-    return tuple(listen)
+    return tuple(usable)

@@ -27,8 +27,10 @@ class Mistakes:
         self._lines: list[str] = []
 
     def add(self, where: str, what: str) -> None:
-        """Note a mistake; ``where`` names the file and the key."""
-        self._lines.append(f"{where}: {what}")
+        """Note a mistake, once; ``where`` names the file and the key."""
+        line = f"{where}: {what}"
+        if line not in self._lines:
+            self._lines.append(line)
 
     def raise_if_any(self) -> None:
         """:raises ConfigurationError: if there was a mistake; its text has a line for each."""
@@ -36,12 +38,17 @@ class Mistakes:
             raise ConfigurationError("\n".join(self._lines))
 
 
+def quoted(text: str) -> str:
+    """A path or an endpoint in a message: whole, however long."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def shown(value: object) -> str:
     """``value``, which came from TOML or the environment, as it may stand in a message."""
     if isinstance(value, str):
         if len(value) > _LONGEST_SHOWN:
             value = value[:_LONGEST_SHOWN] + "…"
-        return json.dumps(value, ensure_ascii=False)
+        return quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):

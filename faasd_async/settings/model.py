@@ -121,7 +121,8 @@ class RetrySettings(Struct, frozen=True, kw_only=True):
 class ResultSettings(Struct, frozen=True, kw_only=True):
     """What is kept of a function's response.
 
-    :ivar keep_seconds: 0 keeps no response.
+    :ivar keep_seconds: how long a response is shown; 0 keeps none. Less than a minute: none of
+        more than 64 KiB.
     :ivar max_bytes: the largest body that is kept.
     """
 

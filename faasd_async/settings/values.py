@@ -22,7 +22,6 @@ NAME = re.compile(r"[-a-zA-Z_0-9.]{1,63}")
 NAME_ALLOWED = 'a name of at most 63 letters, digits, "-", "_" and "."'
 
 _LARGEST_INTEGER = 2**31 - 1
-_ENDPOINT = re.compile(r"(tcp|tcp6|unix|ssl|tls|systemd|haproxy):.+")
 _CONTENT_TYPE = re.compile(r"[-!#$&^_.+a-zA-Z0-9]+/[-!#$&^_.+a-zA-Z0-9]+(;[ -~]+)?")
 _PRINTABLE = re.compile(r"[!-~]+")
 
@@ -187,17 +186,6 @@ def _shown_url(value: object) -> str:
     """A URL for a message, unless it may hold a secret."""
     marks = set(value) & set("@?#") if isinstance(value, str) else ()
     return f"one with {shown(min(marks))}" if marks else shown(value)
-
-
-def endpoint(value: object) -> str:
-    """Read a Twisted server endpoint string; only its kind is checked, for nothing is opened."""
-    if isinstance(value, str) and _ENDPOINT.fullmatch(value):
-        return value
-    raise Refusal(
-        shown(value),
-        'an endpoint such as "tcp:8080", "tcp:8080:interface=127.0.0.1" or "unix:/run/faas.sock"'
-        " (kinds: tcp, tcp6, unix, ssl, tls, systemd, haproxy)",
-    )
 
 
 def command(value: object) -> tuple[str, ...]:

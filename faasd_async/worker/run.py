@@ -27,7 +27,10 @@ class Run:
     :ivar work: what is going on; cancelling it gives the call back.
     :ivar begun: whether its function may have seen it this time.
     :ivar begun_ns: when its attempt began, Unix nanoseconds; 0 before.
+    :ivar goes_back: nothing more is to be done with it than that.
+    :ivar is_recollected: what was noted of it before is in *history*.
     :ivar recalled: it is not to begin any more, but to go back.
+    :ivar cancelled: it is not to go on: somebody else has written its end.
     """
 
     delivery: Delivery[QueueRequest]
@@ -35,7 +38,10 @@ class Run:
     work: Deferred[None] = field(default_factory=Deferred)
     begun: bool = False
     begun_ns: int = 0
+    goes_back: bool = False
+    is_recollected: bool = False
     recalled: bool = False
+    cancelled: bool = False
 
     @property
     def request(self) -> QueueRequest:

@@ -41,6 +41,8 @@ class Settlement:
 
     :param write_letter: what a callback says, given the most attempts the policy allows.
     :param find_settings: a function's, if it is deployed.
+    :param ended: told of each end that is written here and stands, and whether the call becomes a
+        dead letter.
     """
 
     _log = Logger()
@@ -50,16 +52,19 @@ class Settlement:
         queue: Queue,
         write_letter: LetterWriter,
         find_settings: Callable[[str], FunctionSettings | None],
+        ended: Callable[[QueueRequest, Ending, bool], None] = lambda request, ending, buried: None,
     ) -> None:
         self._queue = queue
         self._write_letter = write_letter
         self._find_settings = find_settings
+        self._ended = ended
 
-    async def end(self, request: QueueRequest, ending: Ending) -> None:
+    async def end(self, request: QueueRequest, ending: Ending) -> bool:
         """Write a call's end down; when this returns its delivery may be settled.
 
         If somebody has ended the call before, that end stands and is completed.
 
+        :return: whether this is the end that stands.
         :raises QueueError: not everything could be written; it may all be written again.
         """
         settings = self._find_settings(request.function)
@@ -67,9 +72,12 @@ class Settlement:
         records = self._queue.records
         first = await self._fitting(ending, lambda it: records.record_ending(request, it, keep))
         if first is None or first:
+            self._ended(request, ending, _is_buried(ending, settings))
             await self._write_rest(request, ending, settings)
-        elif not await self.complete(request):
+            return True
+        if not await self.complete(request):
             raise QueueUnavailable("the end of the call that was recorded first is gone again")
+        return False
 
     async def complete(self, request: QueueRequest) -> bool:
         """Take the steps that may be missing of an end that somebody recorded.
@@ -106,8 +114,7 @@ class Settlement:
             most = _USUAL_ATTEMPTS if settings is None else settings.retry.attempts
             put = self._queue.put_callback
             await self._fitting(ending, lambda it: put(self._write_letter(request, it, most)))
-        kept = settings is None or settings.dead_letters == "failed"
-        if ending.reason is not None and kept:
+        if _is_buried(ending, settings):
             bury = self._queue.dead_letters.put
             await self._fitting(ending, lambda it: bury(_dead_letter(request, it)))
         await self._queue.when_durable()
@@ -123,6 +130,11 @@ class Settlement:
             except CallTooLarge as reason:
                 self._log.error("an end cannot be stored as it is: {reason}", reason=reason)
         return None
+
+
+def _is_buried(ending: Ending, settings: FunctionSettings | None) -> bool:
+    """Whether a call that ended so becomes a dead letter."""
+    return ending.reason is not None and (settings is None or settings.dead_letters == "failed")
 
 
 def _dead_letter(request: QueueRequest, ending: Ending) -> DeadLetter:

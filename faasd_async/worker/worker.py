@@ -12,50 +12,42 @@ stops the taking by itself.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from faasd_async.call.ending import Ending
 from faasd_async.call.headers import first
-from faasd_async.call.history import CRASHED
+from faasd_async.call.history import CRASHED, FAILED_INSIDE
 from faasd_async.call.ids import CallKey
 from faasd_async.call.known import Grip
 from faasd_async.call.once import is_keyed
 from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.call.retry_after import asked_seconds
-from faasd_async.errors import CallTooLarge, NotHandedOver, QueueError, QueueFull
+from faasd_async.errors import NotHandedOver
 from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
-from faasd_async.worker.expiry import expired, is_too_old, orphaned
+from faasd_async.worker.asking import Asking
+from faasd_async.worker.expiry import expired, is_too_old, orphaned, seconds_left
 from faasd_async.worker.lane import MOST_ASIDE, Lane
 from faasd_async.worker.lanes import Lanes
 from faasd_async.worker.orphans import Orphans
 from faasd_async.worker.retry import wait_seconds, wants_retry
 from faasd_async.worker.run import Attempts, Run
 from faasd_async.worker.settlement import Settlement
+from faasd_async.worker.way_back import WayBack
 
 #: Between two tries to hand a call over, at first and at most.
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 30.0
 
-#: A call that so many runs of the daemon did not survive is not run again.
+#: A call that so many runs of the daemon did not survive, or failed over, is not run again.
 MOST_CRASHES = 3
-
-#: Between two tries of something that the queue could not do just now.
-_QUEUE_AGAIN_SECONDS = 1.0
-
-#: By these the queue says that a call cannot be put off, now or ever.
-_CANNOT_WAIT = (QueueFull, CallTooLarge)
-
-T = TypeVar("T")
 
 
 class _NotNow(Exception):
@@ -63,9 +55,9 @@ class _NotNow(Exception):
 
 
 class CallObserver(Protocol):
-    """Who is told what became of calls."""
+    """Who is told what became of attempts; of ends, :class:`.settlement.Settlement` tells."""
 
-    def finished(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None: ...
+    def attempted(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None: ...
 
     def given_back(self, request: QueueRequest, reason: str, delay_seconds: float) -> None: ...
 
@@ -82,6 +74,7 @@ class Worker:
         have gone away with it; given whether the call lay in the queue before this daemon came.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param ended: told of each call whose end is written down.
+    :param moved: told of each attempt that begins, and of each call that goes back to the queue.
     """
 
     _log = Logger()
@@ -102,20 +95,28 @@ class Worker:
         now_ns: Callable[[], int],
         observer: CallObserver,
         ended: Callable[[CallKey], None] = lambda key: None,
+        moved: Callable[[CallKey], None] = lambda key: None,
     ) -> None:
         self._clock = clock
         self._queue = queue
         self._deployments = deployments
         self._leases = leases
         self._settlement = settlement
+        self._asking = Asking(clock)
+        self._way_back = WayBack(
+            queue,
+            self._asking,
+            lease_seconds=lease_seconds,
+            may_have_crashed=may_have_crashed,
+            now_ns=now_ns,
+        )
         self._attempts = Attempts(clock, lambda: queue.largest_call_bytes, now_ns)
         self._tokens = DeferredSemaphore(max_inflight)
-        self._lease_seconds = lease_seconds
         self._orphan_ttl_seconds = orphan_ttl_seconds
-        self._may_have_crashed = may_have_crashed
         self._now_ns = now_ns
         self._observer = observer
         self._ended = ended
+        self._moved = moved
         self._lanes = Lanes(clock, queue, deployments, self._tokens, static=static, take=self._take)
         self._orphans = Orphans(
             clock,
@@ -137,11 +138,14 @@ class Worker:
         self._orphans.start()
 
     def stop_taking(self) -> None:
-        """Take no more calls; those in hand go on."""
+        """Take no more calls. Those that run go on; what has not begun goes back."""
         self._taking = False
         self._orphans.stop()
         for lane in self._lanes.stop():
             self._call_in(lane)
+        for run in list(self._runs.values()):
+            if not run.begun and not run.goes_back:
+                run.work.cancel()
 
     def when_idle(self) -> Deferred[None]:
         """Fires when nothing is in hand."""
@@ -195,6 +199,19 @@ class Worker:
         run = self._runs.get(key)
         return None if run is None else Grip(run.begun_ns, run.history)
 
+    def abort(self, key: CallKey) -> None:
+        """Let go of a call, if it is in hand: it was cancelled, and its end is written."""
+        run = self._runs.get(key)
+        if run is not None:
+            run.cancelled = True
+            run.work.cancel()
+        for lane in self._lanes:
+            aside = lane.aside.pop(key, None)
+            if aside is not None:
+                self._leases.drop(aside)
+                aside.settle()
+                lane.top_up()
+
     def recall(self, source: Source) -> int:
         """Let nothing of a source begin that is in hand already: it is being purged.
 
@@ -226,38 +243,63 @@ class Worker:
             lane.top_up()
             return
         run = self._runs[key] = Run(delivery, delivery.parcel.history)
+        run.is_recollected = not _may_have_been_here(run)
         lane.waiting.add(run)
         run.work = Deferred.fromCoroutine(self._bring_to_its_end(run, lane))
         run.work.addErrback(self._broken, run)
         run.work.addBoth(lambda _: self._let_go(run, lane, key))
 
     async def _bring_to_its_end(self, run: Run, lane: Lane) -> None:
+        delay_seconds, insistent = 0.0, False
         try:
-            if _may_have_been_here(run) and await self._comes_again(run):
-                return
-            if await self._ends_unbegun(run):
-                return
-            if self._lanes.steps_aside(run.request, lane):
-                await self._step_aside(run, lane)
-                return
-            deployment = await self._admit(run, lane)
-            try:
-                if run.recalled or not self._lanes.has_room(run.request, deployment):
-                    raise _NotNow
-                if not await self._ends_unbegun(run):
-                    await self._try(run, deployment)
-            finally:
-                self._release()
-                deployment.release()
+            await self._go_its_way(run, lane)
+            return
         except NotHandedOver as reason:
-            delay_seconds = _hand_over_again_seconds(run.delivery.delivered)
+            delay_seconds = self._hand_over_again_seconds(run)
             self._observer.given_back(run.request, str(reason), delay_seconds)
-            await self._give_back(run, delay_seconds)
         except (CancelledError, _NotNow):
-            await self._give_back(run)
+            pass
+        except Exception:
+            self._log.failure(
+                "call {call_id} of {function} failed inside the worker",
+                call_id=run.request.key.call_id,
+                function=run.request.function,
+            )
+            if await self._ends_failed(run):
+                return
+            delay_seconds, insistent = LONGEST_WAIT_SECONDS, True
+        if run.cancelled:
+            run.delivery.settle()
+        else:
+            await self._way_back.give_back(run, delay_seconds, insistent=insistent)
+
+    async def _go_its_way(self, run: Run, lane: Lane) -> None:
+        """
+        :raises NotHandedOver: the function has seen nothing of it.
+        :raises CancelledError, _NotNow: it is to go back to the queue.
+        """
+        if not run.is_recollected and await self._comes_again(run):
+            return
+        if await self._ends_unbegun(run):
+            return
+        if self._lanes.steps_aside(run.request, lane):
+            await self._step_aside(run, lane)
+            return
+        deployment = await self._admit(run, lane)
+        try:
+            if run.recalled or not self._taking:
+                raise _NotNow
+            if not self._lanes.has_room(run.request, deployment):
+                raise _NotNow
+            if not await self._ends_unbegun(run):
+                await self._try(run, deployment)
+        finally:
+            self._release()
+            deployment.release()
 
     async def _try(self, run: Run, deployment: Deployment) -> None:
         run.begun, run.begun_ns = True, self._now_ns()
+        self._moved(run.request.key)
         trial = self._lanes.begin(deployment)
         try:
             outcome = await self._attempts.make(run, deployment)
@@ -272,20 +314,20 @@ class Worker:
         """Bring a call that was answered to its end, or have it tried again."""
         now_ns = self._now_ns()
         attempts, policy = len(run.history.attempts), deployment.settings.retry
-        self._observer.finished(run.request, outcome, attempts)
+        self._observer.attempted(run.request, outcome, attempts)
         if not wants_retry(policy, outcome.status, attempts):
             await self._end(run, _ending(run, deployment, outcome, now_ns))
-        elif not await self._insist(lambda: self._queue.backlog.holds(run.request)):
+        elif not await self._asking.insist(lambda: self._queue.backlog.holds(run.request)):
             # Purged while it ran: there is nothing left that could be tried again.
             await self._end(run, Ending("cancelled", outcome, run.history, now_ns))
         else:
             retry_after = first(outcome.headers, b"retry-after")
             wait = wait_seconds(policy, outcome.status, attempts, retry_after, now_ns / 1e9)
-            await self._put_off(run, wait)
+            await self._way_back.put_off(run, wait)
 
     async def _step_aside(self, run: Run, lane: Lane) -> None:
         """Hold a paused call, without its body, while others of its lane go past it."""
-        await self._note(run)
+        await self._way_back.note(run)
         run.delivery.lighten()
         if not self._lanes.steps_aside(run.request, lane):
             run.delivery.give_back()
@@ -325,26 +367,18 @@ class Worker:
         :return: whether there is nothing left to do now.
         """
         request, records = run.request, self._queue.records
-        if await self._insist(lambda: self._settlement.complete(request)):
+        if await self._asking.insist(lambda: self._settlement.complete(request)):
             run.delivery.settle()
             self._ended(request.key)
             return True
-        noted = await self._insist(
-            lambda: records.find_history(request.function, request.key, request.generation)
-        )
-        if noted is not None and len(noted.attempts) >= len(run.history.attempts):
-            run.history = noted
-        before = run.delivery.delivered - 1
-        if before > run.history.deliveries and self._may_have_crashed(run.delivery.inherited):
-            run.history = run.history.with_crashes(1).accounting_for(before)
-            await self._insist(lambda: records.note_history(request, run.history))
+        if await self._asking.insist(lambda: self._way_back.recollect(run)):
+            await self._asking.insist(lambda: records.note_history(request, run.history))
         if run.history.crashes >= MOST_CRASHES:
             await self._end(run, _crashed(run, self._now_ns()))
             return True
-        early_seconds = (run.history.not_before_ns - self._now_ns()) / 1e9
-        if early_seconds > 0:
+        if run.history.not_before_ns > self._now_ns():
             # The broker forgets its delays when it is restarted.
-            await self._give_back(run, min(early_seconds, self._lease_seconds))
+            await self._way_back.give_back(run)
             return True
         return False
 
@@ -362,80 +396,44 @@ class Worker:
             most_seconds, write = deployment.settings.expires_seconds, expired
         if not is_too_old(run.request, most_seconds, now_ns):
             return False
-        ending = write(run.history, most_seconds, now_ns)
-        self._log.warn(
-            "call {call_id} of {function} never runs: {why}",
-            call_id=run.request.key.call_id,
-            function=run.request.function,
-            why=ending.outcome.error,
-        )
-        await self._end(run, ending)
+        await self._end(run, write(run.request, run.history, most_seconds, now_ns))
         return True
 
     async def _end(self, run: Run, ending: Ending) -> None:
-        await self._insist(lambda: self._settlement.end(run.request, ending))
+        await self._asking.insist(lambda: self._settlement.end(run.request, ending))
         run.delivery.settle()
         self._ended(run.request.key)
 
-    # -- going back to the queue
+    async def _ends_failed(self, run: Run) -> bool:
+        """Count that the worker failed over a call: it may do so each time.
 
-    async def _put_off(self, run: Run, wait: float) -> None:
-        """Let the next attempt wait."""
-        not_before_ns = self._now_ns() + round(wait * 1e9)
-        if wait > self._lease_seconds:
-            later = replace(run.request, history=run.history.accounting_for(0))
-            try:
-                await self._insist(lambda: self._queue.put_later(later, wait), but=_CANNOT_WAIT)
-            except _CANNOT_WAIT:
-                # Then it waits where it is, a lease at a time.
-                wait = self._lease_seconds
-            else:
-                run.delivery.settle()
-                return
-        await self._give_back(run, wait, not_before_ns)
-
-    async def _give_back(
-        self, run: Run, delay_seconds: float = 0.0, not_before_ns: int | None = None
-    ) -> None:
-        """Hand a call back to the queue."""
-        await self._note(run, not_before_ns)
-        run.delivery.give_back(delay_seconds)
-
-    async def _note(self, run: Run, not_before_ns: int | None = None) -> None:
-        """Have it remembered that this delivery came to no harm."""
-        if not_before_ns is None:
-            not_before_ns = run.history.not_before_ns
-        history = run.history.accounting_for(run.delivery.delivered, not_before_ns)
-        try:
-            await self._queue.records.note_history(run.request, history)
-        except QueueError as reason:
-            self._log.warn(
-                "cannot note what was tried of {call_id}: {reason}",
-                call_id=run.request.key.call_id,
-                reason=reason,
-            )
-
-    async def _insist(
-        self, action: Callable[[], Awaitable[T]], but: tuple[type[QueueError], ...] = ()
-    ) -> T:
-        """Have the queue do something, however long it takes to be able to.
-
-        :param but: the refusals that are taken for an answer, and raised.
+        :return: whether that was its end.
         """
-        while True:
-            try:
-                return await action()
-            except QueueError as reason:
-                if isinstance(reason, but):
-                    raise
-                self._log.warn("the queue has to be asked again: {reason}", reason=reason)
-                await deferLater(self._clock, _QUEUE_AGAIN_SECONDS)
+        try:
+            if not run.is_recollected:
+                await self._asking.insist(lambda: self._way_back.recollect(run))
+            run.history = run.history.with_crashes(1, FAILED_INSIDE)
+            if run.history.crashes < MOST_CRASHES:
+                return False
+            await self._end(run, _crashed(run, self._now_ns()))
+        except CancelledError:
+            return False
+        return True
+
+    def _hand_over_again_seconds(self, run: Run) -> float:
+        """How long to wait before a call is tried again that could not be handed over."""
+        doubled = FIRST_WAIT_SECONDS * 2.0 ** min(run.delivery.delivered - 1, 10)
+        seconds = min(LONGEST_WAIT_SECONDS, doubled) * random.uniform(0.5, 1.0)
+        if run.request.function in self._deployments:
+            return seconds
+        # Nobody who has it back is told when it becomes an orphan.
+        return min(seconds, seconds_left(run.request, self._orphan_ttl_seconds, self._now_ns()))
 
     # -- the end of the work
 
     def _broken(self, failure: Failure, run: Run) -> None:
         self._log.failure(
-            "call {call_id} of {function} failed inside the worker; it is given back",
+            "call {call_id} of {function} failed inside the worker, and cannot be dealt with",
             failure=failure,
             call_id=run.request.key.call_id,
             function=run.request.function,
@@ -444,6 +442,8 @@ class Worker:
 
     def _let_go(self, run: Run, lane: Lane, key: CallKey) -> None:
         del self._runs[key]
+        if run.goes_back:
+            self._moved(key)
         if lane.aside.get(key) is not run.delivery:
             self._leases.drop(run.delivery)
         if run in lane.waiting:
@@ -468,11 +468,7 @@ def _ending(run: Run, deployment: Deployment, outcome: Outcome, ended_ns: int) -
 
 
 def _crashed(run: Run, ended_ns: int) -> Ending:
-    outcome = Outcome(502, (), b"", 0.0, CRASHED)
+    attempts = run.history.attempts
+    why = attempts[-1].error if attempts else CRASHED
+    outcome = Outcome(502, (), b"", 0.0, why or CRASHED)
     return Ending("dead", outcome, run.history, ended_ns, "crashed")
-
-
-def _hand_over_again_seconds(tries: int) -> float:
-    """How long to wait before a call is tried again that could not be handed over."""
-    longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(tries - 1, 10))
-    return longest * random.uniform(0.5, 1.0)

@@ -45,7 +45,7 @@ class House:
         self.jetstream = JetStream(client)
         store = Store(self.jetstream, Acknowledged())
         self.letters = JetStreamDeadLetters(store)
-        self.records = JetStreamRecords(store)
+        self.records = JetStreamRecords(store, lease_seconds=30.0, now_ns=lambda: 0)
 
     async def build(self) -> None:
         layout = Layout(

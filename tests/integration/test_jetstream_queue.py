@@ -34,7 +34,7 @@ from faasd_async.queue.interface import (
 from faasd_async.queue.jetstream import JetStreamQueue
 from faasd_async.queue.jetstream.durability import Acknowledged, Durability, Promise
 from faasd_async.queue.jetstream.layout import Layout
-from faasd_async.queue.jetstream.subjects import CALLS
+from faasd_async.queue.jetstream.subjects import CALLS, OUTCOMES
 from faasd_async.settings import ResultSettings
 
 MIB = 2**20
@@ -562,6 +562,56 @@ async def test_a_result_need_not_be_kept(house: House, keep: ResultSettings) -> 
     withheld = replace(ENDED.outcome, headers=[], body=b"")
     assert found == replace(ENDED, outcome=withheld, is_private=True)
     assert not await house.soon(queue.records.record_ending(call("1"), DIED, KEEP))
+
+
+@pytest.mark.parametrize(
+    ("keep_seconds", "lasts_seconds"), [(1, 86400), (86400, 86400), (172800, 172800)]
+)
+@pytest_twisted.ensureDeferred
+async def test_that_a_call_has_ended_is_known_for_a_day(
+    house: House, keep_seconds: float, lasts_seconds: int
+) -> None:
+    """However short its answer is kept: a lost acknowledgement is no second run. What is kept no
+    longer is marked as private, and there for a callback alone."""
+    queue = await house.queue()
+    ended_ns = time.time_ns() - 10**10
+    ending = replace(ENDED, ended_ns=ended_ns)
+    keep = ResultSettings(keep_seconds=keep_seconds)
+    assert await house.soon(queue.records.record_ending(call("1"), ending, keep))
+    jetstream = await house.jetstream()
+    stored = await house.soon(jetstream.get_last_message(OUTCOMES, "faas.outcome.>"))
+    assert b"Nats-TTL: %ds" % lasts_seconds in stored.header_block
+    found = await house.soon(queue.records.find_ending("f", CallKey("1", "0")))
+    assert found == replace(ending, is_private=keep_seconds == 1)
+    known = await house.soon(queue.lookup.find("1"))
+    assert known is not None
+    assert known.ending == found
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_record_of_a_call_outlasts_long_leases(house: House) -> None:
+    """It comes again after one of them."""
+    queue = await house.queue(lease_seconds=86400)
+    assert await house.soon(queue.records.record_ending(call("1"), ENDED, KEEP))
+    jetstream = await house.jetstream()
+    stored = await house.soon(jetstream.get_last_message(OUTCOMES, "faas.outcome.>"))
+    assert b"Nats-TTL: 864000s" in stored.header_block
+
+
+@pytest.mark.parametrize(("size", "is_there"), [(64 * 1024, True), (64 * 1024 + 1, False)])
+@pytest_twisted.ensureDeferred
+async def test_a_large_result_that_is_kept_for_seconds_is_not_kept(
+    house: House, size: int, is_there: bool
+) -> None:
+    """It would lie on the disk for a day."""
+    queue = await house.queue()
+    outcome = replace(ENDED.outcome, body=b"x" * size)
+    ending = replace(ENDED, outcome=outcome, ended_ns=time.time_ns())
+    keep = ResultSettings(keep_seconds=59)
+    assert await house.soon(queue.records.record_ending(call("1"), ending, keep))
+    found = await house.soon(queue.records.find_ending("f", CallKey("1", "0")))
+    assert found is not None
+    assert (not found.is_private, len(found.outcome.body)) == (is_there, size * is_there)
 
 
 @pytest_twisted.ensureDeferred

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 from daemon import READY, TWISTD, Output, StartDaemon
 from lifeline import when_ended
@@ -19,9 +20,9 @@ from test_calls import function, push, runs
 ECHO = "[functions.echo]\ncommand = ['cat']\n"
 
 
-def check(config: Path) -> subprocess.CompletedProcess[str]:
+def check(config: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [TWISTD, "-n", "--pidfile=", "faasd-async", "--check", "--config", str(config)],
+        [TWISTD, "-n", "--pidfile=", "faasd-async", "--check", "--config", str(config), *options],
         capture_output=True,
         text=True,
         cwd=config.parent,
@@ -90,21 +91,65 @@ async def test_a_state_directory_that_cannot_be_written(
     assert "choose another state directory" in line
 
 
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            "[functions.gone]\ncommand = ['no-such-program']\n",
+            '[functions.gone] command: found "no-such-program", which is not on PATH',
+        ),
+        (
+            "[functions.gone]\ncommand = ['cat']\ndirectory = '/no/such'\n",
+            '[functions.gone] directory: found "/no/such", which does not exist',
+        ),
+        (
+            "[nats]\nbinary = '/no/nats-server'\n" + ECHO,
+            '[nats] binary: found "/no/nats-server", which is not an executable file',
+        ),
+    ],
+)
 @pytest_twisted.ensureDeferred
-async def test_a_command_that_is_missing(start_daemon: StartDaemon) -> None:
-    """Named, with its function and the setting; the broker that runs already is stopped."""
-    config = "[functions.gone]\ncommand = ['no-such-program']\n"
+async def test_a_program_that_is_missing(
+    start_daemon: StartDaemon, tmp_path: Path, config: str, told: str
+) -> None:
+    """Is named with its setting before anything is opened, and ``--check`` says the same."""
     line = await start_failing(start_daemon, config)
-    assert line.startswith("function gone: the command no-such-program was not found on PATH")
-    assert line.endswith("install it, or change command in [functions.gone]")
+    file = tmp_path / "config.toml"
+    assert line.startswith(f"{file}: {told}")
+    checked = check(file)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (1, "", f"{line}\n")
+    assert not (tmp_path / "state").exists()
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_nats_server_that_is_missing(start_daemon: StartDaemon) -> None:
-    """Named, with the setting that may name another."""
-    line = await start_failing(start_daemon, "[nats]\nbinary = '/no/nats-server'\n" + ECHO)
-    assert "/no/nats-server" in line
-    assert "[nats] binary" in line
+async def test_a_server_that_cannot_be_run(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """Only a try shows it; the broker that runs already is stopped."""
+    program = tmp_path / "program"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    line = await start_failing(
+        start_daemon, f"[functions.odd]\ncommand = ['{program}']\nmode = 'http'\n"
+    )
+    assert line.startswith(f"function odd: {program} cannot be run: ")
+    assert line.endswith("change command in [functions.odd]")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_program_that_is_no_nats_server(start_daemon: StartDaemon) -> None:
+    """It ended without a word, and the setting is the remedy."""
+    line = await start_failing(start_daemon, "[nats]\nbinary = '/bin/false'\n" + ECHO)
+    assert "exit code 1" in line
+    assert "set [nats] binary to one or leave it out" in line
+
+
+@pytest_twisted.ensureDeferred
+async def test_sockets_that_systemd_did_not_pass(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """A check cannot know; the start says what is missing."""
+    config = "[nats]\n" + ECHO
+    endpoint = "systemd:domain=INET:name=http"
+    line = await start_failing(start_daemon, config, options=("--listen", endpoint))
+    assert line.startswith(f"cannot listen on {endpoint}: systemd passed no sockets (LISTEN_FDS)")
+    assert check(tmp_path / "config.toml", "--listen", endpoint).returncode == 0
 
 
 @pytest_twisted.ensureDeferred

@@ -47,7 +47,9 @@ WALLS: dict[str, frozenset[str]] = {
     # More pipework that knows no functions.
     "http": frozenset({"errors", "wheel"}),
     # The workbenches, which know no queues.
-    "runtime": frozenset({"backoff", "call", "errors", "http", "lines", "settings", "wheel"}),
+    "runtime": frozenset(
+        {"backoff", "call", "errors", "http", "lines", "private_files", "settings", "wheel"}
+    ),
     # The pigeonholes; of the settings they know what is to be kept of a result, and no more.
     "queue": frozenset({"call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
@@ -91,6 +93,7 @@ WALLS: dict[str, frozenset[str]] = {
             "queue.interface",
             "reloading",
             "runtime.deployments",
+            "runtime.process.notes",
             "settings",
             "signals",
             "statelock",

@@ -109,6 +109,14 @@ def test_cancelling_leaves_nothing(alarms: Alarms) -> None:
     assert not alarms.clock.getDelayedCalls()
 
 
+def test_set_again_for_the_same_turn(alarms: Alarms) -> None:
+    """A wheel that was empty in between wakes for a turn it had been waiting for before."""
+    alarms.wheel.after(1.0, alarms.calls("first")).cancel()
+    alarms.wheel.after(1.0, alarms.calls("second"))
+    alarms.clock.advance(1.0)
+    assert alarms.names() == ["second"]
+
+
 def test_ringing_leaves_nothing(alarms: Alarms) -> None:
     """An alarm that rang is gone; cancelling it then does nothing."""
     alarm = alarms.wheel.after(1.0, alarms.calls("a"))

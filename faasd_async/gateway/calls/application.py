@@ -6,14 +6,15 @@ from klein import Klein
 from klein.resource import KleinResource
 
 from faasd_async.gateway.answers import explain_errors, json
-from faasd_async.gateway.calls.asked import Asked, asked_for, unknown
-from faasd_async.gateway.calls.results import LONGEST_SECONDS, Results, Shown, answered
-from faasd_async.gateway.calls.sheet import Sheet, sheet_of
+from faasd_async.gateway.calls.asked import asked_for
+from faasd_async.gateway.calls.cancel import Cancellation
+from faasd_async.gateway.calls.events import Events
+from faasd_async.gateway.calls.results import Results, Shown, receipt
+from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.channel import GatewayRequest
-from faasd_async.gateway.prefer import Preferences, read_preferences
+from faasd_async.gateway.prefer import LONGEST_SECONDS, Preferences, read_preferences
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.system.query import Query
-from faasd_async.queue.interface import Lookup, Peers
 from faasd_async.settings.mistakes import Refusal as Mistake
 from faasd_async.settings.quantities import parse_duration_or_zero
 
@@ -28,9 +29,12 @@ class CallsGateway:
     app.url_map.strict_slashes = False
     explain_errors(app)
 
-    def __init__(self, lookup: Lookup, peers: Peers, results: Results) -> None:
-        self._lookup = lookup
-        self._peers = peers
+    def __init__(
+        self, status: Status, results: Results, cancellation: Cancellation, events: Events
+    ) -> None:
+        self._status = status
+        self._cancellation = cancellation
+        self._events = events
         self.results = results
 
     def resource(self) -> KleinResource:
@@ -41,19 +45,21 @@ class CallsGateway:
         query = Query(request.args)
         asked = asked_for(request, call_id, query)
         query.finish()
-        sheet = await self._status(asked)
+        step = await self._status.step(await self._status.find(asked), asked)
         request.setHeader(b"Cache-Control", b"no-store")
-        return json(request, 200, sheet)
+        return json(request, 200, step.sheet)
 
-    async def _status(self, asked: Asked) -> Sheet:
-        known = await answered(self._lookup.find(*asked))
-        if known is None:
-            raise unknown(asked)
-        if known.is_forgotten:
-            raise Refusal(410, "the call has ended, and what became of it is kept no longer")
-        is_under_way = known.place == "queue"
-        grip = await self._peers.ask(known.name.key) if is_under_way else None
-        return sheet_of(known, grip, asked)
+    @app.route("/<call_id>", methods=["DELETE"])
+    async def cancel(self, request: GatewayRequest, call_id: str) -> bytes:
+        return await self.cancel_named(request, call_id)
+
+    async def cancel_named(self, request: GatewayRequest, call_id: str) -> bytes:
+        """Cancel a call, whatever route it was named by."""
+        query = Query(request.args)
+        asked = asked_for(request, call_id, query)
+        query.finish()
+        known = await self._cancellation.cancel(asked)
+        return show(request, receipt(known.name))
 
     @app.route("/<call_id>/result", methods=_READ_ONLY)
     async def result(self, request: GatewayRequest, call_id: str) -> bytes:
@@ -66,6 +72,27 @@ class CallsGateway:
         if preferences.wait_seconds is not None:
             request.setHeader(b"Preference-Applied", b"wait=%d" % preferences.wait_seconds)
         return show(request, found)
+
+    @app.route("/<call_id>/events", methods=_READ_ONLY)
+    async def events(self, request: GatewayRequest, call_id: str) -> None:
+        query = Query(request.args)
+        asked = asked_for(request, call_id, query)
+        query.finish()
+        last_id = request.getHeader(b"last-event-id") or b""
+
+        def begin() -> None:
+            request.setHeader(b"Content-Type", b"text/event-stream")
+            request.setHeader(b"Cache-Control", b"no-store")
+            # To a proxy that would rather gather a reply before it passes it on.
+            request.setHeader(b"X-Accel-Buffering", b"no")
+
+        if request.method == b"HEAD":
+            await self._status.find(asked)
+            begin()
+            return
+        follow = self._events.follow(asked, last_id.decode("latin-1"), begin, request.write)
+        if not await follow:
+            request.setResponseCode(204)
 
 
 def _wait_seconds(query: Query, preferences: Preferences) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -13,13 +13,12 @@ from faasd_async.call.ending import Ending
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.known import CallName
 from faasd_async.errors import QueueError
+from faasd_async.gateway.accept import Receipt
 from faasd_async.gateway.calls.asked import Asked, path_of, unknown
 from faasd_async.gateway.calls.waiting import Waiting
+from faasd_async.gateway.prefer import LONGEST_SECONDS
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal
 from faasd_async.queue.interface import Lookup, Records
-
-#: Nobody waits longer than this.
-LONGEST_SECONDS = 300.0
 
 _BODILESS = frozenset((204, 304))
 
@@ -36,6 +35,10 @@ class Shown:
     fields: Headers
     body: bytes
 
+    def with_fields(self, *fields: tuple[bytes, bytes]) -> Shown:
+        """The same, with these in place of any others of their names."""
+        return replace(self, fields=replaced(self.fields, fields))
+
     def for_one_who_has(self, if_none_match: bytes | None) -> Shown:
         """The same for a client that has an answer already: 304 if it is this one."""
         tag = first(self.fields, b"etag")
@@ -45,6 +48,17 @@ class Shown:
             return self
         kept = (b"etag", b"x-call-id", b"x-function-status", b"cache-control")
         return Shown(304, [field for field in self.fields if field[0].lower() in kept], b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """What came of waiting for a call that was just accepted.
+
+    :ivar seconds: how long it was waited at most; ``None``: not at all.
+    """
+
+    seconds: int | None = None
+    result: Shown | None = None
 
 
 def _bare(tag: bytes) -> bytes:
@@ -76,7 +90,7 @@ class Results:
         elif known.is_forgotten:
             raise _gone(known.name, "it is kept no longer")
         if ending is None:
-            return _pending(known.name)
+            return receipt(known.name, *RETRY_SOON)
         if ending.is_private:
             raise _gone(known.name, f"the call {ending.state}, and its result is not kept")
         return shown(known.name, ending)
@@ -97,6 +111,18 @@ class Results:
                 await waiter.when_rung(left_seconds)
         finally:
             waiter.leave()
+
+    async def wait_for_receipt(self, receipt: Receipt, seconds: int | None) -> Waited:
+        """Wait for a call whose receipt is due in any case: nothing that fails here matters."""
+        if seconds is None:
+            return Waited()
+        try:
+            ending = await self.wait(receipt.name, seconds)
+        except Refusal:
+            return Waited()
+        if ending is None or ending.is_private:
+            return Waited(seconds)
+        return Waited(seconds, shown(receipt.name, ending))
 
 
 def shown(name: CallName, ending: Ending) -> Shown:
@@ -123,14 +149,15 @@ def shown(name: CallName, ending: Ending) -> Shown:
     return Shown(outcome.status, replaced(fields, ours), outcome.body)
 
 
-def _pending(name: CallName) -> Shown:
+def receipt(name: CallName, *more: tuple[bytes, bytes]) -> Shown:
+    """A 202 that says where to look for a call."""
     fields = (
         (b"X-Call-Id", name.key.call_id.encode()),
         (b"Location", path_of(name.key.call_id).encode()),
         (b"Cache-Control", b"no-store"),
         (b"Content-Length", b"0"),
     )
-    return Shown(202, (*RETRY_SOON, *fields), b"")
+    return Shown(202, (*fields, *more), b"")
 
 
 def _gone(name: CallName, why: str) -> Refusal:

@@ -51,6 +51,7 @@ def sheet_of(known: Known, grip: Grip | None, asked: Asked) -> Sheet:
         "links": {
             "self": link_to(name, known, asked),
             "result": link_to(name, known, asked, "/result"),
+            "events": link_to(name, known, asked, "/events"),
         },
     }
     if known.others:

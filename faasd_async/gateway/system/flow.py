@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from faasd_async.call.route import without_namespace
 from faasd_async.errors import MaybeStored, QueueError
@@ -27,6 +28,8 @@ class Flow:
         how many of its calls have begun.
     :param namespace: the one that may stand behind a function's name.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -73,11 +76,13 @@ class Flow:
     async def pause(self, source: Source) -> Sheet:
         """As :meth:`sheet`."""
         await _asked(self._queue.pauses.pause(source))
+        self._log.info("an operator has paused {source}", source=source)
         return _about(source) | {"paused": True}
 
     async def resume(self, source: Source) -> Sheet:
         """As :meth:`sheet`."""
         await _asked(self._queue.pauses.resume(source))
+        self._log.info("an operator has resumed {source}", source=source)
         return _about(source) | {"paused": False}
 
     async def purge(self, source: Source) -> Sheet:
@@ -85,7 +90,11 @@ class Flow:
         begun = self._recall(source)
         removed = await _asked(self._queue.backlog.purge(source))
         await _asked(self._queue.when_durable())
-        return _about(source) | {"purged": max(removed - begun, 0)}
+        purged = max(removed - begun, 0)
+        self._log.warn(
+            "an operator has purged {source} of {count} calls", source=source, count=purged
+        )
+        return _about(source) | {"purged": purged}
 
 
 def _about(source: Source) -> Sheet:

@@ -136,6 +136,8 @@ class Replay:
             callback=callback,
             history=NOT_TRIED,
             generation=request.generation + 1,
+            not_before_ns=0,
+            expires_ns=0,
         )
 
     async def _put_callback_back(self, letter: DeadCallback, edits: Edits) -> None:

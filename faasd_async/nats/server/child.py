@@ -44,6 +44,10 @@ _REMEDIES = {
     "exit code 127": _WRONG_PROGRAM,
 }
 _NO_REMEDY = "see the log"
+_SILENT_REMEDY = (
+    "see whether the program is a nats-server (nats-server --version), and set [nats] binary to one"
+    " or leave it out"
+)
 
 
 class Child(ProcessProtocol):
@@ -152,8 +156,10 @@ class Child(ProcessProtocol):
             remedy = next((r for words, r in _REMEDIES.items() if words in why), _NO_REMEDY)
             return StartError(f"nats-server did not start: {why}: {remedy}")
         what = self._stopped_because or f"ended before it was ready ({how})"
-        said = " | ".join(line.text for line in self._lines) or "nothing"
-        return StartError(f"nats-server {what}; it said last: {said}")
+        if not self._lines:
+            return StartError(f"nats-server {what}, and said nothing: {_SILENT_REMEDY}")
+        said = " | ".join(line.text for line in self._lines)
+        return StartError(f"nats-server {what}; it said last: {said}: {_NO_REMEDY}")
 
     def _no_longer(self, call: IDelayedCall | None) -> None:
         if call is not None and call.active():

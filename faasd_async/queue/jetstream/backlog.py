@@ -130,6 +130,19 @@ class JetStreamBacklog:
             raise queue_error(reason) from reason
         return bool(info.state.subjects)
 
+    def remove(self, request: QueueRequest) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._remove(request))
+
+    async def _remove(self, request: QueueRequest) -> None:
+        """From where it may fall due first, as :meth:`_purge`."""
+        names = (request.queue, request.function, request.key)
+        try:
+            for stream, kind in ((LATER, "later"), (LATER, "due"), (CALLS, "call")):
+                subject = queued_subject(kind, *names)
+                await self._store.jetstream.purge_stream(stream, filter=subject)
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+
     def purge(self, source: Source) -> Deferred[int]:
         return Deferred.fromCoroutine(self._purge(source))
 

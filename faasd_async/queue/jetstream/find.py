@@ -41,7 +41,6 @@ from faasd_async.queue.jetstream.stored import (
     read_accepting,
     read_dead_callback,
     read_dead_letter,
-    read_ending,
     read_request,
     start_time_of,
 )
@@ -109,7 +108,7 @@ class JetStreamLookup:
             return None
         name = await self._newest(traces)
         known = await _Call(self._store, self._records, name, traces[name]).tell()
-        return replace(known, others=sorted(traces.keys() - {name}))
+        return replace(known, others=tuple(sorted(traces.keys() - {name})))
 
     async def _look_into(self, stream: str, call_id: str, traces: _Traces) -> None:
         like = traces_like(stream, call_id)
@@ -196,7 +195,7 @@ class _Call:
         for trace in self._of("outcome"):
             found = await self._read(trace)
             if request is None or generation_of(found) >= request.generation:
-                return read_ending(found), read_accepting(found)
+                return self._records.read_ending(found), read_accepting(found)
         for trace in self._of("dead") if request is None else ():
             letter = read_dead_letter(await self._read(trace))
             outcome = Outcome(letter.status, (), b"", 0.0, letter.error)

@@ -3,21 +3,25 @@
 The broker itself keeps the schedule: at its time it moves a message from ``faas.later.…`` to
 ``faas.due.…``, and from there it is brought back to ``FAAS_CALLS``: written there, made durable,
 and only then acknowledged here.
+
+A call waits here between two attempts, or because its caller put it off. One of the latter that its
+caller may repeat goes back only if no other lies there under its key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from faasd_async.call.request import QueueRequest
-from faasd_async.errors import QueueError, QueueFull
+from faasd_async.call.moments import from_ns
+from faasd_async.call.once import is_keyed
+from faasd_async.call.request import NOT_TRIED, QueueRequest
+from faasd_async.errors import AlreadyStored, NoSchedules, QueueError, QueueFull
 from faasd_async.nats.errors import NatsError
 from faasd_async.queue.interface import Delivery
-from faasd_async.queue.jetstream.store import Store, queue_error
+from faasd_async.queue.jetstream.store import Fields, Store, queue_error
 from faasd_async.queue.jetstream.stored import write_request
 from faasd_async.queue.jetstream.subjects import LATER, queued_subject
 
@@ -35,7 +39,10 @@ class Later:
     """Puts calls off, and brings them back when they are due.
 
     :param limit_messages: how many calls may wait here.
+    :param put_only: puts a call that its caller may repeat; fails with
+        :class:`~faasd_async.errors.AlreadyStored` if one lies there under its key.
     :ivar limit_bytes: what they may take up in all.
+    :ivar possible: whether the broker keeps schedules at all.
     :param now_seconds: the wall clock, which the broker's schedule goes by.
     """
 
@@ -47,28 +54,47 @@ class Later:
         limit_bytes: int,
         limit_messages: int,
         put_call: Callable[[QueueRequest], Deferred[None]],
+        put_only: Callable[[QueueRequest], Deferred[None]],
         now_seconds: Callable[[], float],
     ) -> None:
         self._store = store
         self.limit_bytes = limit_bytes
         self._limit_messages = limit_messages
         self._put_call = put_call
+        self._put_only = put_only
+        self.possible = True
         self._now_seconds = now_seconds
         self._moving = 0
         self._looked_at_seconds = float("-inf")
         self._bytes = self._messages = 0
         self.when_room: Callable[[], None] = lambda: None
 
-    async def put(self, request: QueueRequest, delay_seconds: float) -> None:
-        """Have a call come back after a delay."""
+    async def put(
+        self,
+        request: QueueRequest,
+        delay_seconds: float,
+        only: Fields = ((b"Nats-Rollup", b"sub"),),
+    ) -> None:
+        """Have a call come back after a delay.
+
+        :param only: header fields that say what may lie here already; without, this stands in
+            the place of what does.
+        :raises NoSchedules: the broker is too old for it.
+        """
+        if not self.possible:
+            raise NoSchedules("the NATS server cannot put calls off: 2.12 or newer is needed")
         fields, payload = write_request(request)
         await self._find_room(len(payload))
         names = (request.queue, request.function, request.key)
-        at = datetime.fromtimestamp(self._now_seconds() + delay_seconds, UTC)
+        due_ns = round((self._now_seconds() + delay_seconds) * 1e9)
+        if request.not_before_ns and request.history is NOT_TRIED:
+            due_ns = request.not_before_ns
+        # Rounded up: the broker reads microseconds well, and nothing is to come early.
+        at = from_ns(due_ns + 999)
         fields += [
             (b"Nats-Schedule", b"@at " + at.strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()),
             (b"Nats-Schedule-Target", queued_subject("due", *names).encode()),
-            (b"Nats-Rollup", b"sub"),
+            *only,
         ]
         await self._store.put_durably(queued_subject("later", *names), fields, payload)
 
@@ -113,8 +139,14 @@ class Later:
         )
 
     async def _bring_back(self, delivery: Delivery[QueueRequest]) -> None:
+        request = delivery.parcel
+        first_time = request.history is NOT_TRIED and not request.generation
+        put = self._put_only if first_time and is_keyed(request.key) else self._put_call
         try:
-            await self._put_call(delivery.parcel)
+            await put(request)
+        except AlreadyStored:
+            # Sent again under its key, without a delay, and accepted before anybody could know.
+            delivery.settle()
         except QueueError as reason:
             self._log.warn("a due call has to wait: {reason}", reason=reason)
             delivery.give_back(_AGAIN_SECONDS)

@@ -5,11 +5,17 @@ they are looked through in that order. A call that moves on meanwhile is met fur
 moves back (its wait is over) is met by the publish itself, which the broker takes only if nothing
 lies in ``FAAS_CALLS`` under the same key. And if a call came to its end between the look and the
 publish, the worker finds its terminal record, as it does for every call of this kind.
+
+A call that its caller put off is published to ``FAAS_LATER``, which likewise takes only one under a
+key. It may meet the same call, sent without a delay and on its way into ``FAAS_CALLS``: so it is
+looked once more after the publish, and what was put off is taken back if something is found. What
+slips through that as well is met when it falls due (:mod:`.later`).
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 
@@ -20,6 +26,7 @@ from faasd_async.errors import AlreadyStored, QueueError, QueueUnavailable
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import MessageNotFound
 from faasd_async.queue.interface import Accepted
+from faasd_async.queue.jetstream.later import Later
 from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store, queue_error
 from faasd_async.queue.jetstream.stored import (
@@ -54,7 +61,12 @@ _PLACES = (
 
 
 class JetStreamKeyedCalls:
-    """See :class:`~faasd_async.queue.interface.KeyedCalls`."""
+    """See :class:`~faasd_async.queue.interface.KeyedCalls`.
+
+    :ivar later: where calls are put off.
+    """
+
+    later: Later
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -82,25 +94,42 @@ class JetStreamKeyedCalls:
             raise QueueUnavailable("the queue has not been reached yet")
         return repeatable(self._secret, function, key, target, body)
 
-    def put(self, request: QueueRequest) -> Deferred[Accepted | None]:
-        return Deferred.fromCoroutine(self._put(request))
+    def put(self, request: QueueRequest, delay_seconds: float = 0.0) -> Deferred[Accepted | None]:
+        return Deferred.fromCoroutine(self._put(request, delay_seconds))
 
-    async def _put(self, request: QueueRequest) -> Accepted | None:
+    async def _put(self, request: QueueRequest, delay_seconds: float) -> Accepted | None:
         for _ in range(_LOOKS):
-            earlier = await self._find(request)
+            earlier = await self._find(request, _PLACES)
             if earlier is not None:
                 await self._store.when_durable()
                 return earlier
             try:
-                await self._publish(request)
+                if delay_seconds:
+                    return await self._put_off(request, delay_seconds)
+                await self.put_only(request)
             except AlreadyStored:
                 continue
             return None
         raise QueueUnavailable("the call is on the move; ask again")
 
-    async def _find(self, request: QueueRequest) -> Accepted | None:
+    async def _put_off(self, request: QueueRequest, delay_seconds: float) -> Accepted | None:
+        same = f"faas.*.*.{encode_token(request.function)}.*.{request.key.accept}"
+        await self.later.put(request, delay_seconds, _none_like(same))
+        elsewhere = [place for place in _PLACES if place[0] != LATER]
+        earlier = await self._find(request, elsewhere)
+        if earlier is None or earlier.start_time_ns == request.start_time_ns:
+            # Nothing, or this very call, whose time has come.
+            return None
+        own = queued_subject("later", request.queue, request.function, request.key)
+        await self._store.jetstream.purge_stream(LATER, filter=own)
+        await self._store.when_durable()
+        return earlier
+
+    async def _find(
+        self, request: QueueRequest, places: Sequence[tuple[str, str]]
+    ) -> Accepted | None:
         function, accept = encode_token(request.function), request.key.accept
-        for stream, kind in _PLACES:
+        for stream, kind in places:
             try:
                 found = await self._store.jetstream.get_last_message(
                     stream, f"{kind}.{function}.*.{accept}"
@@ -115,15 +144,24 @@ class JetStreamKeyedCalls:
                 raise QueueUnavailable(str(reason)) from reason
         return None
 
-    def _publish(self, request: QueueRequest) -> Deferred[None]:
+    def put_only(self, request: QueueRequest) -> Deferred[None]:
+        """Put a call, if none waits to be taken under its key.
+
+        :return: fails with :class:`~faasd_async.errors.AlreadyStored` if one does.
+        """
         fields, payload = write_request(request)
         same = f"faas.call.*.{encode_token(request.function)}.*.{request.key.accept}"
-        fields += [
-            (b"Nats-Expected-Last-Subject-Sequence", b"0"),
-            (b"Nats-Expected-Last-Subject-Sequence-Subject", same.encode()),
-        ]
+        fields += _none_like(same)
         subject = queued_subject("call", request.queue, request.function, request.key)
         return self._store.put_durably(subject, fields, payload)
+
+
+def _none_like(subjects: str) -> list[tuple[bytes, bytes]]:
+    """Have the broker take a message only if it has none with such a subject."""
+    return [
+        (b"Nats-Expected-Last-Subject-Sequence", b"0"),
+        (b"Nats-Expected-Last-Subject-Sequence-Subject", subjects.encode()),
+    ]
 
 
 def _not_stored(reason: QueueError) -> QueueUnavailable:

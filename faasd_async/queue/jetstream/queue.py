@@ -97,15 +97,24 @@ class JetStreamQueue:
         self._alone = alone
         self._largest_payload_bytes = largest_payload_bytes
         self._store = Store(self._jetstream, durability)
-        self.records = JetStreamRecords(self._store)
+        self.records = JetStreamRecords(
+            self._store,
+            lease_seconds=layout.ack_wait_seconds,
+            now_ns=lambda: round(now_seconds() * 1e9),
+        )
         self.dead_letters = JetStreamDeadLetters(self._store)
         self.keyed = JetStreamKeyedCalls(self._store)
         self.pauses = JetStreamPauses(self._store, client)
         self.backlog = JetStreamBacklog(self._store)
         self.lookup = JetStreamLookup(self._store, self.records)
         self.peers = JetStreamPeers(clock, client, alone=alone)
-        self._later = Later(
-            self._store, layout.later_bytes, layout.waiting_messages, self.put_call, now_seconds
+        self._later = self.keyed.later = Later(
+            self._store,
+            layout.later_bytes,
+            layout.waiting_messages,
+            self.put_call,
+            self.keyed.put_only,
+            now_seconds,
         )
         self._settlements = Settlements()
         self._subscriptions: list[JetStreamSubscription[Any]] = []
@@ -177,6 +186,7 @@ class JetStreamQueue:
                     # A server that was killed may have forgotten what it gave out, and to whom.
                     self._inherited[name] = last_sequence
                 self._later.limit_bytes = self._streams.layout.later_bytes
+                self._later.possible = self._streams.keeps_schedules
                 await self.keyed.agree()
                 await self.pauses.read()
                 await self._remove_other_mode()

@@ -37,8 +37,15 @@ from faasd_async.settings import ResultSettings
 
 Record = TypeVar("Record")
 
-#: A terminal record without a result is still needed for as long as its call may come again.
+#: A terminal record is needed for as long as its call may come again, whatever is kept of the
+#: answer: a daemon and a broker that are away for a night; and so many leases.
 _RECORD_SECONDS = 24 * 3600
+_RECORD_LEASES = 10
+
+#: An answer of more than this, which nobody is to be shown for longer than that, is not worth its
+#: place on the disk for all that time: it is not kept at all.
+_SMALL_BYTES = 64 * 1024
+_SHORT_SECONDS = 60.0
 
 #: What was tried of a call is remembered this long after the last try.
 _HISTORY_SECONDS = 48 * 3600
@@ -52,10 +59,16 @@ _FIRST_ALONE = (b"Nats-Expected-Last-Subject-Sequence", b"0")
 
 
 class JetStreamRecords:
-    """See :class:`~faasd_async.queue.interface.Records`."""
+    """See :class:`~faasd_async.queue.interface.Records`.
 
-    def __init__(self, store: Store) -> None:
+    :param lease_seconds: how long a delivery may go without a sign of life.
+    :param now_ns: the wall clock, Unix nanoseconds.
+    """
+
+    def __init__(self, store: Store, *, lease_seconds: float, now_ns: Callable[[], int]) -> None:
         self._store = store
+        self._record_seconds = max(_RECORD_SECONDS, round(_RECORD_LEASES * lease_seconds))
+        self._now_ns = now_ns
 
     def record_ending(
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
@@ -65,10 +78,16 @@ class JetStreamRecords:
     async def _record_ending(
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
     ) -> bool:
-        kept = keep.keep_seconds > 0 and len(ending.outcome.body) <= keep.max_bytes
+        kept = _is_kept(keep, len(ending.outcome.body))
         owed = callback_url_of(request, ending) is not None
-        fields, payload = write_ending(ending, with_result=kept or owed, is_private=not kept)
-        seconds = round(keep.keep_seconds) if kept else _RECORD_SECONDS
+        seconds, kept_until_ns = self._record_seconds, 0
+        if kept and keep.keep_seconds >= seconds:
+            seconds = round(keep.keep_seconds)
+        elif kept:
+            kept_until_ns = ending.ended_ns + round(keep.keep_seconds * 1e9)
+        fields, payload = write_ending(
+            ending, with_result=kept or owed, is_private=not kept, kept_until_ns=kept_until_ns
+        )
         fields += accepted_fields(request, callback_owed=owed)
         fields += written_in(request.generation)
         fields += [_FIRST_ALONE, _ttl(seconds)]
@@ -103,7 +122,11 @@ class JetStreamRecords:
     def find_ending(
         self, function: str, key: CallKey, generation: int = 0
     ) -> Deferred[Ending | None]:
-        return self._find(about_subject("outcome", function, key), generation, read_ending)
+        return self._find(about_subject("outcome", function, key), generation, self.read_ending)
+
+    def read_ending(self, message: Message) -> Ending:
+        """A terminal record, as it is to be seen now."""
+        return read_ending(message, self._now_ns())
 
     def note_history(self, request: QueueRequest, history: History) -> Deferred[None]:
         fields, payload = write_history(history)
@@ -176,6 +199,12 @@ class Found:
     @classmethod
     def of(cls, message: StoredMessage) -> Found:
         return cls(message.subject.encode(), decode_headers(message.header_block), message.payload)
+
+
+def _is_kept(keep: ResultSettings, size_bytes: int) -> bool:
+    if keep.keep_seconds < _SHORT_SECONDS and size_bytes > _SMALL_BYTES:
+        return False
+    return keep.keep_seconds > 0 and size_bytes <= keep.max_bytes
 
 
 def _ttl(seconds: int) -> tuple[bytes, bytes]:

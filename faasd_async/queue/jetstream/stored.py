@@ -51,6 +51,8 @@ _CALLBACK = b"Faas-Callback"
 _REPLAYS = b"Faas-Replays"
 _ON_FAILURE_URL = b"Faas-On-Failure-Url"
 _DEATH = b"Faas-Death"
+_NOT_BEFORE = b"Faas-Not-Before"
+_EXPIRES = b"Faas-Expires"
 
 #: JetStream's own: when a message of a stream that keeps schedules is due.
 SCHEDULE = b"Nats-Schedule"
@@ -98,6 +100,10 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
         fields.append((_DIGEST, request.digest.encode("ascii")))
     if request.on_failure is not None:
         fields.append((_ON_FAILURE_URL, request.on_failure.text.encode("ascii")))
+    if request.not_before_ns:
+        fields.append((_NOT_BEFORE, b"%d" % request.not_before_ns))
+    if request.expires_ns:
+        fields.append((_EXPIRES, b"%d" % request.expires_ns))
     return fields, http_form.write(request.target, request.headers, request.body)
 
 
@@ -131,6 +137,8 @@ def read_request(message: Message) -> QueueRequest:
             generation=int(noted.get(_GENERATION, b"0")),
             digest=noted.get(_DIGEST, b"").decode("ascii"),
             on_failure=callback_url.parse(on_failure) if on_failure else None,
+            not_before_ns=int(noted.get(_NOT_BEFORE, b"0")),
+            expires_ns=int(noted.get(_EXPIRES, b"0")),
         )
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
@@ -258,13 +266,15 @@ class _EndingHead(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     reason: Reason | None = None
     is_private: bool = False
+    kept_until_ns: int = 0
 
 
 def write_ending(
-    ending: Ending, *, with_result: bool, is_private: bool = False
+    ending: Ending, *, with_result: bool, is_private: bool = False, kept_until_ns: int = 0
 ) -> tuple[Fields, bytes]:
     """:param with_result: the answer's headers and body too, not only its status.
     :param is_private: they are nobody's but the callback's.
+    :param kept_until_ns: when they become so, Unix nanoseconds; 0: not before the record is gone.
     :return: NATS headers and payload."""
     outcome = ending.outcome
     head = _EndingHead(
@@ -277,13 +287,15 @@ def write_ending(
         error=outcome.error,
         reason=ending.reason,
         is_private=is_private,
+        kept_until_ns=kept_until_ns,
     )
     body = outcome.body if with_result else b""
     return [(_FORMAT, b"%d" % FORMAT)], msgspec.json.encode(head) + b"\n" + body
 
 
-def read_ending(message: Message) -> Ending:
+def read_ending(message: Message, now_ns: int = 0) -> Ending:
     """
+    :param now_ns: Unix nanoseconds; an answer that is kept no longer is private.
     :raises Unreadable: it is no terminal record.
     :raises FromTheFuture: its format is not known yet.
     """
@@ -292,7 +304,8 @@ def read_ending(message: Message) -> Ending:
     head = _decoded(message, line, _EndingHead)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
     outcome = Outcome(head.status, headers, body, head.seconds, head.error)
-    return Ending(head.state, outcome, head.history, head.ended_ns, head.reason, head.is_private)
+    is_private = head.is_private or 0 < head.kept_until_ns <= now_ns
+    return Ending(head.state, outcome, head.history, head.ended_ns, head.reason, is_private)
 
 
 def write_history(history: History) -> tuple[Fields, bytes]:

@@ -39,6 +39,7 @@ class Streams:
 
     :param disk: ``None``: it is another machine's, whose operator sees to its room.
     :ivar layout: as it was asked for, within the quotas there is room for.
+    :ivar keeps_schedules: whether the broker is new enough to put messages off.
     """
 
     _log = Logger()
@@ -49,6 +50,7 @@ class Streams:
         self._wanted = layout.quotas
         self._disk = disk
         self._told: list[str] = []
+        self.keeps_schedules = True
 
     async def bring_up(self) -> dict[str, int]:
         """Have every stream in place; what is there already stays as it is.
@@ -64,12 +66,16 @@ class Streams:
 
     async def _ensure(self, stream: StreamConfig) -> int:
         try:
-            return (await self._jetstream.ensure_stream(stream)).state.last_seq
+            info = await self._jetstream.ensure_stream(stream)
         except ResourcesExceeded as reason:
             raise QueueFull(
                 f"{stream.name}: {reason}: the NATS server has less room than the quotas in [queue]"
                 " ask for; lower them, or raise its max_file_store"
             ) from reason
+        if stream.allow_msg_schedules:
+            # A server older than 2.12 makes the stream, and leaves out what it has never heard of.
+            self.keeps_schedules = info.config.allow_msg_schedules
+        return info.state.last_seq
 
     async def report(self, tell: Callable[[str, int, int, int], None]) -> None:
         """Tell of each stream what it holds, in bytes and messages, and its quota.

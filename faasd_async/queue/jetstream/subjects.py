@@ -13,6 +13,8 @@
 ``faas.dead-callback.-.<function>.<call>.<accept>``   a callback that could not be delivered
 ``faas.control.<what>…``                              what all daemons of an installation agree on
 ``faas.ask.<call>.<accept>``                          who has a call in hand; stored nowhere
+``faas.abort.<call>.<accept>``                        that it is cancelled; stored nowhere
+``faas.moved.<call>.<accept>``                        that it begins or goes back; stored nowhere
 ====================================================  ==========================================
 
 Each token is written by :func:`~faasd_async.call.ids.encode_token`. Because the ids stand in the
@@ -46,8 +48,9 @@ ALL_PAUSES = f"{_PAUSED}.>"
 _OF_FUNCTION = "faas-call-"
 _OF_QUEUE = "faas-queue-"
 
-#: Everything that daemons ask each other.
+#: Everything that daemons ask and tell each other about calls in hand.
 ALL_ASKS = "faas.ask.*.*"
+ALL_ABORTS = "faas.abort.*.*"
 
 #: What makes this installation's idempotency keys its own.
 SECRET = "faas.control.secret"
@@ -189,7 +192,26 @@ def ask_subject(key: CallKey) -> str:
 
 def read_ask_subject(subject: str) -> CallKey:
     """Which call is meant."""
-    call_id, _, accept = subject.removeprefix("faas.ask.").partition(".")
+    return _key_of(subject.removeprefix("faas.ask."))
+
+
+def abort_subject(key: CallKey) -> str:
+    """Where whoever has a call in hand is told to let go of it."""
+    return f"faas.abort.{encode_token(key.call_id)}.{encode_token(key.accept)}"
+
+
+def read_abort_subject(subject: str) -> CallKey:
+    """Which call is meant."""
+    return _key_of(subject.removeprefix("faas.abort."))
+
+
+def moved_subject(key: CallKey) -> str:
+    """Where it is said that a call has begun, or goes back to the queue."""
+    return f"faas.moved.{encode_token(key.call_id)}.{encode_token(key.accept)}"
+
+
+def _key_of(tokens: str) -> CallKey:
+    call_id, _, accept = tokens.partition(".")
     return CallKey(decode_token(call_id), decode_token(accept))
 
 

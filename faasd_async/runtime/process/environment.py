@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 
 from faasd_async.runtime.interface import Invocation
+from faasd_async.settings.programs import FALLBACK_PATH
 
 Environment = dict[bytes, bytes]
 
@@ -24,7 +25,6 @@ INHERITED = frozenset(
     )
 )  # fmt: skip
 INHERITED_PREFIX = "LC_"
-FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
 #: ``Http_Proxy`` would tell Python's urllib, and whoever else ignores case, where to send the

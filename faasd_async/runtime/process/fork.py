@@ -21,6 +21,7 @@ from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.runtime.process.environment import of_invocation
 from faasd_async.runtime.process.group import ProcessGroup, how_it_ended
 from faasd_async.runtime.process.logs import ProcessLog
+from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import Program
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.reply import FlowingReply
@@ -121,6 +122,7 @@ class ForkRuntime:
 
     :param find: looks for the program; raises :class:`~faasd_async.errors.StartError`.
     :param answer: makes the answer of one call, given the function's name and content type.
+    :param note: is told of each process.
     """
 
     _log = Logger()
@@ -134,6 +136,7 @@ class ForkRuntime:
         *,
         content_type: str,
         prefix_logs: bool,
+        note: Note = unnoted,
     ) -> None:
         self._reactor = reactor
         self._function = function
@@ -141,6 +144,7 @@ class ForkRuntime:
         self._answer = answer
         self._content_type = content_type.encode("latin-1")
         self._prefix_logs = prefix_logs
+        self._note = note
         self._program: Program | None = None
         self._under_way = UnderWay(reactor)
         self._running: dict[ProcessGroup, Deferred[None]] = {}
@@ -180,6 +184,7 @@ class ForkRuntime:
             ProcessLog(
                 self._function, "stderr", call_id=invocation.call_id, prefixed=self._prefix_logs
             ),
+            self._note,
         )
         running = answer.group.when_ended.addCallback(answer.ended)
         self._running[answer.group] = running

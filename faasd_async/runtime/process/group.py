@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.process import registerReapProcessHandler, unregisterReapProcessHandler
 
 from faasd_async.runtime.process.logs import ProcessLog
+from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.pipes import PipeReader, PipeWriter
 from faasd_async.runtime.process.program import Program
 from faasd_async.runtime.reactor import IRuntimeReactor
@@ -34,6 +35,7 @@ class ProcessGroup:
     :param content: what the program reads; ``None``: nothing, from ``/dev/null``.
     :param output: is given the pieces of standard output.
     :param log: takes standard error.
+    :param note: is told of it, and of its end.
     :ivar when_ended: fires with the exit code (of Python's :mod:`subprocess`: the negative number
         of the signal that killed it) when the leader has ended and its output has been read.
         Members of the group that live on are killed then.
@@ -47,6 +49,7 @@ class ProcessGroup:
         content: bytes | None,
         output: Callable[[bytes], object],
         log: ProcessLog,
+        note: Note = unnoted,
     ) -> None:
         self._reactor = reactor
         self._log = log
@@ -64,6 +67,7 @@ class ProcessGroup:
             env=program.environment,
             start_new_session=True,
         )
+        self._forget = note(self.pid)
         stdin, stdout, stderr = self._popen.stdin, self._popen.stdout, self._popen.stderr
         assert stdout is not None
         assert stderr is not None
@@ -123,6 +127,7 @@ class ProcessGroup:
         if self._grace is not None and self._grace.active():
             self._grace.cancel()
         self._signal(signal.SIGKILL)
+        self._forget()
         if self._input is not None:
             self._input.close()
         self._errors.end_with_what_is_there()

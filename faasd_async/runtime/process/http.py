@@ -18,6 +18,7 @@ from faasd_async.errors import NotHandedOver, StartError
 from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.runtime.process.group import how_it_ended
+from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import Program
 from faasd_async.runtime.process.server import Server
 from faasd_async.runtime.reactor import IRuntimeReactor
@@ -39,6 +40,7 @@ class HttpRuntime:
 
     :param find: looks for the program; raises :class:`~faasd_async.errors.StartError`.
     :param draw: a random number from 0 to 1, for the delays before a restart.
+    :param note: is told of each process.
     """
 
     _log = Logger()
@@ -53,6 +55,7 @@ class HttpRuntime:
         max_inflight: int,
         connect_timeout_seconds: float,
         draw: Callable[[], float] = random.random,
+        note: Note = unnoted,
     ) -> None:
         self._reactor = reactor
         self._function = function
@@ -61,6 +64,7 @@ class HttpRuntime:
         self._max_inflight = max_inflight
         self._connect_timeout_seconds = connect_timeout_seconds
         self._draw = draw
+        self._note = note
         self._under_way = UnderWay(reactor)
         self._stopped = True
         self._life: Deferred[None] = succeed(None)
@@ -131,6 +135,7 @@ class HttpRuntime:
             upstream_at=self._upstream_at,
             busy=lambda: self._ready and len(self._under_way) > 0,
             looked=self._looked,
+            note=self._note,
         )
         return self._server
 

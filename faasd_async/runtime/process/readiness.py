@@ -5,11 +5,11 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import CancelledError
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.protocol import Factory, Protocol
 
 from faasd_async.errors import InvocationError
+from faasd_async.http.endpoint import host_endpoint
 from faasd_async.runtime.collect import gather
 from faasd_async.runtime.interface import Invocation
 from faasd_async.runtime.reactor import IRuntimeReactor
@@ -40,7 +40,7 @@ async def listens(reactor: IRuntimeReactor, url: str) -> bool:
     parts = urlsplit(url)
     assert parts.hostname is not None
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    endpoint = HostnameEndpoint(reactor, parts.hostname, port, timeout=PROBE_SECONDS)
+    endpoint = host_endpoint(reactor, parts.hostname, port, PROBE_SECONDS)
     try:
         protocol = await endpoint.connect(_Probes())
     except CancelledError:

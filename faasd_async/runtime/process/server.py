@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from faasd_async.runtime.process.group import ProcessGroup
 from faasd_async.runtime.process.logs import ProcessLog
+from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import Program
 from faasd_async.runtime.process.readiness import answers, listens
 from faasd_async.runtime.reactor import IRuntimeReactor
@@ -30,6 +31,7 @@ class Server:
     :param busy: whether calls are under way. A server that can do but one thing at a time would
         seem dead then, so it is left in peace.
     :param looked: is told after each look whether the server is ready.
+    :param note: is told of its process.
     :ivar upstream: the way to it.
     :raises OSError: it cannot be started.
     """
@@ -46,6 +48,7 @@ class Server:
         upstream_at: Callable[[str], Upstream],
         busy: Callable[[], bool],
         looked: Callable[[bool], object],
+        note: Note = unnoted,
     ) -> None:
         self._reactor = reactor
         self._function = function
@@ -62,6 +65,7 @@ class Server:
             None,
             self._output_log.received,
             ProcessLog(function, "stderr", prefixed=command.prefix_logs),
+            note,
         )
 
     async def live(self) -> int:

@@ -196,6 +196,25 @@ async def test_safe_request_is_repeated(upstream: Upstream, listener: Listener) 
 
 
 @pytest_twisted.ensureDeferred
+async def test_repetition_that_nobody_takes(reactor: Any, listener: Listener) -> None:
+    """A GET that went out and cannot be sent again has been handed over, once."""
+    port = reactor.listenTCP(0, listener, interface="127.0.0.1")
+    upstream = make(reactor, f"http://127.0.0.1:{port.getHost().port}")
+    invoked = upstream.invoke(call(), NEVER)
+    (await listener.when_request()).answer(OK)
+    await gather(await invoked, MIB)
+
+    invoked = upstream.invoke(call(method=b"GET"), NEVER)
+    request = await listener.when_request()
+    await port.stopListening()
+    request.peer.transport.loseConnection()
+
+    with pytest.raises(InvocationBroken):
+        await invoked
+    await upstream.stop()
+
+
+@pytest_twisted.ensureDeferred
 async def test_unsafe_request_is_not_repeated(upstream: Upstream, listener: Listener) -> None:
     """A POST that met its end on a kept connection may have been read: it is broken."""
     invoked = upstream.invoke(call(), NEVER)
@@ -318,6 +337,18 @@ async def test_stop_cuts_what_is_under_way(upstream: Upstream, listener: Listene
         await upstream.invoke(call(), NEVER)
 
 
+@pytest_twisted.ensureDeferred
+async def test_start_again(upstream: Upstream, listener: Listener) -> None:
+    """What was stopped can be started again, and keeps its connections as before."""
+    await upstream.stop()
+    await upstream.start()
+    for _ in range(2):
+        invoked = upstream.invoke(call(), NEVER)
+        (await listener.when_request()).answer(OK)
+        assert await gather(await invoked, MIB) == b"ok"
+    assert len(listener.peers) == 1
+
+
 TWISTED_HANDS_OPENSSL_ITS_OWN = pytest.mark.filterwarnings(
     "ignore:Passing pyOpenSSL X509 objects is deprecated:DeprecationWarning",
     "ignore:Passing pyOpenSSL PKey objects is deprecated:DeprecationWarning",
@@ -384,6 +415,36 @@ async def test_https_with_trust(
     assert len(listener.peers) == 1
     await upstream.stop()
     await port.stopListening()
+
+
+@TWISTED_HANDS_OPENSSL_ITS_OWN
+@pytest_twisted.ensureDeferred
+async def test_https_repetition(
+    reactor: Any, listener: Listener, certificate: PrivateCertificate
+) -> None:
+    """A GET that met its end on a kept connection is sent again over TLS too; where nobody takes
+    it then, it has been handed over once."""
+    port = reactor.listenSSL(0, listener, certificate.options(), interface="127.0.0.1")
+    number = port.getHost().port
+    options = optionsForClientTLS("127.0.0.1", trustRoot=certificate)
+    endpoint = wrapClientTLS(options, HostnameEndpoint(reactor, "127.0.0.1", number))
+    upstream = make(reactor, f"https://127.0.0.1:{number}", endpoint=HandshakenEndpoint(endpoint))
+    invoked = upstream.invoke(call(), NEVER)
+    (await listener.when_request()).answer(OK)
+    await gather(await invoked, MIB)
+
+    invoked = upstream.invoke(call(method=b"GET"), NEVER)
+    (await listener.when_request()).peer.transport.loseConnection()
+    (await listener.when_request()).answer(OK)
+    assert await gather(await invoked, MIB) == b"ok"
+
+    invoked = upstream.invoke(call(method=b"GET"), NEVER)
+    request = await listener.when_request()
+    await port.stopListening()
+    request.peer.transport.loseConnection()
+    with pytest.raises(InvocationBroken):
+        await invoked
+    await upstream.stop()
 
 
 @pytest_twisted.ensureDeferred

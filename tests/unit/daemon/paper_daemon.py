@@ -149,6 +149,7 @@ class House:
         self._closing = self.step("doors close")
         parts = Parts(
             lock=cast(Any, self.part(acquire="lock", release="unlock")),
+            processes=cast(Any, self.processes()),
             broker=cast(Any, self.deferring(start="broker starts", stop="broker stops")),
             queue=cast(Any, self.deferring(start="queue starts", stop="queue stops")),
             deployments=cast(Any, self.deployments),
@@ -173,6 +174,11 @@ class House:
     def _install(self, reactor: object, stop: Any, reload: Any) -> None:
         assert reactor is self.reactor
         self.signals = stop, reload
+
+    def processes(self) -> object:
+        part: Any = self.part(stop="notes end")
+        part.start = self.step("left behind ends")
+        return part
 
     def step(self, name: str) -> Step:
         self.steps[name] = Step(self.diary, name)

@@ -36,12 +36,15 @@ def house(monkeypatch: pytest.MonkeyPatch, events: list[LogEvent]) -> Iterator[H
 UP = [
     "doors open",
     "lock",
+    "left behind ends",
     "broker starts",
     "functions start",
     "queue starts",
     "worker starts",
     "poster starts",
 ]
+#: What takes its time.
+STARTING = ("left behind ends", "broker starts", "functions start", "queue starts")
 DOWN = [
     "doors close",
     "worker stops taking",
@@ -51,6 +54,7 @@ DOWN = [
     "functions are idle",
     "queue stops",
     "functions stop",
+    "notes end",
     "broker stops",
     "unlock",
 ]
@@ -78,7 +82,7 @@ def test_doors_are_bound_while_there_are_privileges(house: House) -> None:
     house.stops()
 
 
-@pytest.mark.parametrize("name", ["broker starts", "functions start", "queue starts"])
+@pytest.mark.parametrize("name", STARTING)
 def test_each_part_waits_for_the_one_before(house: House, name: str) -> None:
     """And until the last one is there the daemon is not ready."""
     house.steps[name].waits = True
@@ -94,10 +98,10 @@ def test_each_part_waits_for_the_one_before(house: House, name: str) -> None:
 def test_readiness_says_what_is_waited_for(house: House) -> None:
     """Part by part, up to the end."""
     seen = [house.daemon.why_not_ready()]
-    for name in ("broker starts", "functions start", "queue starts"):
+    for name in STARTING:
         house.steps[name].waits = True
     house.starts()
-    for name in ("broker starts", "functions start", "queue starts"):
+    for name in STARTING:
         seen.append(house.daemon.why_not_ready())
         house.steps[name].ends()
     cast(Any, house.parts.queue).ready = False
@@ -106,6 +110,7 @@ def test_readiness_says_what_is_waited_for(house: House) -> None:
     seen.append(house.daemon.why_not_ready())
     assert seen == [
         "the daemon is starting",
+        "processes that an earlier daemon left behind are ending",
         "the broker is starting",
         "the functions are starting",
         "the queue is being recovered",
@@ -162,10 +167,11 @@ def test_the_daemons_log_is_twistds(house: House) -> None:
     ("name", "reached"),
     [
         ("doors open", []),
-        ("lock", ["lock"]),
-        ("broker starts", ["lock", "broker starts"]),
-        ("functions start", ["lock", "broker starts", "functions start"]),
-        ("queue starts", ["lock", "broker starts", "functions start", "queue starts"]),
+        ("lock", UP[1:2]),
+        ("left behind ends", UP[1:3]),
+        ("broker starts", UP[1:4]),
+        ("functions start", UP[1:5]),
+        ("queue starts", UP[1:6]),
     ],
 )
 def test_a_part_cannot_start(
@@ -194,7 +200,7 @@ def test_a_bug_at_the_start(house: House, events: list[LogEvent]) -> None:
     house.stops()
 
 
-@pytest.mark.parametrize("name", ["broker starts", "functions start", "queue starts"])
+@pytest.mark.parametrize("name", STARTING)
 def test_stopped_while_it_starts(house: House, events: list[LogEvent], name: str) -> None:
     """What is under way is cancelled, nothing more comes up, and it is no failure to start."""
     house.steps[name].waits = True

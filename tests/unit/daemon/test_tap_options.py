@@ -168,3 +168,36 @@ def test_help_says_what_this_is(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for word in ("--config", "--state-dir", "--listen", "--check", "runs them"):
         assert word in out
+
+
+@pytest.mark.parametrize("word", ["--check", "--state-dir=s"])
+def test_programs_are_looked_for(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """At the start and by a check, and it is told with the same words."""
+    with pytest.raises(SystemExit) as left:
+        parsed("--config", written("[functions.f]\ncommand = 'no-such'\n"), word)
+    assert left.value.code == 1
+    assert '[functions.f] command: found "no-such"' in capsys.readouterr().err
+
+
+def test_programs_are_looked_for_where_the_daemon_will_run(tmp_path: Path) -> None:
+    """Which twistd was told."""
+    (tmp_path / "run").mkdir()
+    written("", "run/program")
+    Path("run/program").chmod(0o755)
+    config = written("[functions.f]\ncommand = './program'\n")
+    with pytest.raises(SystemExit):
+        parsed("--config", config, twistd={"nodaemon": True, "rundir": "."})
+    parsed("--config", config, twistd={"nodaemon": True, "rundir": "run"})
+
+
+def test_programs_of_another_root_are_not_looked_for() -> None:
+    """It has files of its own."""
+    config = written("[functions.f]\ncommand = '/only/there'\n")
+    parsed("--config", config, twistd={"nodaemon": True, "chroot": "/elsewhere"})
+
+
+def test_a_reload_looks_for_no_programs() -> None:
+    """Those of functions that have not changed run already; others are looked for when deployed."""
+    options = parsed("--config", written(""))
+    written("[functions.f]\ncommand = 'no-such'\n")
+    assert list(options.read_settings().functions) == ["f"]

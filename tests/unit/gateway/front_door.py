@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from twisted.internet.address import IPv4Address
@@ -21,10 +22,17 @@ from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
 from faasd_async.call.request import QueueRequest
 from faasd_async.callback.address import why_undeliverable
+from faasd_async.callback.letter import write_letter
 from faasd_async.errors import QueueError
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
+from faasd_async.gateway.calls.application import CallsGateway
+from faasd_async.gateway.calls.cancel import Cancellation
+from faasd_async.gateway.calls.events import Events
+from faasd_async.gateway.calls.results import Results
+from faasd_async.gateway.calls.status import Status
+from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.channel import GatewayChannel
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
@@ -37,6 +45,7 @@ from faasd_async.queue.memory import MemoryKeyedCalls, MemoryQueue
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.settings import FunctionSettings
+from faasd_async.worker.settlement import Settlement
 
 NOW_NS = 1_700_000_000_123_456_789
 READ_TIMEOUT_SECONDS = 60.0
@@ -56,7 +65,8 @@ class PaperStore:
         self.at_once = True
         self.requests: list[QueueRequest] = []
         self.answers: list[Deferred[None]] = []
-        self.keyed = MemoryKeyedCalls(self.put_call)
+        self.keyed = MemoryKeyedCalls(self.put_later)
+        self.delays: list[float] = []
         self.refusal: Exception | None = None
 
     def put_call_then(
@@ -65,6 +75,10 @@ class PaperStore:
         if self.refusal is not None and not isinstance(self.refusal, QueueError):
             raise self.refusal
         self.put_call(request).addCallbacks(stored, lambda failure: stored(failure.value))
+
+    def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
+        self.delays.append(delay_seconds)
+        return self.put_call(request)
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         self.requests.append(request)
@@ -315,6 +329,7 @@ class FrontDoor:
     :ivar bytewise: clients send each byte alone.
     :ivar shortcut: whether there is one; without, everything goes through the routes.
     :ivar queue: where dead letters lie, and what is replayed goes.
+    :ivar waiting: those who wait for the end of a call.
     :ivar ended: what was told of synchronous calls.
     :ivar complete: whether all functions have been deployed.
     :ivar recalled: what the worker was told to let go of; it says that *begun* of it run.
@@ -329,6 +344,7 @@ class FrontDoor:
     clock: Clock = field(default_factory=Clock)
     store: PaperStore = field(default_factory=PaperStore)
     queue: MemoryQueue = field(init=False)
+    waiting: Waiting = field(init=False)
     functions: dict[str, PaperFunction] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
     clients: list[Client] = field(default_factory=list)
@@ -364,9 +380,13 @@ class FrontDoor:
             invoked=lambda *told: self.ended.append(told),
         )
         replay = Replay(self.queue, self.deployments, lambda: NOW_NS, self.accepted.append)
+        self.waiting = Waiting(self.clock, self.queue.peers.hear)
+        results = Results(self.clock, self.queue.lookup, self.queue.records, self.waiting)
+        status = Status(self.queue.lookup, self.queue.peers)
         gateway = Gateway(
             acceptance,
             proxy,
+            CallsGateway(status, results, self._cancellation(), Events(status, self.waiting)),
             SystemGateway(dead_letters=DeadLetterOffice(replay, self._refuse), flow=self._flow()),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,
@@ -375,6 +395,21 @@ class FrontDoor:
         if not self.shortcut:
             self.site.protocol = GatewayChannel
         self.deploy("f")
+
+    def _cancellation(self) -> Cancellation:
+        def settings_of(function: str) -> FunctionSettings | None:
+            deployment = self.deployments.get(function)
+            return None if deployment is None else deployment.settings
+
+        letters = partial(write_letter, now_seconds=lambda: NOW_NS / 1e9)
+        return Cancellation(
+            self.queue.lookup,
+            self.queue.backlog,
+            self.queue.peers,
+            self.waiting,
+            end=Settlement(self.queue, letters, settings_of).end,
+            now_ns=lambda: NOW_NS,
+        )
 
     def _flow(self) -> Flow:
         def recall(source: Source) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
+import errno
+import os
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from front_door import read_answer
@@ -10,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, ServerFactory
+from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from faasd_async.errors import StartError
@@ -61,12 +65,104 @@ def test_doors_are_opened_with_their_factories() -> None:
     assert doors.port_numbers == {8080, 8082}
 
 
+def why_not(description: str, number: int | None = None, **options: Any) -> str:
+    """What is said of an endpoint that cannot be listened on, for the kernel's reason *number*."""
+
+    class Refusing(MemoryReactorClock):
+        def refuse(self, *_: Any, **__: Any) -> IListeningPort:
+            assert number is not None
+            raise CannotListenError(None, 80, OSError(number, os.strerror(number)))
+
+        listenTCP = listenUNIX = refuse  # noqa: N815
+
+    doors = Doors(Refusing())
+    doors.add(description, ServerFactory(), **options)
+    with pytest.raises(StartError) as raised:
+        doors.open()
+    return str(raised.value).removeprefix(f"cannot listen on {description}: ")
+
+
 def test_a_port_that_is_taken() -> None:
     """The error names the endpoint, the reason and what to do."""
-    doors = Doors(Reactor())
-    doors.add("tcp:80", ServerFactory())
-    with pytest.raises(StartError, match=r"cannot listen on tcp:80: .*in use.*\[gateway\] listen"):
+    assert why_not("tcp:80", errno.EADDRINUSE) == (
+        "[Errno 98] Address already in use. Stop what listens there, or choose another endpoint"
+        " with [gateway] listen or --listen"
+    )
+
+
+def test_a_port_for_which_there_are_no_privileges() -> None:
+    """Nobody listens there whom one could stop."""
+    assert why_not("tcp:80", errno.EACCES) == (
+        "[Errno 13] Permission denied. Choose a port from 1024 up, give the daemon"
+        " CAP_NET_BIND_SERVICE, or start it as root with twistd's --uid"
+    )
+
+
+def test_a_socket_that_may_not_be_made() -> None:
+    """It is the directory that has to be seen to."""
+    said = why_not("unix:/run/faas.sock:lockfile=0", errno.EACCES)
+    assert f"Let uid {os.geteuid()} write in its directory, or choose another endpoint" in said
+
+
+def test_a_socket_in_no_directory(tmp_path: Path) -> None:
+    """Neither the socket nor the lock beside it can be made there."""
+    remedy = "Make its directory, or choose another endpoint with [gateway] listen or --listen"
+    socket = f"unix:{tmp_path}/none/s"
+    assert why_not(f"{socket}:lockfile=0", errno.ENOENT).endswith(f"directory. {remedy}")
+    doors = Doors(SelectReactor())
+    doors.add(socket, ServerFactory())
+    with pytest.raises(StartError) as raised:
         doors.open()
+    assert str(raised.value) == f"cannot listen on {socket}: No such file or directory. {remedy}"
+
+
+def test_an_address_of_another_machine() -> None:
+    """The interface is the mistake."""
+    said = why_not("tcp:80:interface=192.0.2.1", errno.EADDRNOTAVAIL)
+    assert "Its interface has to be an address of this machine" in said
+
+
+def test_any_other_reason() -> None:
+    """There is nothing better to do than to listen elsewhere."""
+    said = why_not("tcp:80", errno.ENOBUFS)
+    assert said.endswith(". Choose another endpoint with [gateway] listen or --listen")
+
+
+def test_the_setting_that_chose_the_endpoint() -> None:
+    """Is the one that is named."""
+    said = why_not("tcp:80", errno.EADDRINUSE, setting="[gateway] metrics_listen")
+    assert said.endswith("choose another endpoint with [gateway] metrics_listen")
+
+
+@pytest.mark.parametrize("socket", ["index=0", "name=http"])
+@pytest.mark.parametrize(
+    ("passed", "said"),
+    [
+        (
+            {},
+            "systemd passed no sockets (LISTEN_FDS), or none with names (LISTEN_FDNAMES). Start the"
+            " daemon by its .socket unit; with systemd-socket-activate, add --fdname=NAME",
+        ),
+        (
+            {"LISTEN_FDNAMES": "api:web"},
+            "systemd passed no such socket, but api (index 0), web (index 1). Choose one of these",
+        ),
+        (
+            {"LISTEN_FDS": "1", "LISTEN_PID": "7", "LISTEN_FDNAMES": "http"},
+            "systemd passed its sockets to process 7, and this is {pid}. Have it start twistd"
+            " itself, or a script that ends with exec",
+        ),
+    ],
+)
+def test_a_socket_that_systemd_did_not_pass(
+    socket: str, passed: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says which there are, if any, and how there come to be some."""
+    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in passed.items():
+        monkeypatch.setenv(name, value)
+    assert why_not(f"systemd:domain=INET:{socket}") == said.format(pid=os.getpid())
 
 
 @pytest.mark.parametrize("endpoint", ["", "tcp", "nonsense:1", "tcp:port"])
@@ -113,8 +209,8 @@ def test_doors_are_closed_when_all_are() -> None:
         ("HEAD", "/metrics", 200, b""),
         ("GET", "/healthz", 200, b"OK\n"),
         ("POST", "/metrics", 405, None),
-        ("GET", "/", 404, None),
-        ("GET", "/function/f", 404, None),
+        ("GET", "/", 404, b"there is nothing here\n"),
+        ("GET", "/function/f", 404, b"there is nothing here\n"),
     ],
 )
 def test_the_figures_have_a_door_of_their_own(
@@ -132,5 +228,11 @@ def test_the_figures_have_a_door_of_their_own(
     assert (answer.status, rest) == (status, b"")
     if body is not None:
         assert answer.body == body
-    if target == "/metrics" and status == 200:
-        assert answer.header("Content-Type") == b"text/x-figures"
+    kind = (
+        b"text/x-figures"
+        if target == "/metrics" and status == 200
+        else b"text/plain; charset=utf-8"
+    )
+    assert answer.header("Content-Type") == kind
+    assert (answer.header("X-Served-By") or b"").startswith(b"faasd-async/")
+    assert answer.header("Server") is None

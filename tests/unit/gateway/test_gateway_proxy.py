@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from front_door import NOW_NS, Client, FrontDoor, PaperReply, Run, request
+from twisted.internet.defer import Deferred
 
 from faasd_async.errors import (
     InvocationBroken,
@@ -216,6 +217,8 @@ def test_an_invocation_without_an_answer(
     answer = client.answer()
     assert (answer.status, answer.body) == (status, f"{reason}\n".encode())
     assert answer.header("Retry-After") == retry_after
+    assert answer.header("X-Call-Id") == b"mine"
+    assert answer.header("X-Start-Time") == b"%d" % NOW_NS
     assert door.ended == [("f", "mine", status, 1.5)]
     assert (door.free, client.closed) == (2, False)
 
@@ -225,6 +228,7 @@ def test_all_tokens_are_taken(door: FrontDoor) -> None:
     first, _ = (door.ask("POST", TARGET) for _ in range(2))
     answer = door.ask("POST", TARGET).answer()
     assert (answer.status, answer.header("Retry-After")) == (429, b"1")
+    assert len(answer.header("X-Call-Id") or b"") == 36
     assert b"2 calls" in answer.body
     assert len(door.runs) == 2
     door.runs[0].answers()
@@ -233,6 +237,17 @@ def test_all_tokens_are_taken(door: FrontDoor) -> None:
     assert len(door.runs) == 3
     for run in door.runs[1:]:
         run.answers()
+
+
+def test_a_daemon_that_stops_begins_no_call(door: FrontDoor) -> None:
+    """Its tokens are taken, though not by calls: 503."""
+    Deferred.fromCoroutine(door.deployments["f"].when_idle())
+    answer = door.ask("POST", TARGET).answer()
+    assert (answer.status, answer.header("Retry-After")) == (503, b"1")
+    assert answer.body.startswith(b"the daemon is stopping")
+    assert door.runs == []
+    for _ in range(door.deployments["f"].tokens.limit):
+        door.deployments["f"].release()
 
 
 def test_a_token_is_held_until_the_last_byte(door: FrontDoor) -> None:
@@ -289,3 +304,13 @@ def test_a_body_too_large_for_a_function_is_refused_before_a_token_is_taken(
     for run in door.runs:
         run.answers()
     assert [client.answer().status for client in clients] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("X-Call-Id: mine", b"mine"), ("X-Call-Id: " + "i" * 129, None), ("A: b", None)],
+)
+def test_a_body_too_large_names_the_call(door: FrontDoor, said: str, shown: bytes | None) -> None:
+    """By the id that its caller chose; the daemon has drawn none yet."""
+    answer = door.ask("POST", TARGET, said, body=b"x" * 1001).answer()
+    assert (answer.status, answer.header("X-Call-Id")) == (413, shown)

@@ -6,13 +6,19 @@ import re
 from dataclasses import replace
 
 import pytest
-from front_door import FrontDoor, request
+from front_door import FrontDoor, Run, request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import QueueRequest
-from faasd_async.errors import MaybeStored, QueueFull, QueueUnavailable
+from faasd_async.errors import (
+    InvocationBroken,
+    InvocationTimedOut,
+    MaybeStored,
+    QueueFull,
+    QueueUnavailable,
+)
 from faasd_async.gateway.channel import GatewayChannel
 
 #: What differs from one run to the next.
@@ -28,7 +34,14 @@ TARGETS = st.sampled_from(
             "/async-function/f#x",
             "/async-function//f",
         ),
-        *("/function/f", "/healthz", "http://h/async-function/f/x", "/async-function/f/\x80"),
+        *(
+            "/function/f",
+            "/function/f/x?y",
+            "/function/nobody",
+            "/healthz",
+            "http://h/async-function/f/x",
+            "/async-function/f/\x80",
+        ),
     ]
 )
 FIELDS = st.sampled_from(
@@ -56,7 +69,7 @@ BODIES = st.sampled_from([b"", b"x", b"abc", b"x" * 1000, b"x" * 1001, b"POST / 
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     """What may be a request, and often is a regular one."""
-    method = draw(st.sampled_from(["POST"] * 6 + ["GET", "post", "PUT"]))
+    method = draw(st.sampled_from(["POST"] * 6 + ["GET", "post", "PUT", "HEAD", "DELETE"]))
     fields = draw(st.lists(FIELDS, max_size=3))
     return request(method, draw(TARGETS), *fields, body=draw(BODIES))
 
@@ -71,12 +84,51 @@ def unnamed(stored: QueueRequest) -> QueueRequest:
     return replace(stored, key=CallKey("", ""), digest="", headers=headers)
 
 
-def outcome(pieces: list[bytes], shortcut: bool) -> tuple[bytes, bool, list[QueueRequest]]:
+REPLIES = st.tuples(
+    st.sampled_from([200, 201, 204, 304, 404, 500]),
+    st.lists(
+        st.sampled_from(
+            [
+                *((b"Content-Type", b"text/x"), (b"content-length", b"3"), (b"X-A", b"1")),
+                *((b"X-A", b"2"), (b"Date", b"then"), (b"Server", b"s"), (b"Set-Cookie", b"c=d")),
+                *((b"X-Call-Id", b"not ours"), (b"X-Served-By", b"somebody")),
+            ]
+        ),
+        max_size=4,
+    ),
+    st.sampled_from([(), (b"abc",), (b"a", b"", b"bc"), (b"x" * 3000,)]),
+    st.sampled_from(["ends", "ends", "ends", "breaks", "fails"]),
+)
+Reply = tuple[int, list[tuple[bytes, bytes]], tuple[bytes, ...], str]
+
+
+def replies(run: Run, reply: Reply) -> None:
+    """Have a function reply."""
+    status, headers, pieces, end = reply
+    if end == "fails":
+        run.fails(InvocationTimedOut("too slow"))
+        return
+    said = run.answers(status, headers, None)
+    for piece in pieces:
+        said.says(piece)
+    if end == "ends":
+        said.ends()
+    else:
+        said.breaks(InvocationBroken("gone"))
+
+
+def outcome(
+    pieces: list[bytes], shortcut: bool, reply: Reply = (200, [], (b"abc",), "ends")
+) -> tuple[bytes, bool, list[QueueRequest]]:
     """What a client that sends *pieces* is told, whether it is let go, and what was stored."""
     door = FrontDoor(bytewise=False, shortcut=shortcut)
     client = door.client()
+    answered = 0
     for piece in pieces:
         client.send(piece)
+        while answered < len(door.runs):
+            replies(door.runs[answered], reply)
+            answered += 1
     door.clock.advance(0)
     told = masked(client.received), client.closed, [unnamed(each) for each in door.store.requests]
     client.leaves()
@@ -88,11 +140,15 @@ def cut_up(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
-@given(st.lists(requests(), min_size=1, max_size=3), st.lists(st.integers(0, 2000), max_size=4))
-def test_both_doors_say_the_same(sent: list[bytes], cuts: list[int]) -> None:
+@given(
+    st.lists(requests(), min_size=1, max_size=3),
+    st.lists(st.integers(0, 2000), max_size=4),
+    REPLIES,
+)
+def test_both_doors_say_the_same(sent: list[bytes], cuts: list[int], reply: Reply) -> None:
     """Whatever is sent, however it is cut up: the same answers, the same end, the same calls."""
     pieces = cut_up(b"".join(sent), cuts)
-    assert outcome(pieces, shortcut=True) == outcome(pieces, shortcut=False)
+    assert outcome(pieces, True, reply) == outcome(pieces, False, reply)
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))

@@ -117,8 +117,9 @@ class MemoryServer:
         limits: Limits | None = None,
         user: str = "",
         password: str = "",
+        started: bool = True,
     ) -> NatsClient:
-        """Return a client of this server that has been started."""
+        """Return a client of this server that has been started, unless somebody else will."""
         client = NatsClient(
             self.clock,
             servers,
@@ -127,7 +128,8 @@ class MemoryServer:
             limits=limits,
             dial=lambda address: _Endpoint(self, address),
         )
-        client.start()
+        if started:
+            client.start()
         return client
 
     def connected(

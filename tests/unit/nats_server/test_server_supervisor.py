@@ -239,7 +239,19 @@ def test_an_end_without_a_complaint_tells_the_last_lines(scene: Scene) -> None:
     scene.reactor.newest.ends(exit_code=None, signal=9)
     text = failure_of(started)
     assert "signal 9, Killed" in text
-    assert "one | two" in text
+    assert "it said last: one | two: see the log" in text
+
+
+@pytest.mark.parametrize("ended", [{"exit_code": 1}, {"exit_code": 0}])
+def test_a_program_that_is_no_nats_server(scene: Scene, ended: dict[str, int]) -> None:
+    """It ends without a word, and the setting that names it is the remedy."""
+    started = scene.server.start()
+    scene.reactor.newest.ends(**ended)
+    assert failure_of(started) == (
+        f"nats-server ended before it was ready (exit code {ended['exit_code']}), and said nothing:"
+        " see whether the program is a nats-server (nats-server --version), and set [nats] binary"
+        " to one or leave it out"
+    )
 
 
 def test_a_failed_start_is_not_repeated(scene: Scene) -> None:

@@ -10,6 +10,8 @@ import pytest
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
 from faasd_async.call.callback_url import parse
+from faasd_async.call.ending import Ending, State
+from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 from faasd_async.observe.calls import SHOWN_BYTES, CallWatch
@@ -28,6 +30,8 @@ REQUEST = QueueRequest(
     callback=parse(b"http://u:s3cr3t@h/"),
 )
 OUTCOME = Outcome(500, [SECRET_FIELD], b"response body", 0.25)
+TRIED = History(tuple(Attempt(number, 500, 0.25) for number in range(2)))
+DEAD = Ending("dead", OUTCOME, TRIED, 1, "exhausted")
 CALLBACK = CallbackRequest(
     "f", KEY, parse(b"http://u:s3cr3t@h/back"), [SECRET_FIELD], b"callback body"
 )
@@ -42,7 +46,8 @@ def events() -> Iterator[list[LogEvent]]:
 def everything(watch: CallWatch) -> None:
     watch.accepted(REQUEST)
     watch.invoked("f", "call-1", 200, 0.5)
-    watch.finished(REQUEST, OUTCOME, 2)
+    watch.attempted(REQUEST, OUTCOME, 2)
+    watch.ended(REQUEST, DEAD, True)
     watch.given_back(REQUEST, "it is busy", 1.5)
     watch.called_back(CALLBACK, 204, 0.125)
     watch.callback_failed(CALLBACK, "status 500", 1, 5.0)
@@ -62,6 +67,10 @@ def test_each_event_is_a_line_with_the_calls_id(events: list[LogEvent]) -> None:
         (LogLevel.debug, "call call-1 for f accepted, 12 bytes"),
         (LogLevel.info, "call call-1: f answered its caller 200 in 0.500000 s"),
         (LogLevel.info, "call call-1: f answered 500 in 0.250000 s, attempt 2"),
+        (
+            LogLevel.warn,
+            "call call-1 of f is a dead letter now: exhausted after 2 attempts, 500",
+        ),
         (LogLevel.warn, "call call-1: f could not be tried (it is busy), again in 1.5 s"),
         (LogLevel.info, "callback of call-1 from f to http://h/back: 204 in 0.125000 s"),
         (
@@ -78,8 +87,45 @@ def test_each_event_is_a_line_with_the_calls_id(events: list[LogEvent]) -> None:
 
 def test_why_there_was_no_answer(events: list[LogEvent]) -> None:
     """Stands behind the status that says so."""
-    CallWatch(Figures(), False).finished(REQUEST, Outcome(504, (), b"", 1.0, "too slow"), 1)
+    CallWatch(Figures(), False).attempted(REQUEST, Outcome(504, (), b"", 1.0, "too slow"), 1)
     assert formatEvent(events[0]).endswith("attempt 1 (too slow)")
+
+
+def test_a_call_that_was_never_tried_has_its_reason(events: list[LogEvent]) -> None:
+    """Where there is no dead letter the line says so."""
+    why = Outcome(504, (), b"", 0.0, "it had not begun in time")
+    ending = Ending("expired", why, History(), 1, "expired")
+    CallWatch(Figures(), False).ended(REQUEST, ending, False)
+    assert [(event["log_level"], formatEvent(event)) for event in events] == [
+        (
+            LogLevel.warn,
+            "call call-1 of f has failed, and no dead letter is kept: expired after 0 attempts, 504"
+            " (it had not begun in time)",
+        )
+    ]
+
+
+@pytest.mark.parametrize("state", ["succeeded", "cancelled"])
+def test_an_end_that_is_no_failure_is_counted_alone(events: list[LogEvent], state: State) -> None:
+    """Its attempt had a line; what was cancelled was cancelled by somebody."""
+    figures = Figures()
+    CallWatch(figures, False).ended(REQUEST, Ending(state, OUTCOME, TRIED, 1), False)
+    assert events == []
+    assert figures_of(figures)[
+        "queue_worker_messages_processed_total"
+        f'{{function_name="f",queue_name="slow",state="{state}"}}'
+    ]
+
+
+def test_attempts_are_not_ends() -> None:
+    """A call that is tried again is not processed yet."""
+    figures = Figures()
+    watch = CallWatch(figures, False)
+    watch.attempted(REQUEST, OUTCOME, 1)
+    watch.attempted(REQUEST, OUTCOME, 2)
+    seen = figures_of(figures)
+    assert seen['gateway_function_invocation_total{code="500",function_name="f"}'] == 2
+    assert not [name for name in seen if "messages_processed" in name]
 
 
 def test_bodies_are_not_shown(events: list[LogEvent]) -> None:
@@ -93,7 +139,7 @@ def test_bodies_may_be_shown(events: list[LogEvent]) -> None:
     watch = CallWatch(Figures(), write_debug=False)
     watch.write_debug = True
     watch.accepted(REQUEST)
-    watch.finished(REQUEST, Outcome(200, (), b"\xff" + b"x" * SHOWN_BYTES, 0.0), 1)
+    watch.attempted(REQUEST, Outcome(200, (), b"\xff" + b"x" * SHOWN_BYTES, 0.0), 1)
     shown = [event["body"] for event in events if "body" in event]
     assert shown == ["request body", "\\xff" + "x" * (SHOWN_BYTES - 1)]
 
@@ -116,7 +162,8 @@ def test_the_figures() -> None:
     assert seen['gateway_function_invocation_total{code="500",function_name="f"}'] == 1
     assert seen['gateway_functions_seconds_sum{code="500",function_name="f"}'] == 0.25
     assert seen["queue_worker_messages_submitted_total" + in_queue] == 1
-    assert seen["queue_worker_messages_processed_total" + in_queue] == 1
+    ended = '{function_name="f",queue_name="slow",state="dead"}'
+    assert seen["queue_worker_messages_processed_total" + ended] == 1
     for result in ("delivered", "failed", "given_up"):
         assert seen[f'faasd_async_callbacks_total{{function_name="f",result="{result}"}}'] == 1
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
+from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import QueueRequest
-from faasd_async.errors import QueueFull
+from faasd_async.errors import AlreadyStored, NoSchedules, QueueFull, QueueUnavailable
 from faasd_async.nats.jetstream import StreamConfig, StreamInfo, StreamState
-from faasd_async.queue.jetstream.later import Later
+from faasd_async.queue.jetstream.later import MOVING, Later
 from faasd_async.queue.jetstream.stored import write_request
 
 REQUEST = QueueRequest(
@@ -23,6 +27,10 @@ REQUEST = QueueRequest(
     headers=[],
     body=b"x" * 100,
 )
+
+
+def _put(_: QueueRequest) -> Deferred[None]:
+    return succeed(None)
 
 
 class PaperStore:
@@ -57,7 +65,7 @@ def test_a_quota_in_messages_and_in_bytes(
     store = PaperStore()
     store.messages, store.bytes = messages, size_bytes
     most_bytes = 1000 + len(write_request(REQUEST)[1])
-    later = Later(store, most_bytes, 10, lambda _: succeed(None), lambda: 0.0)  # type: ignore[arg-type]
+    later = Later(store, most_bytes, 10, _put, _put, lambda: 0.0)  # type: ignore[arg-type]
     failed: list[Exception] = []
     putting = Deferred.fromCoroutine(later.put(REQUEST, 60.0))
     putting.addErrback(lambda failure: failed.append(failure.value))
@@ -68,3 +76,72 @@ def test_a_quota_in_messages_and_in_bytes(
         assert isinstance(reason, QueueFull)
         assert words in str(reason)
         assert store.put == []
+
+
+def test_a_broker_that_keeps_no_schedules_puts_nothing_off() -> None:
+    """It is said which one would, and nothing is put."""
+    store = PaperStore()
+    later = Later(store, 1000, 10, _put, _put, lambda: 0.0)  # type: ignore[arg-type]
+    later.possible = False
+    failed: list[str] = []
+    putting = Deferred.fromCoroutine(later.put(REQUEST, 60.0))
+    putting.addErrback(lambda failure: failed.append(failure.trap(NoSchedules).__name__))
+    assert (failed, store.put) == (["NoSchedules"], [])
+
+
+class Due:
+    """A delivery of a call whose time has come."""
+
+    delivered, inherited = 1, False
+
+    def __init__(self, parcel: QueueRequest) -> None:
+        self.parcel = parcel
+        self.ends: list[str] = []
+
+    def settle(self) -> None:
+        self.ends.append("settled")
+
+    def give_back(self, delay_seconds: float = 0.0) -> None:
+        self.ends.append(f"given back for {delay_seconds:g} s")
+
+
+TRIED = History((Attempt(1, 503, 0.5),))
+
+
+@pytest.mark.parametrize(
+    ("changes", "only"),
+    [
+        ({}, False),
+        ({"key": CallKey("call-1", "k1")}, True),
+        ({"key": CallKey("call-1", "k1"), "history": TRIED}, False),
+        ({"key": CallKey("call-1", "k1"), "generation": 1}, False),
+    ],
+)
+def test_a_keyed_call_comes_back_alone(changes: dict[str, Any], only: bool) -> None:
+    """If another lies there under its key; when it comes back to be tried again, it always does:
+    what lies there may be itself, from before."""
+    ways: list[str] = []
+
+    def put(way: str) -> Callable[[QueueRequest], Deferred[None]]:
+        return lambda _: succeed(ways.append(way))
+
+    later = Later(PaperStore(), 1000, 10, put("any"), put("only"), lambda: 0.0)  # type: ignore[arg-type]
+    due = Due(replace(REQUEST, **changes))
+    later.take_due(due)  # type: ignore[arg-type]
+    assert (ways, due.ends) == (["only" if only else "any"], ["settled"])
+
+
+@pytest.mark.parametrize(
+    ("reason", "end"),
+    [
+        (AlreadyStored("there"), "settled"),
+        (QueueUnavailable("away"), "given back for 5 s"),
+    ],
+)
+def test_a_keyed_call_that_does_not_come_back(reason: Exception, end: str) -> None:
+    """One that is there already is done with; one that cannot be moved comes again."""
+    later = Later(PaperStore(), 1000, 10, _put, lambda _: fail(reason), lambda: 0.0)  # type: ignore[arg-type]
+    due = Due(replace(REQUEST, key=CallKey("call-1", "k1")))
+    later.take_due(due)  # type: ignore[arg-type]
+    assert due.ends == [end]
+    assert later.room() == MOVING

@@ -78,6 +78,8 @@ REQUESTS = st.builds(
     history=st.just(NOT_TRIED) | HISTORIES,
     generation=st.integers(0, 5),
     on_failure=st.none() | URLS,
+    not_before_ns=TIMES,
+    expires_ns=TIMES,
 )
 OUTCOMES = st.builds(Outcome, STATUSES, FIELDS, BODIES, SECONDS, TEXTS)
 STATES = st.sampled_from(["succeeded", "failed", "dead", "cancelled", "expired"])
@@ -231,6 +233,14 @@ def test_an_answer_that_is_there_for_the_callback_alone() -> None:
     ending = Ending("failed", Outcome(500, [(b"A", b"b")], b"body", 1), History(), 1)
     written = write_ending(ending, with_result=True, is_private=True)
     assert read_ending(stored(about_f(), written)) == replace(ending, is_private=True)
+
+
+def test_an_answer_that_is_kept_no_longer_is_there_for_the_callback_alone() -> None:
+    """From that moment on; before, it is everybody's."""
+    ending = Ending("failed", Outcome(500, [(b"A", b"b")], b"body", 1), History(), 1)
+    message = stored(about_f(), write_ending(ending, with_result=True, kept_until_ns=100))
+    assert read_ending(message, 99) == ending
+    assert read_ending(message, 100) == replace(ending, is_private=True)
 
 
 READERS = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
@@ -37,11 +38,13 @@ class PaperJetStream:
     """Has the streams that the test gives it.
 
     :ivar ensured: the streams as they were asked for.
+    :ivar is_old: it has never heard of schedules.
     """
 
     def __init__(self) -> None:
         self.there: dict[str, StreamInfo] = {}
         self.ensured: dict[str, StreamConfig] = {}
+        self.is_old = False
 
     def has(self, config: StreamConfig, size_bytes: int, messages: int = 1) -> StreamInfo:
         state = StreamState(messages, size_bytes, 1, 41 + messages, 0)
@@ -55,6 +58,8 @@ class PaperJetStream:
 
     def ensure_stream(self, config: StreamConfig) -> Deferred[StreamInfo]:
         self.ensured[config.name] = config
+        if self.is_old:
+            config = structs.replace(config, allow_msg_schedules=False)
         return succeed(self.there.get(config.name) or self.has(config, 0, 0))
 
 
@@ -185,3 +190,13 @@ def test_what_the_streams_hold(house: House) -> None:
         "FAAS_OUTCOMES": (0, 0, 512 * MIB),
         "FAAS_DEAD": (0, 0, 512 * MIB),
     }
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_broker_that_cannot_put_messages_off_is_recognised(is_old: bool) -> None:
+    """It makes the stream all the same, and leaves out what it does not know."""
+    jetstream = PaperJetStream()
+    jetstream.is_old = is_old
+    streams = Streams(jetstream, LAYOUT, None)  # type: ignore[arg-type]
+    Deferred.fromCoroutine(streams.bring_up())
+    assert streams.keeps_schedules is not is_old

@@ -137,14 +137,36 @@ def test_variables_without_effect_are_named_in_one_notice(load_text: Load) -> No
         "scale_from_zero": "true",
         "max_idle_conns": "1",
         "max_idle_conns_per_host": "1",
+        "direct_functions": "false",
+        "direct_functions_suffix": "openfaas-fn.svc",
+        "probe_functions": "false",
+        "auth_proxy_url": "http://basic-auth-plugin:8080/validate",
+        "auth_proxy_pass_body": "false",
+        "faas_prometheus_host": "prometheus",
+        "faas_prometheus_port": "9090",
         "faas_gateway_address": "gateway",
         "faas_gateway_port": "8080",
+        "faas_function_suffix": "openfaas-fn.svc",
+        "gateway_invoke": "true",
+        "gateway_url": "http://gateway:8080",
+        "nats_host": "nats",
         "HOME": "/var/lib/faasd",
     }
     assert load_text("", environment).notices == (
         "environment variables are ignored, for this version has no use for them: write_timeout,"
         " functions_provider_url, logs_provider_url, secret_mount_path, scale_from_zero,"
-        " max_idle_conns, max_idle_conns_per_host, faas_gateway_address, faas_gateway_port",
+        " max_idle_conns, max_idle_conns_per_host, direct_functions, direct_functions_suffix,"
+        " probe_functions, auth_proxy_url, auth_proxy_pass_body, faas_prometheus_host,"
+        " faas_prometheus_port, faas_gateway_address, faas_gateway_port, faas_function_suffix,"
+        " gateway_invoke, gateway_url, nats_host",
+    )
+
+
+def test_variables_of_retries_are_named_with_the_setting(load_text: Load) -> None:
+    """They are no settings of ours, but there are some of that kind."""
+    assert load_text("", {"max_retry_attempts": "3", "retry_http_codes": "429"}).notices == (
+        "environment variables are ignored, for [defaults] retry says how calls are tried again:"
+        " max_retry_attempts, retry_http_codes",
     )
 
 

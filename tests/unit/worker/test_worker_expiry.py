@@ -8,7 +8,7 @@ from twisted.internet.defer import fail
 from worker_house import CALLBACK, ORPHAN_TTL_SECONDS, House, call
 
 from faasd_async.errors import NotHandedOver, QueueUnavailable
-from faasd_async.worker.expiry import EARLIEST_NS, is_too_old
+from faasd_async.worker.expiry import EARLIEST_NS, is_overdue, is_too_old
 from faasd_async.worker.orphans import LOOK_SECONDS
 
 NOW_NS = EARLIEST_NS + 10**18
@@ -40,6 +40,14 @@ def test_a_call_that_is_too_old_never_runs(house: House) -> None:
     assert letter.error == "it had not begun 60 s after it was accepted"
     (callback,) = house.callbacks()
     assert (b"X-Function-Status", b"504") in callback.headers
+
+
+def test_an_end_without_an_attempt_is_told(house: House) -> None:
+    """With its reason: nobody would hear of the call otherwise."""
+    house.puts("1", start_time_ns=ago(EXPIRES + 1))
+    house.starts(f={"expires_seconds": EXPIRES})
+    assert house.watch.attempts == []
+    assert house.watch.ends == [("1", "expired", "expired", True)]
 
 
 def test_a_call_that_is_just_young_enough_runs(house: House) -> None:
@@ -138,6 +146,17 @@ def test_an_orphan_waits_for_its_function(house: House) -> None:
     assert house.ids == ["1"]
 
 
+def test_an_orphan_is_looked_at_when_its_time_is_over(house: House) -> None:
+    """However often it went back before, and however long it would wait otherwise."""
+    house.static = True
+    house.starts(g={})
+    house.puts("1", start_time_ns=ago(ORPHAN_TTL_SECONDS - 70))
+    house.passes(69.5)
+    assert house.dead_letters() == []
+    house.passes(1)
+    assert [each.reason for each in house.dead_letters()] == ["orphaned"]
+
+
 def test_orphans_that_nobody_asks_for_are_looked_for(house: House) -> None:
     """A function of its own has a lane of its own: without it the old ones are taken, one after
     the other, and those that may still wait are left in peace."""
@@ -178,3 +197,71 @@ def test_orphans_are_looked_for_again_when_the_queue_is_away(house: House) -> No
     backlog.oldest_ns = oldest_ns
     house.passes(LOOK_SECONDS)
     assert len(house.dead_letters()) == 1
+
+
+# -- the time that its caller has named
+
+
+def test_a_call_is_not_begun_after_the_time_its_caller_named(house: House) -> None:
+    """It ends as expired, and its callback is told why."""
+    house.puts("1", start_time_ns=ago(10), expires_ns=ago(1), callback=CALLBACK)
+    house.puts("2", start_time_ns=ago(10), expires_ns=NOW_NS)
+    house.starts(f={"expires_seconds": EXPIRES})
+    assert house.ids == ["2"]
+    (letter,) = house.dead_letters()
+    assert (letter.reason, letter.status) == ("expired", 504)
+    assert letter.error.startswith("it had not begun by 20")
+    assert len(house.callbacks()) == 1
+
+
+def test_the_earlier_of_both_times_counts(house: House) -> None:
+    """The function's limit is one, whatever a caller asks for."""
+    house.puts("1", start_time_ns=ago(EXPIRES + 1), expires_ns=NOW_NS + 10**12)
+    house.starts(f={"expires_seconds": EXPIRES})
+    assert (house.ids, len(house.dead_letters())) == ([], 1)
+
+
+def test_a_call_that_has_begun_is_not_overdue(house: House) -> None:
+    """Its retries may take longer."""
+    house.starts(f={})
+    house.puts("1", start_time_ns=NOW_NS, expires_ns=NOW_NS + 10**9)
+    house.invoked[0].answers(503)
+    house.passes(10)
+    assert house.ids == ["1", "1"]
+
+
+def test_a_call_that_was_put_off_is_as_old_as_its_wait(house: House) -> None:
+    """Its age counts from when it was due, not from when it was accepted."""
+    house.puts("1", start_time_ns=ago(10 * EXPIRES), not_before_ns=ago(EXPIRES))
+    house.puts("2", start_time_ns=ago(10 * EXPIRES), not_before_ns=ago(EXPIRES + 1))
+    house.starts(f={"expires_seconds": EXPIRES})
+    assert house.ids == ["1"]
+    assert [each.error for each in house.dead_letters()] == [
+        "it had not begun 60 s after it was due"
+    ]
+
+
+def test_a_call_of_a_function_that_is_gone_is_overdue_too(house: House) -> None:
+    """It ends as expired, without waiting for its function."""
+    house.static = True
+    house.starts(g={})
+    house.puts("1", start_time_ns=ago(10), expires_ns=ago(1))
+    assert [each.reason for each in house.dead_letters()] == ["expired"]
+
+
+@pytest.mark.parametrize(
+    ("accepted_ns", "expires_ns", "now_ns", "over"),
+    [
+        (NOW_NS, NOW_NS - 1, NOW_NS, True),
+        (NOW_NS, 1, NOW_NS, True),
+        (10**9, NOW_NS, NOW_NS + 1, True),
+        (10**9, 61 * 10**9, NOW_NS, False),
+        (NOW_NS, NOW_NS + 10**9, 10**9, False),
+        (NOW_NS, 0, NOW_NS, False),
+    ],
+)
+def test_a_time_is_believed_that_a_clock_with_sense_has_set(
+    accepted_ns: int, expires_ns: int, now_ns: int, over: bool
+) -> None:
+    """What was reckoned from 1970 on says nothing later, and in 1970 nothing is past."""
+    assert is_overdue(call("1", start_time_ns=accepted_ns, expires_ns=expires_ns), now_ns) is over

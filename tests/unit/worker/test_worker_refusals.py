@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 from worker_house import CALLBACK, LEASE_SECONDS, House
 
-from faasd_async.errors import MaybeStored, QueueError, QueueFull, QueueUnavailable
+from faasd_async.call.history import FAILED_INSIDE
+from faasd_async.errors import (
+    MaybeStored,
+    NotHandedOver,
+    QueueError,
+    QueueFull,
+    QueueUnavailable,
+)
 from faasd_async.settings import RetrySettings
+from faasd_async.worker.worker import MOST_CRASHES
 
 REFUSALS = [QueueUnavailable("away"), QueueFull("full"), MaybeStored("no answer")]
 
@@ -107,17 +115,47 @@ def test_a_retry_is_put_off_however_long_it_takes(house: House) -> None:
     assert house.diary.pages[-2:] == ["put off", "settled"]
 
 
-def test_a_call_goes_back_though_it_cannot_be_noted_what_was_tried(house: House) -> None:
-    """Better tried once too often than not at all; the log says so."""
+def test_what_was_tried_is_noted_however_long_it_takes(house: House) -> None:
+    """A broker that cannot write just now forgets no attempt; the wait goes on meanwhile."""
     house.starts(f={"retry": RetrySettings(min_wait_seconds=4, backoff="exponential")})
     house.puts("1")
     house.refuses("note")
     house.invoked[0].answers(503)
-    assert house.queue.delays == [4.0]
+    house.passes(3)
+    assert house.queue.delays == []
+    house.refuses()
+    house.passes(1)
+    assert house.queue.delays == [0.0]
+    house.passes(1)
+    assert [each.attempt for each in house.invoked] == [1, 2]
+
+
+def test_a_call_that_was_not_tried_goes_back_though_that_cannot_be_noted(house: House) -> None:
+    """The log says so."""
+    house.starts(f={})
+    house.puts("1")
+    house.refuses("note")
+    house.invoked[0].fails(NotHandedOver("refused"))
+    assert len(house.queue.delays) == 1
     assert any(event["log_format"].startswith("cannot note") for event in house.events)
     house.refuses()
-    house.passes(4)
+    house.passes(1)
     assert house.ids == ["1", "1"]
+
+
+def test_a_broker_that_is_away_is_told_of_now_and_then(house: House) -> None:
+    """However many calls ask it each second: a line for each reason, and another ten seconds
+    later."""
+    house.starts(f={})
+    house.puts(*"12345")
+    house.refuses("terminal record")
+    for each in house.running:
+        each.answers()
+    house.passes(15)
+    house.refuses("barrier", reason=QueueUnavailable("no disk"))
+    house.passes(4)
+    told = [event["reason"] for event in house.events if "asked again" in event["log_format"]]
+    assert [str(each) for each in told] == ["away", "away", "no disk"]
 
 
 def test_a_call_that_the_worker_fails_over_is_given_back(house: House) -> None:
@@ -134,13 +172,53 @@ def test_a_call_that_the_worker_fails_over_is_given_back(house: House) -> None:
     assert house.ids == ["1", "2", "1"]
 
 
-def test_a_call_that_the_worker_always_fails_over_is_given_up(house: House) -> None:
-    """It counts as a crash, and there are three."""
+@pytest.mark.parametrize("may_have_crashed", [False, True])
+def test_a_call_that_the_worker_always_fails_over_is_given_up(
+    house: House, may_have_crashed: bool
+) -> None:
+    """Each time counts as a crash, once, and there are three."""
+    house.may_have_crashed = may_have_crashed
     house.starts(f={})
     house.puts("1")
-    for number in range(3):
+    for number in range(MOST_CRASHES):
         house.invoked[number].fails(ZeroDivisionError("a bug"))
         house.passes(30)
-    assert len(house.failures()) == 3
+    assert len(house.failures()) == len(house.invoked) == MOST_CRASHES
     (letter,) = house.dead_letters()
-    assert letter.reason == "crashed"
+    assert (letter.reason, letter.error) == ("crashed", FAILED_INSIDE)
+    history = letter.request.history
+    assert (history.crashes, len(history.attempts)) == (MOST_CRASHES, MOST_CRASHES)
+    assert house.left() == []
+
+
+def test_what_the_worker_failed_over_before_is_remembered(house: House) -> None:
+    """By the next daemon, and beside the answers that there were."""
+    house.may_have_crashed = False
+    house.starts(f={"retry": RetrySettings(min_wait_seconds=4, backoff="exponential")})
+    house.puts("1")
+    house.invoked[0].fails(ZeroDivisionError("a bug"))
+    house.stops()
+    house.starts()
+    house.passes(30)
+    house.invoked[1].answers(503)
+    house.passes(8)
+    house.invoked[2].fails(ZeroDivisionError("a bug"))
+    house.passes(30)
+    assert [each.attempt for each in house.invoked] == [1, 2, 3, 4]
+    house.invoked[3].fails(ZeroDivisionError("a bug"))
+    (letter,) = house.dead_letters()
+    assert [each.status for each in letter.request.history.attempts] == [0, 503, 0, 0]
+    assert len(house.failures()) == 3
+
+
+def test_a_call_that_cannot_be_looked_up_is_given_up(house: House) -> None:
+    """A bug in reading what is known of it is one like any other."""
+    house.may_have_crashed = False
+    house.queue.inherited = True
+    house.diary.refusals["look for an end"] = ZeroDivisionError("a bug")  # type: ignore[assignment]
+    house.starts(f={})
+    house.puts("1")
+    house.passes(90)
+    assert house.ids == []
+    assert len(house.failures()) == MOST_CRASHES
+    assert [each.reason for each in house.dead_letters()] == ["crashed"]

@@ -140,6 +140,25 @@ def test_a_function_may_say_when_to_come_again(house: House, asked: bytes) -> No
     assert house.queue.delays == [17.0]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+        b"Mon, 99999999999999999999999 Jan 2024 00:00:00 GMT",
+    ],
+    ids=["zone", "day"],
+)
+def test_a_function_that_asks_for_no_time_is_tried_again_all_the_same(
+    house: House, asked: bytes
+) -> None:
+    """After the wait that there would have been without."""
+    house.starts(f=retry())
+    house.puts("1")
+    house.invoked[0].answers(503, [(b"Retry-After", asked)])
+    assert house.failures() == []
+    assert house.queue.delays == [4.0]
+
+
 @pytest.mark.parametrize("status", [200, 301, 399, 400, 404, 500, 502, 504])
 def test_other_answers_are_final(house: House, status: int) -> None:
     """The call may have had effects."""
@@ -176,7 +195,8 @@ def test_each_answer_is_told_with_its_number(house: House) -> None:
     house.invoked[0].answers(503)
     house.passes(4)
     house.invoked[1].answers(200)
-    assert house.watch.finished_calls == [("1", 503, 1), ("1", 200, 2)]
+    assert house.watch.attempts == [("1", 503, 1), ("1", 200, 2)]
+    assert house.watch.ends == [("1", "succeeded", None, False)]
 
 
 @pytest.mark.parametrize("reason", [NotHandedOver("refused"), TooManyInFlight("full")], ids=repr)
@@ -190,7 +210,7 @@ def test_a_call_that_could_not_be_handed_over_has_not_been_tried(
         house.invoked[number].fails(reason)
         house.passes(LEASE_SECONDS)
     assert {each.attempt for each in house.invoked} == {1}
-    assert house.watch.finished_calls == []
+    assert house.watch.attempts == []
     assert {told[:2] for told in house.watch.given_back_calls} == {("1", str(reason))}
     house.invoked[8].answers()
     ending = house.ending()

@@ -125,6 +125,8 @@ def test_retry_after_is_heard_on_429_and_503_alone() -> None:
 @given(st.one_of(st.binary(max_size=40), st.from_regex(rb"\A[\w ,:+-]{0,40}\Z")))
 @example(b"Fri, 31 Feb 2023 10:00:00 GMT")
 @example(b"Mon, 01 Jan 0000 00:00:00 GMT")
+@example(b"Mon, 01 Jan 2024 00:00:00 +99999999999999999999")
+@example(b"Mon, 99999999999999999999999 Jan 2024 00:00:00 GMT")
 def test_whatever_a_function_sends_makes_a_wait(asked: bytes) -> None:
     """A header is a function's to write: none breaks the arithmetic."""
     assert 2 <= wait(retry_after=asked) <= LONGEST_ASKED_SECONDS

@@ -88,6 +88,30 @@ def test_a_function_may_want_no_dead_letters(house: House) -> None:
     assert len(house.callbacks()) == 1
 
 
+@pytest.mark.parametrize("dead_letters", ["failed", "never"])
+def test_an_end_is_told_once(house: House, dead_letters: str) -> None:
+    """With its reason, and whether there is a dead letter; not again when it is completed, or when
+    somebody has ended the call before."""
+    house.starts(f={"dead_letters": dead_letters})
+    end(house, FAILED)
+    end(house, SUCCEEDED)
+    complete(house)
+    assert house.watch.ends == [("1", "failed", "failed", dead_letters == "failed")]
+
+
+@pytest.mark.parametrize("step", ["callback", "dead letter"])
+def test_an_end_that_is_written_in_two_tries_is_told_once(house: House, step: str) -> None:
+    """The queue failed in between."""
+    house.starts(f={})
+    house.refuses(step)
+    house.puts("1", callback=CALLBACK)
+    house.invoked[0].answers(500)
+    house.refuses()
+    house.passes(1)
+    assert house.diary.pages[-1] == "settled"
+    assert house.watch.ends == [("1", "failed", "failed", True)]
+
+
 def test_a_result_is_kept_as_the_function_wants_it(house: House) -> None:
     """The queue is told how long, and how large a one."""
     kept: list[ResultSettings] = []

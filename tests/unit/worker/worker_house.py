@@ -266,6 +266,7 @@ class WatchedQueue(Watched):
         self.keeps_delays = True
         self.extended: list[tuple[str, int]] = []
         self.delays: list[float] = []
+        self._takers: list[Any] = []
 
     def take_calls(
         self,
@@ -273,9 +274,16 @@ class WatchedQueue(Watched):
         on_delivery: Callable[[Delivery[QueueRequest]], None],
         room: Callable[[], int],
     ) -> Any:
-        return self.part.take_calls(
+        taker = self.part.take_calls(
             source, lambda delivery: on_delivery(_WatchedDelivery(delivery, self)), room
         )
+        self._takers.append(taker)
+        return taker
+
+    def lose_takers(self) -> None:
+        """Whoever takes calls is gone, and what it has in hand stays there."""
+        for taker in self._takers:
+            taker.stop()
 
 
 # -- the house
@@ -285,11 +293,15 @@ class Watch:
     """Who is told what became of calls."""
 
     def __init__(self) -> None:
-        self.finished_calls: list[tuple[str, int, int]] = []
+        self.attempts: list[tuple[str, int, int]] = []
+        self.ends: list[tuple[str, str, str | None, bool]] = []
         self.given_back_calls: list[tuple[str, str, float]] = []
 
-    def finished(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None:
-        self.finished_calls.append((request.key.call_id, outcome.status, attempts))
+    def attempted(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None:
+        self.attempts.append((request.key.call_id, outcome.status, attempts))
+
+    def ended(self, request: QueueRequest, ending: Ending, buried: bool) -> None:
+        self.ends.append((request.key.call_id, ending.state, ending.reason, buried))
 
     def given_back(self, request: QueueRequest, reason: str, delay_seconds: float) -> None:
         self.given_back_calls.append((request.key.call_id, reason, delay_seconds))
@@ -332,6 +344,7 @@ class House:
             cast(Any, self.queue),
             partial(write_letter, now_seconds=lambda: self.now_ns() / 1e9),
             self.settings_of,
+            self.watch.ended,
         )
         self.worker = Worker(
             self.clock,
@@ -372,8 +385,7 @@ class House:
 
     def crashes(self) -> None:
         """Nobody extends a lease any more, nobody settles; then a new daemon starts."""
-        assert self.worker is not None
-        self.worker.stop_taking()
+        self.queue.lose_takers()
         before, self.clock = self.clock, Clock()
         self.clock.advance(before.seconds())
         self.deployments = Deployments(lambda _: PaperFunction(self.invoked))

@@ -1,0 +1,62 @@
+"""What would stop a start although each setting is well written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from faasd_async.settings.endpoints import place_of
+from faasd_async.settings.mistakes import Mistakes, quoted
+from faasd_async.settings.model import Settings
+from faasd_async.settings.places import Place, Places
+from faasd_async.settings.programs import NotThere, find, search_path
+from faasd_async.settings.table import Table
+
+
+def check_places(root: Table, settings: Settings, listens: bool, mistakes: Mistakes) -> None:
+    """Note what would be listened on twice.
+
+    :param listens: whether there is a ``--listen``.
+    """
+    places, table = Places(), root.section("gateway")
+    for each in settings.gateway.listen:
+        holder = places.claim(place_of(each), "--listen" if listens else "[gateway] listen")
+        if holder and listens:
+            mistakes.add("--listen", _has_it(quoted(each), holder))
+        elif holder:
+            table.mistake("listen", _has_it(quoted(each), holder))
+    for each in settings.gateway.metrics_listen:
+        holder = places.claim(place_of(each), "[gateway] metrics_listen")
+        if holder:
+            table.mistake("metrics_listen", _has_it(quoted(each), holder))
+    # That two functions have one port is noted where they are read.
+    for name, function in settings.functions.items():
+        port = function.command.port if function.command else None
+        holder = places.holder_of(Place(port, "127.0.0.1")) if port else None
+        if holder:
+            root.section("functions").section(name).mistake("port", _has_it(str(port), holder))
+
+
+def _has_it(found: str, holder: str) -> str:
+    return f"found {found}, where {holder} listens already; allowed: a port of its own"
+
+
+def check_programs(
+    root: Table, settings: Settings, environment: Mapping[str, str], here: str
+) -> None:
+    """Note which programs are not there."""
+    binary = settings.nats.binary
+    if binary is not None and not (os.path.isfile(binary) and os.access(binary, os.X_OK)):
+        root.section("nats").mistake(
+            "binary",
+            f"found {quoted(binary)}, which is not an executable file; allowed: the nats-server"
+            " program, or nothing, for the one that is installed",
+        )
+    for name, function in settings.functions.items():
+        if function.command is None:
+            continue
+        path = search_path(environment, function.command.environment)
+        try:
+            find(function.command, path, here)
+        except NotThere as missing:
+            root.section("functions").section(name).mistake(missing.key, str(missing))
