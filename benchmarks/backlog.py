@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from benchmarks.accept import expect_stored
 from benchmarks.caller import put
 from benchmarks.command import Benchmark, run
 from benchmarks.daemon import Daemon, Setup, daemon_in, state_directory
 from benchmarks.figures import Figures
-from benchmarks.harness import BenchmarkFailed, Noop
+from benchmarks.harness import Noop
 from benchmarks.load import ACCEPTED, load
 from benchmarks.processes import a_call
 
@@ -37,7 +38,7 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
         with daemon_in(directory, setup(noop.port)) as running:
             yield filled(what, running, calls, amounts)
             yield more_accepted(what, running, amounts)
-            stored = running.figure("queue_worker_messages_submitted_total")
+            stored = running.accepted()
         noop.stop()
         noop = Noop(expected=1)
         with daemon_in(directory, setup(noop.port)) as running:
@@ -62,12 +63,12 @@ def filled(what: str, running: Daemon, calls: int, amounts: Amounts) -> Figures:
 
 def more_accepted(what: str, running: Daemon, amounts: Amounts) -> Figures:
     """What is accepted while they wait."""
-    before = running.figure("queue_worker_messages_submitted_total")
+    before = running.accepted()
     with running.processes.costs() as costs:
         seen = load(
             running.port, "/async-function/noop", amounts.seconds, amounts.connections, ACCEPTED
         )
-    stored = running.figure("queue_worker_messages_submitted_total")
+    stored = running.accepted()
     seen.check("were taken", stored - before)
     expect_stored(running, stored)
     return Figures(
@@ -92,15 +93,6 @@ def started_again(what: str, running: Daemon, noop: Noop, stored: int) -> Figure
             "until the first call runs": first_seconds * 1e3,
         },
     )
-
-
-def expect_stored(running: Daemon, calls: int) -> None:
-    """
-    :raises BenchmarkFailed: the broker has another number of calls.
-    """
-    stored = running.figure("faasd_async_stream_messages", 'stream="FAAS_CALLS"')
-    if stored != calls:
-        raise BenchmarkFailed(f"{calls} calls were accepted, {stored} are stored")
 
 
 BENCHMARK = Benchmark("backlog", measure, usual=Amounts(), smoke=Amounts(calls=1000, seconds=1.0))

@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,13 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _END_SECONDS = 60.0
 _POLL_SECONDS = 0.002
+
+#: A caller that was cut off has left at most a few calls behind: these are done with by then.
+_QUIET_SECONDS = 0.1
+
+_ACCEPTED = "queue_worker_messages_submitted_total"
+_ENDED = "queue_worker_messages_processed_total"
+_SUCCEEDED = 'state="succeeded"'
 
 #: A slow disk is to be measured, not refused.
 _CONFIG = """\
@@ -88,6 +95,7 @@ class Daemon:
         self._figures_port = _free_port()
         self._log = directory / "log"
         state = directory / "state"
+        self._broker_pid = state / "nats" / "server.pid"
         config = directory / "config.toml"
         common = _CONFIG.format(
             setup=setup,
@@ -102,7 +110,7 @@ class Daemon:
         try:
             self._wait_until_ready()
             self.ready_seconds = time.monotonic() - self.began
-            broker_pid = int((state / "nats" / "server.pid").read_text(encoding="ascii"))
+            broker_pid = int(self._broker_pid.read_text(encoding="ascii"))
         except BaseException:
             self.stop()
             raise
@@ -139,35 +147,61 @@ class Daemon:
     def figure(self, name: str, label: str = "") -> int:
         """The sum of one of its figures, of all labels or of those that have this one, such as
         ``stream="FAAS_CALLS"``."""
-        return sum(value for labels, value in self.figures(name).items() if label in labels)
+        return _total(self._page(), name, label)
 
     def figures(self, name: str) -> dict[str, int]:
         """One of its figures, by its labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._figures_port}/metrics") as answer:
-            text: str = answer.read().decode()
-        found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)
-        return {labels: round(float(value)) for labels, value in found}
+        return _by_labels(self._page(), name)
 
-    def wait_until_ended(self, calls: int) -> float:
-        """Wait until it is written down of every call that it succeeded; returns when, on the
-        monotonic clock.
+    def accepted(self) -> int:
+        """How many calls it has accepted, once those have been, too, whose caller left early."""
+        before, now = -1, self.figure(_ACCEPTED)
+        while now != before:
+            time.sleep(_QUIET_SECONDS)
+            before, now = now, self.figure(_ACCEPTED)
+        return now
 
-        :raises BenchmarkFailed: nothing more ended for a minute, or more calls than there were.
+    def wait_until_ended(self, least: int) -> tuple[int, float]:
+        """Wait until it is written down of every call it has accepted that it succeeded.
+
+        :param least: so many will have been.
+        :return: how many these are, and since when it is so, on the monotonic clock.
+        :raises BenchmarkFailed: nothing more was accepted or ended for a minute.
         """
-        ended, until = 0, time.monotonic() + _END_SECONDS
-        while ended < calls and time.monotonic() < until:
-            time.sleep(0.02)
-            now = self.figure("queue_worker_messages_processed_total", 'state="succeeded"')
-            if now != ended:
-                ended, until = now, time.monotonic() + _END_SECONDS
-        if ended != calls:
-            raise BenchmarkFailed(f"{calls} calls were due, {ended} succeeded")
-        return time.monotonic()
+        before, since = (-1, -1), time.monotonic()
+        while time.monotonic() < since + _END_SECONDS:
+            page = self._page()
+            accepted, succeeded = _total(page, _ACCEPTED), _total(page, _ENDED, _SUCCEEDED)
+            if (accepted, succeeded) != before:
+                before, since = (accepted, succeeded), time.monotonic()
+            elif accepted == succeeded >= least:
+                return succeeded, since
+            time.sleep(_QUIET_SECONDS if accepted == succeeded else 0.02)
+        raise BenchmarkFailed(f"{before[0]} calls were accepted, {before[1]} succeeded")
+
+    def _page(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._figures_port}/metrics") as answer:
+            page: str = answer.read().decode()
+        return page
 
     def stop(self) -> None:
+        """
+        :raises BenchmarkFailed: it does not stop; it is killed then.
+        """
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        self._process.wait(_STOP_SECONDS)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            self._kill_broker()
+            raise BenchmarkFailed(f"the daemon did not stop in {_STOP_SECONDS:.0f} s") from None
+
+    def _kill_broker(self) -> None:
+        """It outlives a daemon that was killed, for the next one to find."""
+        with suppress(OSError, ValueError):
+            os.kill(int(self._broker_pid.read_text(encoding="ascii")), signal.SIGKILL)
 
     def errors(self) -> Iterator[str]:
         """What it logged of that level or worse, one line each."""
@@ -209,6 +243,15 @@ def daemon(setup: Setup) -> Iterator[Daemon]:
     """A daemon on a state directory of its own."""
     with state_directory() as directory, daemon_in(directory, setup) as running:
         yield running
+
+
+def _by_labels(page: str, name: str) -> dict[str, int]:
+    found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", page, re.MULTILINE)
+    return {labels: round(float(value)) for labels, value in found}
+
+
+def _total(page: str, name: str, label: str = "") -> int:
+    return sum(value for labels, value in _by_labels(page, name).items() if label in labels)
 
 
 def _free_port() -> int:

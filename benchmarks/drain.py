@@ -34,15 +34,15 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
         with running.processes.costs() as costs:
             began = noop.release()
             noop.wait_for("calls", *(["callbacks"] if amounts.callbacks else []))
-            seconds = running.wait_until_ended(amounts.calls) - began
+            ended, until = running.wait_until_ended(amounts.calls)
         memory = running.processes.memory_mib()
-    expected = (amounts.calls, amounts.calls if amounts.callbacks else 0)
-    came = noop.stop()
-    if came != expected:
-        raise BenchmarkFailed(f"{expected} calls and callbacks were due, {came} came")
+    expected = (amounts.calls, amounts.calls, amounts.calls if amounts.callbacks else 0)
+    seen = (ended, *noop.stop())
+    if seen != expected:
+        raise BenchmarkFailed(f"ends, calls and callbacks: {expected} were due, {seen} came")
     yield Figures(
         f"drain{', callbacks' * amounts.callbacks}{', results kept' * amounts.results}",
-        rate=amounts.calls / seconds,
+        rate=amounts.calls / (until - began),
         cpu_us=a_call(costs, amounts.calls),
         memory_mib=memory,
     )

@@ -45,13 +45,13 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
         with running.processes.costs() as costs:
             began = noop.release()
             noop.wait_for("calls")
-            seconds = running.wait_until_ended(calls) - began
+            _, until = running.wait_until_ended(calls)
         ended = running.figures("queue_worker_messages_processed_total")
         if list(ended.values()) != [amounts.calls_each] * amounts.functions:
             raise BenchmarkFailed(f"{amounts.calls_each} calls of each were due, but: {ended}")
         yield Figures(
             f"{amounts.functions} functions, drain",
-            rate=calls / seconds,
+            rate=calls / (until - began),
             cpu_us=a_call(costs, calls),
             memory_mib=running.processes.memory_mib(),
         )

@@ -15,6 +15,7 @@ import asyncio
 import os
 import sys
 import time
+from contextlib import suppress
 
 import httptools
 
@@ -115,8 +116,9 @@ class DistinctNoop(Noop):
 
 
 def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    # Whoever started it may have failed and gone.
+    with suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 async def serve(expected: int, connection: type[Noop]) -> None:

@@ -22,8 +22,9 @@ from benchmarks import (
     start,
     sync,
     together,
+    waiters,
 )
-from benchmarks.command import Benchmark, tell
+from benchmarks.command import A, Benchmark, tell
 from benchmarks.figures import Figures
 from benchmarks.harness import BenchmarkFailed
 from benchmarks.machine import describe
@@ -41,6 +42,7 @@ BENCHMARKS: tuple[Benchmark[Any], ...] = (
     together.BENCHMARK,
     sync.BENCHMARK,
     latency.BENCHMARK,
+    waiters.BENCHMARK,
     many_functions.BENCHMARK,
     slow_clients.BENCHMARK,
     start.BENCHMARK,
@@ -60,57 +62,60 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a second of each; nothing is written")
     options = parser.parse_args()
     chosen = [each for each in BENCHMARKS if options.only is None or each.name in options.only]
-    if options.smoke:
-        seen = smoke(chosen)
-    else:
-        seen = measure(chosen, options.rounds)
-        if options.full:
-            seen += one_round([backlog.A_MILLION], options.rounds)
-    text = written(seen, 1 if options.smoke else options.rounds)
-    if options.smoke or options.only:
+    rounds = 1 if options.smoke else options.rounds
+    measured = Measured()
+    for number in range(rounds):
+        sys.stdout.write(f"-- round {number + 1} of {rounds}\n")
+        for benchmark in chosen:
+            if options.smoke:
+                measured.add(benchmark, benchmark.smoke, None if measured.seen else 1.0)
+            else:
+                measured.add(benchmark, benchmark.usual, FLOOR_SECONDS)
+    if options.full:
+        measured.add(backlog.A_MILLION, backlog.A_MILLION.usual, FLOOR_SECONDS)
+    text = written(measured.seen, rounds)
+    if measured.void or options.smoke or options.only:
         sys.stdout.write(f"\n{text}\n")
     else:
         insert(text)
+    if measured.void:
+        raise SystemExit(f"{measured.void} measurements were void")
 
 
-def measure(chosen: Sequence[Benchmark[Any]], rounds: int) -> list[Figures]:
-    """All of them in turn, so many times."""
-    return [figures for number in range(rounds) for figures in one_round(chosen, number)]
+class Measured:
+    """What has been seen so far.
 
+    :ivar void: how many measurements were not what was meant.
+    """
 
-def one_round(chosen: Sequence[Benchmark[Any]], number: int) -> list[Figures]:
-    seen: list[Figures] = []
-    for benchmark in chosen:
-        sys.stdout.write(f"-- round {number + 1}, {benchmark.name}\n")
-        for figures in benchmark.round(benchmark.usual, FLOOR_SECONDS):
-            tell(figures)
-            seen.append(figures)
-    return seen
+    def __init__(self) -> None:
+        self.seen: list[Figures] = []
+        self.void = 0
 
-
-def smoke(chosen: Sequence[Benchmark[Any]]) -> list[Figures]:
-    """A second of each, the floor once."""
-    seen: list[Figures] = []
-    for benchmark in chosen:
-        floor_seconds = None if seen else 1.0
-        for figures in benchmark.round(benchmark.smoke, floor_seconds):
-            tell(figures)
-            seen.append(figures)
-    return seen
+    def add(self, benchmark: Benchmark[A], amounts: A, floor_seconds: float | None) -> None:
+        """Measure; the others are to have their turn even if this one is void."""
+        try:
+            for figures in benchmark.round(amounts, floor_seconds):
+                tell(figures)
+                self.seen.append(figures)
+        except BenchmarkFailed as reason:
+            self.void += 1
+            notes = "".join(f"\n  {note}" for note in getattr(reason, "__notes__", ()))
+            sys.stdout.write(f"{benchmark.name} is void: {reason}{notes}\n")
 
 
 def written(seen: Sequence[Figures], rounds: int) -> str:
     """The paragraph and the tables that stand in the document."""
     today = date.today()
     took_turns = (
-        f"Medians of {rounds} rounds, in each of which every benchmark had its turn; in brackets"
-        " the lowest and the highest."
+        f"Medians of {rounds} rounds, in each of which every benchmark had its turn"
         if rounds > 1
-        else "One round."
+        else "One round"
     )
+    brackets = "in brackets the lowest and the highest of what was measured more than once"
     return "\n\n".join(
         [
-            f"{today.day} {today:%B %Y}: {describe()}. {took_turns}",
+            f"{today.day} {today:%B %Y}: {describe()}. {took_turns}; {brackets}.",
             rates_table(seen),
             times_table(seen),
         ]

@@ -93,12 +93,12 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
 
 
 def loaded(what: str, running: Daemon, amounts: Amounts) -> Figures:
-    before = running.figure("queue_worker_messages_submitted_total")
+    before = running.accepted()
     with running.processes.costs() as costs:
         seen = load(
             running.port, "/async-function/noop", amounts.seconds, amounts.connections, ACCEPTED
         )
-    calls = running.figure("queue_worker_messages_submitted_total") - before
+    calls = running.accepted() - before
     seen.check("were taken", calls)
     return Figures(
         what,
@@ -120,9 +120,9 @@ async def beside_slow_clients(running: Daemon, amounts: Amounts) -> Figures:
     what = f"accept, {amounts.idle:,} idle and {amounts.trickling} trickling"
     figures = await asyncio.to_thread(loaded, what, running, amounts)
     trickling.cancel()
-    before = running.figure("queue_worker_messages_submitted_total")
+    before = running.accepted()
     ended = await slow.end()
-    taken = running.figure("queue_worker_messages_submitted_total") - before
+    taken = running.accepted() - before
     if taken != ended:
         raise BenchmarkFailed(f"{ended} calls of slow clients were answered, {taken} were taken")
     return figures

@@ -15,7 +15,7 @@ _HEADINGS = (
     "of the floor",
     "p50, ms",
     "p99, ms",
-    *(f"{name}, µs" for name in _PROCESSES),
+    *(f"{name}, µs a call" for name in _PROCESSES),
     *(f"{name}, MiB" for name in _PROCESSES),
 )
 

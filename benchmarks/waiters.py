@@ -1,7 +1,7 @@
 """How soon clients that wait for their calls hear of the end: so many wait for a result each, some
-more listen to events, all at once. The function answers one call after the other, at even distances.
-Told is the time from the function's answer until the client has its own: the end is written down
-and flushed meanwhile, and told.
+more listen to events, all at once. The function answers one call after the other, at even
+distances. Told is the time from the function's answer until the client has its own: the end is
+written down, flushed and told meanwhile.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.application.service import IServiceCollection, Service
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, succeed
 from twisted.logger import ILogObserver, Logger
 
 from faasd_async import signals
@@ -71,6 +71,7 @@ class Daemon(Service):
         :class:`~faasd_async.errors.ConfigurationError`.
     :param observer: where this daemon's log goes, if twistd's own choice is not to stand.
     :param troubles: each says why no new call is accepted although all is up, or ``None``.
+    :param when_clock_believed: fires when what has to do with time may begin.
     """
 
     _log = Logger()
@@ -86,6 +87,7 @@ class Daemon(Service):
         notices: tuple[str, ...],
         observer: ILogObserver | None,
         troubles: Sequence[Callable[[], str | None]] = (),
+        when_clock_believed: Callable[[], Deferred[None]] = lambda: succeed(None),
     ) -> None:
         self._reactor = reactor
         self._parts = parts
@@ -95,6 +97,7 @@ class Daemon(Service):
         self._notices = notices
         self._observer = observer
         self._troubles = troubles
+        self._when_clock_believed = when_clock_believed
         self._cannot_start: StartError | None = None
         self._starting: Deferred[None] | None = None
         self._drained: Deferred[bool] = Deferred()
@@ -142,6 +145,8 @@ class Daemon(Service):
         parts.lock.acquire()
         self.waiting_for = "processes that an earlier daemon left behind are ending"
         await parts.processes.start()
+        self.waiting_for = "the clock is not set yet"
+        await self._when_clock_believed()
         self.waiting_for = "the broker is starting"
         if parts.broker is not None:
             await parts.broker.start()

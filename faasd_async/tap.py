@@ -7,9 +7,11 @@ spawned or listened on here.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from twisted.python import usage
 
 from faasd_async.call.ids import CallKey
 from faasd_async.callback.address import why_undeliverable
+from faasd_async.callback.chain import Chain
 from faasd_async.callback.destination import DestinationPolicy
 from faasd_async.callback.letter import write_letter
 from faasd_async.callback.poster import Poster
@@ -40,6 +43,7 @@ from faasd_async.gateway.calls.events import Events
 from faasd_async.gateway.calls.results import Results
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.calls.waiting import Waiting
+from faasd_async.gateway.chained import accept_chained
 from faasd_async.gateway.channel import GatewaySite
 from faasd_async.gateway.doors import Doors
 from faasd_async.gateway.figures import FiguresGateway
@@ -49,6 +53,7 @@ from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
 from faasd_async.gateway.system.replay import Replay
+from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.nats import Limits, NatsClient, ServerAddress
 from faasd_async.nats.server import EmbeddedServer, ServerSettings
 from faasd_async.nats.server.rescue import Rescue
@@ -75,7 +80,10 @@ from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings, Settings, load
 from faasd_async.settings.changes import restart_needed
 from faasd_async.statelock import StateLock
+from faasd_async.wallclock import WallClock, newest_below
+from faasd_async.worker.expiry import EARLIEST_NS
 from faasd_async.worker.settlement import Settlement
+from faasd_async.worker.ticks import Ticks
 from faasd_async.worker.worker import Worker
 
 #: What an embedded nats-server may store is bounded by the quotas of the streams. Its own limit
@@ -83,7 +91,10 @@ from faasd_async.worker.worker import Worker
 _NO_LIMIT_BYTES = 2**50
 
 #: What may wait for a broker to take it; a publish beyond is refused.
-_PENDING_BYTES = 32 * 2**20
+_LIMITS = Limits(pending_bytes=32 * 2**20)
+
+#: Likewise, of a client whose server is known to go away and come back.
+_EAGER = replace(_LIMITS, longest_delay_seconds=0.25)
 
 #: With this share of ``min_free`` a broker that could not write is given another start: enough for
 #: the ends of what was accepted, while new calls are refused still.
@@ -172,7 +183,18 @@ def makeService(options: Options) -> IService:
 
     # Twisted tells of every factory that starts and stops: one for each outgoing connection.
     Factory.noisy = False
+    keep_monotonic(reactor)
     return Assembly(reactor, options).daemon()
+
+
+def keep_monotonic(reactor: Any) -> None:
+    """Have a reactor that nothing waits for yet measure its waits by the monotonic clock.
+
+    Twisted's own choice is the clock on the wall: put forward by a day it would end every wait, put
+    back by one it would make them all a day longer.
+    """
+    if not reactor.getDelayedCalls():
+        reactor.seconds = time.monotonic
 
 
 class Assembly:
@@ -189,6 +211,10 @@ class Assembly:
         self.figures = Figures()
         self.watch = CallWatch(self.figures, self.settings.worker.write_debug)
         self.processes = ProcessNotes(reactor, self.state_dir)
+        self.doors = Doors(reactor)
+        self.policy = DestinationPolicy(
+            self.settings.callback.policy == "private", lambda: self.doors.port_numbers
+        )
         self.deployments = Deployments(
             partial(make_runtime, reactor=reactor, note=self.processes.note)
         )
@@ -216,14 +242,18 @@ class Assembly:
             recall=worker.recall,
             namespace=settings.gateway.namespace,
         )
+        directory = Directory(
+            self.deployments, settings.gateway.namespace, lambda: self.deployments.complete
+        )
+        acceptance = self._acceptance(queue, directory, space)
         parts = Parts(
             lock=self.lock,
             processes=self.processes,
             broker=broker,
             queue=queue,
             deployments=self.deployments,
-            hands=(worker, self._poster(queue)),
-            doors=Doors(self.reactor),
+            hands=(worker, self._poster(queue, acceptance), self._ticks(queue)),
+            doors=self.doors,
         )
         daemon = Daemon(
             self.reactor,
@@ -233,10 +263,11 @@ class Assembly:
             drain_timeout_seconds=settings.worker.drain_timeout_seconds,
             notices=settings.notices,
             observer=self.options.observer,
+            when_clock_believed=self._wall_clock(broker).when_believed,
             troubles=(barrier.why_refused, *([space.why_refused] if space else [])),
         )
         calls = self._calls(queue, settlement, waiting)
-        gateway = self._gateway(queue, parts.doors, daemon, space, calls, flow)
+        gateway = self._gateway(queue, daemon, acceptance, directory, calls, flow)
         for endpoint in settings.gateway.listen:
             site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
             parts.doors.add(endpoint, site, partial(_let_go, site, waiting))
@@ -264,6 +295,17 @@ class Assembly:
         enough_bytes = round(queue.min_free_bytes * _RESTART_SHARE)
         Rescue(self.reactor, server, self.disk.free_bytes, enough_bytes)
         return server
+
+    def _wall_clock(self, broker: EmbeddedServer | None) -> WallClock:
+        """Of what somebody else's broker has stored we are told nothing before we begin."""
+        store = str(self.state_dir / "nats")
+        return WallClock(
+            self.reactor,
+            time.time,
+            partial(newest_below, store) if broker else lambda: 0.0,
+            earliest_seconds=EARLIEST_NS / 1e9,
+            patience_seconds=self.settings.queue.clock_wait_seconds,
+        )
 
     def _durability(self, broker: EmbeddedServer | None) -> Durability:
         queue, nats = self.settings.queue, self.settings.nats
@@ -305,7 +347,10 @@ class Assembly:
         settings = self.settings
         if settings.queue.backend == "memory":
             return MemoryQueue(self.reactor, settings.worker.ack_wait_seconds)
-        return JetStreamQueue(
+        make: Callable[..., JetStreamQueue] = JetStreamQueue
+        if settings.queue.backend == "nats-streaming":
+            make = self._streaming_queue()
+        return make(
             self.reactor,
             self._client(broker),
             self._layout(),
@@ -317,27 +362,64 @@ class Assembly:
             disk=StoreDisk(self.disk.free_bytes, settings.queue.min_free_bytes) if broker else None,
         )
 
+    def _streaming_queue(self) -> Callable[..., JetStreamQueue]:
+        """A JetStream queue with NATS Streaming before it, but for JetStream's part of it."""
+        # Not everybody has protobuf; whether it is there was looked for with the settings.
+        from faasd_async.nats.stan import StanClient
+        from faasd_async.queue.streaming import Channels, StreamingQueue, client_id
+
+        settings, streaming = self.settings, self.settings.nats.streaming
+        client = self._external(
+            streaming.urls or settings.nats.urls, login=not streaming.urls, limits=_EAGER
+        )
+        stan = StanClient(
+            self.reactor,
+            client,
+            streaming.cluster_id,
+            streaming.client_id or client_id(socket.gethostname(), settings.state_dir),
+        )
+        channels = Channels(
+            channel=streaming.channel,
+            group=streaming.queue_group,
+            namespace=settings.gateway.namespace,
+            ack_wait_seconds=max(round(settings.worker.ack_wait_seconds), 1),
+            ahead=settings.worker.max_inflight,
+            refuse_callback=lambda url: why_undeliverable(url) or self.policy.refuse(url),
+        )
+        return partial(StreamingQueue, stan=stan, channels=channels)
+
     def _client(self, broker: EmbeddedServer | None) -> NatsClient:
-        nats, limits = self.settings.nats, Limits(pending_bytes=_PENDING_BYTES)
         if broker is None:
-            addresses = [ServerAddress.parse(url) for url in nats.urls]
-            return NatsClient(
-                self.reactor,
-                addresses,
-                user=nats.user or "",
-                password=nats.password or "",
-                token=nats.token or "",
-                limits=limits,
-            )
+            return self._external(self.settings.nats.urls, login=True)
 
         def embedded() -> list[ServerAddress]:
             if broker.address is None:
                 return []
             return [ServerAddress(*broker.address, *broker.credentials)]
 
-        client = NatsClient(self.reactor, embedded, limits=limits)
+        client = NatsClient(self.reactor, embedded, limits=_LIMITS)
         broker.on_ready.append(lambda _: client.reconnect_now())
         return client
+
+    def _external(
+        self, urls: Iterable[str], *, login: bool, limits: Limits = _LIMITS
+    ) -> NatsClient:
+        """A client of somebody else's server.
+
+        :param login: whether it is the one of ``[nats]``, whose credentials are for no other.
+        """
+        nats = self.settings.nats
+        addresses = [ServerAddress.parse(url) for url in urls]
+        if not login:
+            return NatsClient(self.reactor, addresses, limits=limits)
+        return NatsClient(
+            self.reactor,
+            addresses,
+            user=nats.user or "",
+            password=nats.password or "",
+            token=nats.token or "",
+            limits=limits,
+        )
 
     def _leases(self) -> Leases:
         return Leases(self.reactor, self.settings.worker.ack_wait_seconds)
@@ -373,20 +455,43 @@ class Assembly:
         alone = self.settings.nats.embedded
         return (inherited and self.lock.left_behind) if alone else True
 
-    def _poster(self, queue: Queue) -> Poster:
+    def _poster(self, queue: Queue, acceptance: Acceptance) -> Poster:
         callback = self.settings.callback
         schedule = Schedule(callback.attempts, callback.min_wait_seconds, callback.max_wait_seconds)
         return Poster(
             self.reactor,
             queue,
             self._leases(),
-            Sender(self.reactor, world_client(self.reactor), self._callback_timeout_seconds),
+            Chain(
+                self.reactor,
+                Sender(self.reactor, world_client(self.reactor), self._callback_timeout_seconds),
+                is_own=self.policy.is_own,
+                enqueue=partial(accept_chained, acceptance),
+                max_hops=callback.max_hops,
+            ),
             Receivers(self.reactor, callback.max_inflight),
             schedule,
             max_inflight=callback.max_inflight,
             keeps_dead_letters=self._keeps_dead_letters,
             now_ns=time.time_ns,
             observer=self.watch,
+        )
+
+    def _ticks(self, queue: Queue) -> Ticks:
+        return Ticks(
+            self.reactor,
+            queue,
+            self.deployments,
+            now_ns=time.time_ns,
+            accepted=self.watch.accepted,
+        )
+
+    def _timetable(self, queue: Queue) -> Timetable:
+        return Timetable(
+            queue.schedules,
+            self.deployments,
+            now_ns=time.time_ns,
+            namespace=self.settings.gateway.namespace,
         )
 
     def _settings_of(self, function: str) -> FunctionSettings | None:
@@ -401,33 +506,29 @@ class Assembly:
         settings = self._settings_of(function)
         return _USUAL_CALLBACK_SECONDS if settings is None else settings.callback_timeout_seconds
 
-    def _gateway(
-        self,
-        queue: Queue,
-        doors: Doors,
-        daemon: Daemon,
-        space: Space | None,
-        calls: CallsGateway,
-        flow: Flow,
-    ) -> Gateway:
-        settings = self.settings
-        directory = Directory(
-            self.deployments, settings.gateway.namespace, lambda: self.deployments.complete
-        )
-        policy = DestinationPolicy(
-            settings.callback.policy == "private", lambda: doors.port_numbers
-        )
-        acceptance = Acceptance(
+    def _acceptance(self, queue: Queue, directory: Directory, space: Space | None) -> Acceptance:
+        return Acceptance(
             directory,
             queue,
-            refuse_destination=policy.refuse,
+            refuse_destination=self.policy.refuse,
             why_undeliverable=why_undeliverable,
-            deadline_seconds=settings.queue.accept_deadline_seconds,
+            deadline_seconds=self.settings.queue.accept_deadline_seconds,
             clock=self.reactor,
             now_ns=time.time_ns,
             accepted=self.watch.accepted,
             why_no_room=space.why_no_room if space else lambda size_bytes: None,
         )
+
+    def _gateway(
+        self,
+        queue: Queue,
+        daemon: Daemon,
+        acceptance: Acceptance,
+        directory: Directory,
+        calls: CallsGateway,
+        flow: Flow,
+    ) -> Gateway:
+        settings = self.settings
         proxy = Proxy(
             directory, clock=self.reactor, now_ns=time.time_ns, invoked=self.watch.invoked
         )
@@ -435,7 +536,11 @@ class Assembly:
             acceptance,
             proxy,
             calls,
-            SystemGateway(dead_letters=self._dead_letters(queue, policy), flow=flow),
+            SystemGateway(
+                dead_letters=self._dead_letters(queue),
+                flow=flow,
+                timetable=self._timetable(queue),
+            ),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
         )
@@ -453,9 +558,9 @@ class Assembly:
         status = Status(queue.lookup, queue.peers)
         return CallsGateway(status, results, cancellation, Events(status, waiting))
 
-    def _dead_letters(self, queue: Queue, policy: DestinationPolicy) -> DeadLetterOffice:
+    def _dead_letters(self, queue: Queue) -> DeadLetterOffice:
         replay = Replay(queue, self.deployments, time.time_ns, self.watch.accepted)
-        return DeadLetterOffice(replay, policy.refuse)
+        return DeadLetterOffice(replay, self.policy.refuse)
 
     def _reload(self) -> Reading:
         fresh = self.options.read_settings()

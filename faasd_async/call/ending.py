@@ -78,8 +78,9 @@ class DeadLetter:
         return self.request.key
 
 
-#: Why a callback is a dead letter: its tries are used up, or its endpoint said 410.
-Undelivered = Literal["exhausted", "gone"]
+#: Why a callback is a dead letter: its tries are used up, its endpoint said 410, or it would have
+#: been one call too many of a chain.
+Undelivered = Literal["exhausted", "gone", "looped"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,16 @@ class DestinationPolicy:
         address = literal_address(host)
         if host in _METADATA_NAMES or (address is not None and _is_metadata(address)):
             return "link-local and metadata addresses cannot be called back"
-        if url.port in self._own_ports() and _is_here(host, address):
+        if self.is_own(url):
             return None if cut(url.path.encode()) else "of this daemon only functions can be called"
         if not self._private_allowed and _is_private(host, address):
             return "private and loopback addresses cannot be called back"
         return None
+
+    def is_own(self, url: CallbackUrl) -> bool:
+        """Whether a URL leads to a listener of this daemon."""
+        host = url.host.rstrip(".").lower()
+        return url.port in self._own_ports() and _is_here(host, literal_address(host))
 
 
 def literal_address(host: str) -> Address | None:

@@ -10,6 +10,9 @@ from faasd_async.call.headers import end_to_end, first, replaced
 from faasd_async.call.ids import CallKey, encode_token
 from faasd_async.call.request import CallbackRequest, QueueRequest
 
+#: How many calls came before this one, each the callback of another.
+HOPS = b"X-Call-Hops"
+
 
 def write_letter(
     request: QueueRequest, ending: Ending, most_attempts: int, *, now_seconds: Callable[[], float]
@@ -25,7 +28,7 @@ def write_letter(
     if url is None:
         raise ValueError(f"call {request.key.call_id} asked for no callback of this end")
     outcome = ending.outcome
-    fields = end_to_end(outcome.headers, without=(b"host",))
+    fields = end_to_end(outcome.headers, without=(b"host", HOPS.lower()))
     if first(fields, b"date") is None:
         fields.append((b"Date", formatdate(now_seconds(), usegmt=True).encode()))
     ours = (
@@ -38,11 +41,12 @@ def write_letter(
         (b"X-Retry-Max", b"%d" % (most_attempts - 1)),
         (b"X-Start-Time", b"%d" % request.start_time_ns),
     )
+    hops = first(request.headers, HOPS.lower())
     return CallbackRequest(
         function=request.function,
         key=request.key,
         url=url,
-        headers=replaced(fields, ours),
+        headers=replaced(fields, ours if hops is None else (*ours, (HOPS, hops))),
         body=outcome.body,
         generation=request.generation,
     )

@@ -11,7 +11,7 @@ the barrier, and then the queue forgets it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -23,9 +23,10 @@ from twisted.python.failure import Failure
 from faasd_async.call.ending import DeadCallback, Undelivered
 from faasd_async.call.posting import NOT_POSTED, Posting
 from faasd_async.call.request import CallbackName, CallbackRequest
+from faasd_async.callback.chain import Sends
 from faasd_async.callback.receivers import Receiver, Receivers
 from faasd_async.callback.schedule import Schedule
-from faasd_async.callback.sending import Sender, Try
+from faasd_async.callback.sending import LOOPED, Try
 from faasd_async.errors import QueueError
 from faasd_async.queue.interface import Delivery, Queue, Subscription
 from faasd_async.queue.leases import Leases
@@ -42,7 +43,8 @@ _LOOK_AGAIN_SECONDS = 0.5
 #: The queue's clock may be so much ahead of ours.
 _EARLY_SECONDS = 0.1
 
-_GONE = 410
+#: By these a receiver says that no further try will do.
+_FINAL: Mapping[int, Undelivered] = {410: "gone", LOOPED: "looped"}
 
 #: What a receiver says that wants to be spared, whatever the callback.
 _SPARE_ME = frozenset((429, 503))
@@ -92,7 +94,7 @@ class Poster:
         clock: IReactorTime,
         queue: Queue,
         leases: Leases,
-        sender: Sender,
+        sender: Sends,
         receivers: Receivers,
         schedule: Schedule,
         *,
@@ -243,7 +245,7 @@ class Poster:
 
     async def _is_beyond_help(self, post: _Post, noted: Posting) -> bool:
         """Whether it is given up without another try."""
-        if noted.tries >= self._schedule.attempts or noted.status == _GONE:
+        if noted.tries >= self._schedule.attempts or noted.status in _FINAL:
             await self._give_it_up(post, noted)  # it could not be written down the last time
         elif self._is_late(post.callback, post.receiver):
             if not noted.tries:
@@ -270,7 +272,7 @@ class Poster:
             delivered = replace(posting, state="delivered")
             self._note(callback, delivered)
             post.delivery.settle()
-        elif tried.status == _GONE or self._schedule.is_used_up(
+        elif tried.status in _FINAL or self._schedule.is_used_up(
             posting.tries, self._age_seconds(callback)
         ):
             await self._give_it_up(post, posting)
@@ -290,7 +292,7 @@ class Poster:
 
     async def _give_it_up(self, post: _Post, posting: Posting) -> None:
         callback, records = post.callback, self._queue.records
-        reason: Undelivered = "gone" if posting.status == _GONE else "exhausted"
+        reason = _FINAL.get(posting.status, "exhausted")
         letter = DeadCallback(
             callback, reason, posting.status, posting.error, posting.tries, self._now_ns()
         )

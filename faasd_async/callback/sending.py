@@ -25,6 +25,9 @@ from faasd_async.callback.reading import read_away
 
 _USER_AGENT = f"faasd-async/{__version__}".encode()
 
+#: The status of a callback that would have gone on for ever.
+LOOPED = 508
+
 _WRAPPERS = (
     RequestGenerationFailed,
     RequestTransmissionFailed,

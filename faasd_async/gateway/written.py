@@ -16,6 +16,7 @@ SERVED_BY = f"faasd-async/{__version__}".encode()
 _SERVED_BY = b"X-Served-By: " + SERVED_BY
 
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+_PHRASES[499] = b"Client Closed Request"
 
 
 def phrase(status: int) -> bytes:

@@ -188,6 +188,15 @@ class Records(Protocol):
         :return: whether this is the call's first; fails as :meth:`Queue.put_call` does.
         """
 
+    def record_ending_then(
+        self,
+        request: QueueRequest,
+        ending: Ending,
+        keep: ResultSettings,
+        recorded: Callable[[bool | QueueError], None],
+    ) -> None:
+        """As :meth:`record_ending`; *recorded* is called once, perhaps at once."""
+
     def find_ending(
         self, function: str, key: CallKey, generation: int = 0
     ) -> Deferred[Ending | None]:
@@ -358,6 +367,34 @@ class KeyedCalls(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A time at which a schedule came.
+
+    :ivar schedule: which, as it was written then.
+    :ivar at_ns: Unix nanoseconds.
+    """
+
+    schedule: str
+    at_ns: int
+
+
+class Schedules(Protocol):
+    """What all daemons on one queue know of the schedules of functions; it outlasts them."""
+
+    def last(self, function: str) -> Deferred[Tick | None]:
+        """The last time that was seen to."""
+
+    def note(self, function: str, tick: Tick) -> Deferred[None]:
+        """A time was seen to."""
+
+    def removed(self, function: str) -> Deferred[str]:
+        """The schedule that an operator has removed; empty if none was."""
+
+    def remove(self, function: str, schedule: str) -> Deferred[None]:
+        """Have a schedule not count any more; an empty one has it count again."""
+
+
 class Queue(Protocol):
     """A durable queue of calls and callbacks."""
 
@@ -385,6 +422,9 @@ class Queue(Protocol):
     def keyed(self) -> KeyedCalls: ...
 
     @property
+    def schedules(self) -> Schedules: ...
+
+    @property
     def lookup(self) -> Lookup: ...
 
     @property
@@ -399,6 +439,9 @@ class Queue(Protocol):
     def when_durable(self) -> Deferred[None]:
         """Fires when everything stored so far is as durable as the deployment asked for; fails
         with :class:`~faasd_async.errors.QueueUnavailable` if it never will be."""
+
+    def when_durable_then(self, durable: Callable[[QueueError | None], None]) -> None:
+        """As :meth:`when_durable`; *durable* is called once, perhaps at once."""
 
     def put_call_then(
         self, request: QueueRequest, stored: Callable[[QueueError | None], None]
@@ -436,6 +479,11 @@ class Queue(Protocol):
         One that was stored and is gone again (it was delivered, or given up) is stored anew: ask
         :meth:`Records.find_posting` where that may be.
         """
+
+    def put_callback_then(
+        self, callback: CallbackRequest, stored: Callable[[QueueError | None], None]
+    ) -> None:
+        """As :meth:`put_callback`; *stored* is called once, perhaps at once."""
 
     def take_callbacks(
         self,

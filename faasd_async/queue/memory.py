@@ -32,6 +32,7 @@ from faasd_async.queue.interface import (
     Selection,
     Source,
     Subscription,
+    Tick,
     is_of,
 )
 from faasd_async.queue.memory_find import Memories, MemoryLookup, MemoryPeers
@@ -60,6 +61,7 @@ class MemoryQueue:
         self.dead_letters = MemoryDeadLetters()
         self.keyed = MemoryKeyedCalls(self._put_in_time)
         self.pauses = MemoryPauses()
+        self.schedules = MemorySchedules()
         self.backlog = MemoryBacklog(self._calls)
         memories = Memories(
             calls=self._calls,
@@ -82,6 +84,9 @@ class MemoryQueue:
 
     def when_durable(self) -> Deferred[None]:
         return succeed(None)
+
+    def when_durable_then(self, durable: Callable[[QueueError | None], None]) -> None:
+        durable(None)
 
     def put_call_then(
         self, request: QueueRequest, stored: Callable[[QueueError | None], None]
@@ -113,6 +118,12 @@ class MemoryQueue:
             self._stored.add(callback.name)
             self._callbacks.put(callback)
         return succeed(None)
+
+    def put_callback_then(
+        self, callback: CallbackRequest, stored: Callable[[QueueError | None], None]
+    ) -> None:
+        self.put_callback(callback)
+        stored(None)
 
     def take_callbacks(
         self,
@@ -150,6 +161,28 @@ class MemoryPauses(Paused):
 
     def resume(self, source: Source) -> Deferred[None]:
         self.become(self.sources - {source})
+        return succeed(None)
+
+
+class MemorySchedules:
+    """See :class:`~faasd_async.queue.interface.Schedules`."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, Tick] = {}
+        self._removed: dict[str, str] = {}
+
+    def last(self, function: str) -> Deferred[Tick | None]:
+        return succeed(self._last.get(function))
+
+    def note(self, function: str, tick: Tick) -> Deferred[None]:
+        self._last[function] = tick
+        return succeed(None)
+
+    def removed(self, function: str) -> Deferred[str]:
+        return succeed(self._removed.get(function, ""))
+
+    def remove(self, function: str, schedule: str) -> Deferred[None]:
+        self._removed[function] = schedule
         return succeed(None)
 
 
@@ -220,14 +253,26 @@ class MemoryRecords:
     def record_ending(
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
     ) -> Deferred[bool]:
+        return succeed(self._record(request, ending, keep))
+
+    def record_ending_then(
+        self,
+        request: QueueRequest,
+        ending: Ending,
+        keep: ResultSettings,
+        recorded: Callable[[bool | QueueError], None],
+    ) -> None:
+        recorded(self._record(request, ending, keep))
+
+    def _record(self, request: QueueRequest, ending: Ending, keep: ResultSettings) -> bool:
         about = request.function, request.key
         if self._ending(*about, request.generation) is not None:
-            return succeed(False)
+            return False
         kept = keep.keep_seconds > 0 and len(ending.outcome.body) <= keep.max_bytes
         if not kept and callback_url_of(request, ending) is None:
             ending = replace(ending, outcome=replace(ending.outcome, headers=(), body=b""))
         self.endings[about] = request, replace(ending, is_private=not kept)
-        return succeed(True)
+        return True
 
     def find_ending(
         self, function: str, key: CallKey, generation: int = 0

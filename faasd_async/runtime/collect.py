@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from faasd_async.call.headers import Headers
 from faasd_async.errors import InvocationBroken
-from faasd_async.runtime.interface import Reply
+from faasd_async.runtime.interface import (
+    Answer,
+    Invocation,
+    InvokeWhole,
+    Reply,
+    Runtime,
+    WhenWhole,
+    WholeRuntime,
+)
 
 
 def gather(reply: Reply, limit_bytes: int) -> Deferred[bytes]:
@@ -45,9 +57,78 @@ class _Gathering:
 
     def judge(self, reason: Failure) -> Failure:
         if reason.check(CancelledError) and self._size > self._limit_bytes:
-            return Failure(
-                InvocationBroken(
-                    f"the reply's body is over the {self._limit_bytes} bytes that can be taken"
-                )
-            )
+            return Failure(over_the_limit(self._limit_bytes))
         return reason
+
+
+def size_of(headers: Headers) -> int:
+    """How many bytes header fields hold."""
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def invoker_of(runtime: Runtime) -> InvokeWhole:
+    """What does for any runtime as
+    :meth:`~faasd_async.runtime.interface.WholeRuntime.invoke_whole` does."""
+    if isinstance(runtime, WholeRuntime):
+        return runtime.invoke_whole
+
+    def invoke_whole(
+        invocation: Invocation, timeout_seconds: float, most_bytes: int, when_whole: WhenWhole
+    ) -> Callable[[], None]:
+        return gather_whole(runtime.invoke(invocation, timeout_seconds), most_bytes, when_whole)
+
+    return invoke_whole
+
+
+def gather_whole(
+    replying: Deferred[Reply], most_bytes: int, when_whole: WhenWhole
+) -> Callable[[], None]:
+    """Gather a reply that is to come; parameters and result as of
+    :meth:`~faasd_async.runtime.interface.WholeRuntime.invoke_whole`."""
+    whole = _Whole(most_bytes, when_whole)
+    whole.wait_for(replying)
+    return whole.stop
+
+
+class _Whole:
+    """An answer that is being gathered, for somebody who waits for it whole."""
+
+    __slots__ = ("_most_bytes", "_reply", "_stopped", "_waiting", "_when_whole")
+
+    _reply: Reply
+    _waiting: Deferred[Any]
+
+    def __init__(self, most_bytes: int, when_whole: WhenWhole) -> None:
+        self._most_bytes = most_bytes
+        self._when_whole = when_whole
+        self._stopped = False
+
+    def wait_for(self, replying: Deferred[Reply]) -> None:
+        self._waiting = replying
+        replying.addCallbacks(self._replied, self._failed)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._waiting.cancel()
+
+    def _replied(self, reply: Reply) -> None:
+        self._reply = reply
+        gathering = gather(reply, self._most_bytes - size_of(reply.headers))
+        self._waiting = gathering
+        gathering.addCallbacks(self._gathered, self._failed)
+
+    def _gathered(self, body: bytes) -> None:
+        self._tell(Answer(self._reply.status, self._reply.headers, body))
+
+    def _failed(self, failure: Failure) -> None:
+        reason = failure.value
+        self._tell(reason if isinstance(reason, Exception) else RuntimeError(repr(reason)))
+
+    def _tell(self, whole: Answer | Exception) -> None:
+        if not self._stopped:
+            self._when_whole(whole)
+
+
+def over_the_limit(limit_bytes: int) -> InvocationBroken:
+    """An answer is larger than it may be."""
+    return InvocationBroken(f"the reply's body is over the {limit_bytes} bytes that can be taken")

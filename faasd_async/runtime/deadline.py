@@ -6,6 +6,7 @@ Both hold from the first moment to the last byte of the reply's body, whoever is
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -17,6 +18,19 @@ from faasd_async.runtime.interface import Reply
 from faasd_async.wheel import Alarm, Wheel
 
 
+class Bounded(Protocol):
+    """A call that can be stopped."""
+
+    @property
+    def function(self) -> str: ...
+
+    def pass_by(self) -> None:
+        """The time is up."""
+
+    def end(self, verdict: InvocationError) -> None:
+        """Stop, and tell why."""
+
+
 class UnderWay:
     """The invocations of one runtime that are under way.
 
@@ -26,7 +40,7 @@ class UnderWay:
 
     def __init__(self, clock: IReactorTime, wheel: Wheel | None = None) -> None:
         self._wheel = Wheel(clock) if wheel is None else wheel
-        self._limits: set[_Limit] = set()
+        self._limits: set[Bounded] = set()
 
     def __len__(self) -> int:
         return len(self._limits)
@@ -47,6 +61,19 @@ class UnderWay:
         invoked.addCallbacks(limit.arrived, limit.failed)
         return bounded
 
+    def hold(self, call: Bounded, timeout_seconds: float) -> Alarm:
+        """Put a call under its limit that sees to its own end.
+
+        :return: its limit, for :meth:`let_go`.
+        """
+        self._limits.add(call)
+        return self._wheel.after(timeout_seconds, call.pass_by)
+
+    def let_go(self, call: Bounded, limit: Alarm) -> None:
+        """The call has ended."""
+        self._limits.discard(call)
+        limit.cancel()
+
     def abort(self) -> None:
         """Stop all of them: the runtime comes to its end."""
         for limit in list(self._limits):
@@ -65,7 +92,7 @@ class _Limit:
     alarm: Alarm
 
     def __init__(
-        self, function: str, seconds: float, invoked: Deferred[Reply], limits: set[_Limit]
+        self, function: str, seconds: float, invoked: Deferred[Reply], limits: set[Bounded]
     ) -> None:
         self.function = function
         self.bounded: Deferred[Reply] = Deferred(self._cancelled)

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from faasd_async.runtime.collect import invoker_of
 from faasd_async.runtime.interface import Invocation, Reply, Runtime
 from faasd_async.runtime.tokens import Room, Tokens, nobody
 from faasd_async.settings import FunctionSettings
@@ -23,6 +24,8 @@ class Deployment:
 
     :param room: what it shares with the deployment before it.
     :ivar tokens: one for each invocation that may run at a time. Whoever invokes holds one.
+    :ivar invoke_whole: as :meth:`invoke`, for somebody who waits for the whole answer; see
+        :meth:`.interface.WholeRuntime.invoke_whole`.
     :ivar is_closing: no invocation is to begin any more.
     """
 
@@ -31,6 +34,7 @@ class Deployment:
     ) -> None:
         self.settings = settings
         self.runtime = runtime
+        self.invoke_whole = invoker_of(runtime)
         self.is_closing = False
         self.tokens = Tokens(room or Room(settings.max_inflight))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
@@ -66,6 +66,22 @@ class Reply(Protocol):
         """Let go of the function: close its connection, kill its process group."""
 
 
+class Answer(NamedTuple):
+    """A reply, whole; its header fields end to end."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+#: Told of an answer, or why there is none: as :meth:`Runtime.invoke` and :meth:`Reply.deliver_to`
+#: fail.
+WhenWhole = Callable[[Answer | Exception], None]
+
+#: As :meth:`WholeRuntime.invoke_whole`.
+InvokeWhole = Callable[[Invocation, float, int, WhenWhole], Callable[[], None]]
+
+
 class Runtime(Protocol):
     """One deployment's workbench."""
 
@@ -91,4 +107,23 @@ class Runtime(Protocol):
         """What was told to be over may not quite be: a process that is made to end has a moment.
 
         :return: fires when nothing is left of the invocations that were over when it was asked.
+        """
+
+
+@runtime_checkable
+class WholeRuntime(Runtime, Protocol):
+    """A runtime that gathers replies itself, and does so for less than it costs to pass them on."""
+
+    def invoke_whole(
+        self,
+        invocation: Invocation,
+        timeout_seconds: float,
+        most_bytes: int,
+        when_whole: WhenWhole,
+    ) -> Callable[[], None]:
+        """Run one invocation.
+
+        :param most_bytes: how large the answer may be, header fields and body.
+        :param when_whole: called once, perhaps at once.
+        :return: stops the function; *when_whole* is not called any more then.
         """

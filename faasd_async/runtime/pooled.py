@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
 from faasd_async.call.headers import HOP_BY_HOP, Headers, named_by_connection
-from faasd_async.errors import InvocationBroken, NotHandedOver
+from faasd_async.errors import (
+    InvocationBroken,
+    InvocationError,
+    InvocationTimedOut,
+    NotHandedOver,
+)
 from faasd_async.http.errors import ExchangeError, NotSent
 from faasd_async.http.exchange import Exchange
 from faasd_async.http.pool import Pool
 from faasd_async.http.reader import Fields
-from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.collect import over_the_limit, size_of
+from faasd_async.runtime.deadline import UnderWay
+from faasd_async.runtime.interface import Answer, Invocation, Reply, WhenWhole
 from faasd_async.runtime.reply import FlowingReply
-from faasd_async.wheel import Wheel
+from faasd_async.wheel import Alarm, Wheel
 
 IDLE_SECONDS = 1
+
+_GIVEN_UP = "given up before there was a connection"
 
 
 class PooledClient:
@@ -58,6 +69,122 @@ class PooledClient:
         when_replied = call.when_replied
         self._pool.send(call)
         return when_replied
+
+    def exchange_whole(
+        self,
+        invocation: Invocation,
+        head: bytes,
+        under_way: UnderWay,
+        timeout_seconds: float,
+        most_bytes: int,
+        when_whole: WhenWhole,
+    ) -> Callable[[], None]:
+        """As :meth:`.interface.WholeRuntime.invoke_whole`.
+
+        :param under_way: what sees to the limit of time, and to the end of the runtime.
+        """
+        call = _WholeCall(invocation, head, self._address, most_bytes, when_whole)
+        call.begin(under_way, timeout_seconds)
+        self._pool.send(call)
+        return call.stop
+
+
+class _WholeCall(Exchange):
+    """One invocation whose answer is wanted whole: no Deferred, and no reply on its way.
+
+    As with :class:`_Call`, nobody is known any longer than need be.
+
+    :ivar function: the deployment's name.
+    """
+
+    __slots__ = (
+        "_address", "_fields", "_limit", "_most_bytes", "_pieces", "_seconds", "_size_bytes",
+        "_under_way", "_when_whole", "function",
+    )  # fmt: skip
+
+    _limit: Alarm
+    _under_way: UnderWay
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        head: bytes,
+        address: str,
+        most_bytes: int,
+        when_whole: WhenWhole,
+    ) -> None:
+        super().__init__(invocation.method, head, invocation.body)
+        self.function = invocation.function
+        self._address = address
+        self._most_bytes = most_bytes
+        self._size_bytes = 0
+        self._when_whole: WhenWhole | None = when_whole
+        self._fields: Headers = ()
+        self._pieces: list[bytes] = []
+
+    def begin(self, under_way: UnderWay, timeout_seconds: float) -> None:
+        """Its time runs from now."""
+        self._seconds = timeout_seconds
+        self._under_way = under_way
+        self._limit = under_way.hold(self, timeout_seconds)
+
+    # -- what the exchange tells
+
+    def replied(self, status: int, fields: Fields) -> None:
+        self._fields = _end_to_end(fields)
+        self._most_bytes -= size_of(self._fields)
+
+    def received(self, piece: bytes) -> None:
+        self._size_bytes += len(piece)
+        if self._size_bytes <= self._most_bytes:
+            self._pieces.append(piece)
+        else:
+            self.abort()
+            self._tell(over_the_limit(self._most_bytes))
+
+    def ended(self) -> None:
+        self._tell(Answer(self.status, self._fields, b"".join(self._pieces)))
+
+    def failed(self, reason: ExchangeError) -> None:
+        if self.status:
+            self._tell(InvocationBroken(f"{self.function} broke off its answer: {reason}"))
+        elif isinstance(reason, NotSent):
+            self._tell(self._not_reached(str(reason)))
+        else:
+            why = f"{self.function} broke off before it answered: {reason}"
+            self._tell(InvocationBroken(why))
+
+    # -- what stops it
+
+    def stop(self) -> None:
+        """Nobody waits for the answer any more."""
+        if self._forget() is not None:
+            self.abort()
+
+    def pass_by(self) -> None:
+        """The time is up."""
+        why = f"{self.function} did not answer within {self._seconds:g} s"
+        self.end(InvocationTimedOut(why))
+
+    def end(self, verdict: InvocationError) -> None:
+        """Stop, and tell why; a function that has seen nothing has not been handed the call."""
+        sent = self.sent
+        self.abort()
+        self._tell(verdict if sent else self._not_reached(_GIVEN_UP))
+
+    def _tell(self, whole: Answer | Exception) -> None:
+        when_whole = self._forget()
+        if when_whole is not None:
+            when_whole(whole)
+
+    def _forget(self) -> WhenWhole | None:
+        when_whole, self._when_whole = self._when_whole, None
+        if when_whole is not None:
+            self._under_way.let_go(self, self._limit)
+        return when_whole
+
+    def _not_reached(self, why: str) -> NotHandedOver:
+        return _not_reached(self.function, self._address, why)
 
 
 class _Call(Exchange):
@@ -111,10 +238,14 @@ class _Call(Exchange):
     def _cancelled(self, when_replied: Deferred[Reply]) -> None:
         self.abort()
         if not self.sent:
-            when_replied.errback(self._not_reached("given up before there was a connection"))
+            when_replied.errback(self._not_reached(_GIVEN_UP))
 
     def _not_reached(self, why: str) -> NotHandedOver:
-        return NotHandedOver(f"{self._function} was not reached at {self._address}: {why}")
+        return _not_reached(self._function, self._address, why)
+
+
+def _not_reached(function: str, address: str, why: str) -> NotHandedOver:
+    return NotHandedOver(f"{function} was not reached at {address}: {why}")
 
 
 def _end_to_end(fields: Fields) -> Headers:

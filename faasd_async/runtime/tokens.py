@@ -38,6 +38,13 @@ class Room:
         self._hand_out()
         return token
 
+    def take(self) -> bool:
+        """Take a token, if one is free that nobody waits for; :return: whether there was one."""
+        if self._waiting or self.in_use >= self.limit:
+            return False
+        self.in_use += 1
+        return True
+
     def release(self) -> None:
         self.in_use -= 1
         self._hand_out()
@@ -70,6 +77,13 @@ class Tokens:
         """As :meth:`Room.acquire`."""
         self._users += 1
         return self.room.acquire().addErrback(self._asks_no_more)
+
+    def take(self) -> bool:
+        """As :meth:`Room.take`."""
+        if not self.room.take():
+            return False
+        self._users += 1
+        return True
 
     def release(self) -> None:
         """As :meth:`Room.release`."""

@@ -6,6 +6,7 @@ either. When one is sent a second time is told in :mod:`faasd_async.http.pool`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -14,10 +15,11 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 
 from faasd_async.call.headers import end_to_end
-from faasd_async.errors import InvocationBroken, NotHandedOver
+from faasd_async.errors import InvocationError, NotHandedOver
 from faasd_async.http.endpoint import host_endpoint
+from faasd_async.runtime.collect import gather_whole
 from faasd_async.runtime.deadline import UnderWay
-from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.interface import Invocation, Reply, WhenWhole
 from faasd_async.runtime.pooled import PooledClient
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.request import write_head
@@ -95,18 +97,41 @@ class Upstream:
 
     def exchange(self, invocation: Invocation) -> Deferred[Reply]:
         """Run one invocation without a limit of time."""
+        try:
+            head = self._head(invocation)
+        except InvocationError as reason:
+            return fail(reason)
+        return self._client.exchange(invocation, head)
+
+    def invoke_whole(
+        self,
+        invocation: Invocation,
+        timeout_seconds: float,
+        most_bytes: int,
+        when_whole: WhenWhole,
+    ) -> Callable[[], None]:
+        """See :class:`~faasd_async.runtime.interface.WholeRuntime`."""
+        if isinstance(self._client, TlsClient):
+            replying = self.invoke(invocation, timeout_seconds)
+            return gather_whole(replying, most_bytes, when_whole)
+        try:
+            head = self._head(invocation)
+        except InvocationError as reason:
+            when_whole(reason)
+            return _nothing
+        return self._client.exchange_whole(
+            invocation, head, self._under_way, timeout_seconds, most_bytes, when_whole
+        )
+
+    def _head(self, invocation: Invocation) -> bytes:
         if self._stopped:
-            return fail(NotHandedOver(f"{self._function} is stopped"))
+            raise NotHandedOver(f"{self._function} is stopped")
         fields = [
             self._host_field,
             *end_to_end(invocation.headers, without=(b"host",)),
             (b"Content-Length", b"%d" % len(invocation.body)),
         ]
-        try:
-            head = write_head(invocation.method, self._base + invocation.target, fields)
-        except InvocationBroken as reason:
-            return fail(reason)
-        return self._client.exchange(invocation, head)
+        return write_head(invocation.method, self._base + invocation.target, fields)
 
 
 def _tls_endpoint(reactor: IRuntimeReactor, url: str) -> IStreamClientEndpoint:
@@ -118,3 +143,7 @@ def _tls_endpoint(reactor: IRuntimeReactor, url: str) -> IStreamClientEndpoint:
             HostnameEndpoint(reactor, parts.hostname, parts.port or 443),
         )
     )
+
+
+def _nothing() -> None:
+    """There is nothing to stop."""

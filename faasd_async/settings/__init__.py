@@ -11,7 +11,9 @@ from faasd_async.settings.model import (
     QueueSettings,
     ResultSettings,
     RetrySettings,
+    ScheduleSettings,
     Settings,
+    StreamingSettings,
     WorkerSettings,
 )
 
@@ -25,7 +27,9 @@ __all__ = [
     "QueueSettings",
     "ResultSettings",
     "RetrySettings",
+    "ScheduleSettings",
     "Settings",
+    "StreamingSettings",
     "WorkerSettings",
     "load",
 ]

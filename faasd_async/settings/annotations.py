@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from faasd_async.settings.cron import read_cron
 from faasd_async.settings.mistakes import Refusal, shown
 from faasd_async.settings.model import FunctionSettings
 from faasd_async.settings.quantities import format_duration, parse_duration
@@ -20,6 +21,10 @@ RETRY_ATTEMPTS = "com.openfaas.retry.attempts"
 RETRY_CODES = "com.openfaas.retry.codes"
 RETRY_MIN_WAIT = "com.openfaas.retry.min_wait"
 RETRY_MAX_WAIT = "com.openfaas.retry.max_wait"
+
+#: Its cron-connector's: the schedule counts beside this topic alone.
+TOPIC, CRON_TOPIC = "topic", "cron-function"
+SCHEDULE = "schedule"
 
 
 def over_function(where: str, below: FunctionSettings, notices: list[str]) -> FunctionSettings:
@@ -52,8 +57,12 @@ def over_function(where: str, below: FunctionSettings, notices: list[str]) -> Fu
             " allowed: min_wait up to max_wait",
         )
         min_wait, max_wait = retry.min_wait_seconds, retry.max_wait_seconds
+    schedule = below.schedule
+    if below.annotations.get(TOPIC) == CRON_TOPIC:
+        schedule = replace(schedule, cron=take(SCHEDULE, read_cron, schedule.cron))
     return replace(
         below,
+        schedule=schedule,
         queue=take(QUEUE, name, below.queue),
         retry=replace(
             retry,

@@ -13,19 +13,23 @@ _READ_ANEW = frozenset(("functions", "notices", "[worker] write_debug", "[log] l
 
 def restart_needed(running: Settings, fresh: Settings) -> tuple[str, ...]:
     """The keys that are not what the daemon was started with, as ``[worker] max_inflight``."""
-    found = []
-    for field in fields(Settings):
-        before, now = getattr(running, field.name), getattr(fresh, field.name)
-        if isinstance(before, Struct):
-            found += [f"[{field.name}] {_key(each)}" for each in _changed(before, now)]
-        elif before != now:
-            found.append(field.name)
+    found = [key for name in _names(running) for key in _changed(name, running, fresh)]
     return tuple(key for key in found if key not in _READ_ANEW)
 
 
-def _changed(before: Struct, now: Struct) -> list[str]:
-    names = [field.name for field in fields(before)]
-    return [name for name in names if getattr(before, name) != getattr(now, name)]
+def _changed(name: str, running: Struct, fresh: Struct, section: str = "") -> list[str]:
+    """The keys of a field that have changed: its own, or those of the section that it is."""
+    before, now = getattr(running, name), getattr(fresh, name)
+    if before == now:
+        return []
+    if isinstance(before, Struct):
+        below = f"{section}.{name}" if section else name
+        return [key for each in _names(before) for key in _changed(each, before, now, below)]
+    return [f"[{section}] {_key(name)}" if section else name]
+
+
+def _names(struct: Struct) -> list[str]:
+    return [field.name for field in fields(struct)]
 
 
 def _key(field: str) -> str:

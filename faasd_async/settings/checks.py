@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 
 from faasd_async.settings.endpoints import place_of
-from faasd_async.settings.mistakes import Mistakes, quoted
+from faasd_async.settings.mistakes import Mistakes, Refusal, quoted
 from faasd_async.settings.model import Settings
 from faasd_async.settings.places import Place, Places
 from faasd_async.settings.programs import NotThere, find, search_path
 from faasd_async.settings.table import Table
+from faasd_async.settings.values import channel
 
 
 def check_places(root: Table, settings: Settings, listens: bool, mistakes: Mistakes) -> None:
@@ -39,6 +41,37 @@ def check_places(root: Table, settings: Settings, listens: bool, mistakes: Mista
 
 def _has_it(found: str, holder: str) -> str:
     return f"found {found}, where {holder} listens already; allowed: a port of its own"
+
+
+def check_streaming(root: Table, settings: Settings) -> None:
+    """Note what NATS Streaming cannot be used for, or without."""
+    if settings.queue.backend != "nats-streaming":
+        return
+    if not _has_protobuf():
+        root.section("queue").mistake(
+            "backend",
+            'found "nats-streaming", which needs the package protobuf; allowed: it, with'
+            " pip install 'faasd-async[streaming]'",
+        )
+    for name, function in settings.functions.items():
+        table = root.section("functions").section(name)
+        if function.queue == settings.nats.streaming.channel:
+            table.mistake(
+                "queue",
+                f"found {quoted(function.queue)}, the channel of the calls in the queue default;"
+                ' allowed: "default", or another name',
+            )
+        try:
+            channel(function.queue)
+        except Refusal as refusal:
+            table.mistake("queue", f"found {refusal.found}; allowed: {refusal.allowed}")
+
+
+def _has_protobuf() -> bool:
+    try:
+        return importlib.util.find_spec("google.protobuf") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def check_programs(

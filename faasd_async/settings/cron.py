@@ -1,8 +1,8 @@
 """Times that come again: cron's five fields, six with seconds, and the words with an ``@``.
 
-A schedule means what the clock on the wall of its time zone shows. When that clock is put forward, what it
-skips does not come. When it is put back, it shows an hour twice: a schedule that names hours
-comes the first time only; one that runs in every hour goes on as if nothing had happened.
+A schedule means what the clock on the wall of its time zone shows. When that clock is put forward,
+what it skips does not come. When it is put back, it shows an hour twice: a schedule that names
+hours comes the first time only; one that runs in every hour goes on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -151,6 +151,12 @@ def read_timezone(value: object) -> tzinfo:
         return ZoneInfo(str(value))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise Refusal(shown(value), 'a time zone such as "Europe/Berlin" or "UTC"') from None
+
+
+def timezone(value: object) -> str:
+    """Read a time zone's name from the file."""
+    read_timezone(value)
+    return str(value)
 
 
 def _read_every(text: str) -> int:

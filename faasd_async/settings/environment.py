@@ -14,11 +14,19 @@ from faasd_async.settings.model import (
     FunctionSettings,
     GatewaySettings,
     NatsSettings,
+    StreamingSettings,
     WorkerSettings,
 )
 from faasd_async.settings.quantities import parse_duration
 from faasd_async.settings.table import Table
-from faasd_async.settings.values import boolean_text, host, integer_text, name
+from faasd_async.settings.values import (
+    boolean_text,
+    channel,
+    client_id,
+    host,
+    integer_text,
+    name,
+)
 
 WITHOUT_EFFECT = (
     "write_timeout",
@@ -52,12 +60,12 @@ WITHOUT_EFFECT = (
 )
 RETRIES = ("max_retry_attempts", "initial_retry_wait", "max_retry_wait", "retry_http_codes")
 NATS_ADDRESS = ("faas_nats_address", "faas_nats_port")
+NATS_RECONNECTION = ("faas_max_reconnect", "faas_reconnect_delay")
 NATS_STREAMING = (
     "faas_nats_cluster_name",
     "faas_nats_channel",
     "faas_nats_queue_group",
-    "faas_max_reconnect",
-    "faas_reconnect_delay",
+    *NATS_RECONNECTION,
 )
 
 
@@ -123,16 +131,34 @@ class OpenFaasNames:
         )
 
     def over_nats(self, below: NatsSettings, backend: Backend) -> NatsSettings:
-        """Lay ``faas_nats_address`` and ``faas_nats_port`` over the URLs of an external server."""
+        """Lay ``faas_nats_address`` and ``faas_nats_port`` over the URLs of an external server, or
+        of NATS Streaming, and those of its names over ``[nats.streaming]``."""
+        if backend == "nats-streaming":
+            return replace(below, streaming=self._over_streaming(below.streaming))
         if below.embedded or backend != "jetstream":
             return below
         self._idle_nats = self._present(NATS_STREAMING)
-        self._idle_nats_reason = "they concern NATS Streaming, which this version does not support"
+        self._idle_nats_reason = 'they concern NATS Streaming, and [queue] backend is "jetstream"'
+        return replace(below, urls=self._nats_urls(below.urls))
+
+    def _over_streaming(self, below: StreamingSettings) -> StreamingSettings:
+        self._idle_nats = self._present(NATS_RECONNECTION)
+        self._idle_nats_reason = "the daemon reconnects at once, and for as long as it takes"
+        take = self._table.take
+        return replace(
+            below,
+            urls=self._nats_urls(below.urls),
+            cluster_id=take("faas_nats_cluster_name", client_id, below.cluster_id),
+            channel=take("faas_nats_channel", channel, below.channel),
+            queue_group=take("faas_nats_queue_group", name, below.queue_group),
+        )
+
+    def _nats_urls(self, below: tuple[str, ...]) -> tuple[str, ...]:
         if not self._present(NATS_ADDRESS):
             return below
         address = self._table.take("faas_nats_address", host, "nats")
         port = self._table.take("faas_nats_port", integer_text(1, 65535), 4222)
-        return replace(below, urls=(f"nats://{address}:{port}",))
+        return (f"nats://{address}:{port}",)
 
     def notices(self) -> list[str]:
         """What the operator should know; call it when everything has been laid over."""

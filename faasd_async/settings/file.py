@@ -6,6 +6,7 @@ from typing import get_args
 
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings.endpoints import endpoint
+from faasd_async.settings.mistakes import shown
 from faasd_async.settings.model import (
     Backend,
     CallbackPolicy,
@@ -18,13 +19,16 @@ from faasd_async.settings.model import (
     NatsSettings,
     QueueMode,
     QueueSettings,
+    StreamingSettings,
     WorkerSettings,
 )
-from faasd_async.settings.quantities import parse_duration, parse_size
+from faasd_async.settings.quantities import parse_duration, parse_duration_or_zero, parse_size
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import (
     boolean,
+    channel,
     choice,
+    client_id,
     integer,
     list_of,
     name,
@@ -93,9 +97,11 @@ def read_gateway(table: Table) -> GatewaySettings:
 def read_queue(table: Table) -> QueueSettings:
     """``[queue]``."""
     default = QueueSettings()
+    backend = table.take("backend", choice(BACKENDS), default.backend)
+    usual_mode: QueueMode = "static" if backend == "nats-streaming" else default.mode
     settings = QueueSettings(
-        backend=table.take("backend", choice(BACKENDS, ("nats-streaming",)), default.backend),
-        mode=table.take("mode", choice(QUEUE_MODES), default.mode),
+        backend=backend,
+        mode=table.take("mode", choice(QUEUE_MODES), usual_mode),
         durability=table.take("durability", choice(DURABILITIES), default.durability),
         max_bytes=table.take("max_bytes", parse_size, default.max_bytes),
         accept_deadline_seconds=table.take(
@@ -114,7 +120,16 @@ def read_queue(table: Table) -> QueueSettings:
         ),
         min_free_bytes=table.take("min_free", parse_size, default.min_free_bytes),
         orphan_ttl_seconds=table.take("orphan_ttl", parse_duration, default.orphan_ttl_seconds),
+        clock_wait_seconds=table.take(
+            "clock_wait", parse_duration_or_zero, default.clock_wait_seconds
+        ),
     )
+    if backend == "nats-streaming" and settings.mode != "static":
+        table.mistake(
+            "mode",
+            f'found {shown(settings.mode)} with backend = "nats-streaming", where the calls of all'
+            ' functions stand in one channel; allowed: "static"',
+        )
     table.finish()
     return settings
 
@@ -130,13 +145,33 @@ def read_nats(table: Table, base: str) -> NatsSettings:
         token=table.take("token", secret, default.token),
         binary=table.take("binary", path_below(base), default.binary),
         replicas=table.take("replicas", integer(1, 5), default.replicas),
+        streaming=_read_streaming(table.section("streaming")),
     )
     table.finish()
     return settings
 
 
-def check_nats(table: Table, settings: NatsSettings) -> None:
+def _read_streaming(table: Table) -> StreamingSettings:
+    default = StreamingSettings()
+    settings = StreamingSettings(
+        urls=table.take("urls", list_of(nats_url, 1), default.urls),
+        cluster_id=table.take("cluster_id", client_id, default.cluster_id),
+        client_id=table.take("client_id", client_id, default.client_id),
+        channel=table.take("channel", channel, default.channel),
+        queue_group=table.take("queue_group", name, default.queue_group),
+    )
+    table.finish()
+    return settings
+
+
+def check_nats(table: Table, settings: NatsSettings, backend: Backend) -> None:
     """Note the contradictions in ``[nats]``, what the environment put over it included."""
+    if backend == "nats-streaming" and settings.embedded and not settings.streaming.urls:
+        table.section("streaming").mistake(
+            "urls",
+            'found none; allowed: where NATS Streaming is, ["nats://host:4222"]; without it, with'
+            " embedded = false in [nats], it is where [nats] urls say",
+        )
     if settings.embedded:
         for key in ("urls", "user", "password", "token"):
             table.forbid(key, "only with embedded = false")
@@ -183,6 +218,7 @@ def read_callback(table: Table) -> CallbackSettings:
         max_wait_seconds=table.take("max_wait", parse_duration, default.max_wait_seconds),
         policy=table.take("policy", choice(CALLBACK_POLICIES), default.policy),
         max_inflight=table.take("max_inflight", integer(1), default.max_inflight),
+        max_hops=table.take("max_hops", integer(0), default.max_hops),
     )
     check_waits(table, settings.min_wait_seconds, settings.max_wait_seconds)
     table.finish()

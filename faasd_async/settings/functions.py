@@ -12,6 +12,7 @@ from typing import NamedTuple, get_args
 from msgspec.structs import replace
 
 from faasd_async.settings.annotations import over_function
+from faasd_async.settings.cron import read_cron, timezone
 from faasd_async.settings.mistakes import Refusal, shown
 from faasd_async.settings.model import (
     NOTHING,
@@ -21,8 +22,10 @@ from faasd_async.settings.model import (
     Concurrency,
     DeadLetters,
     FunctionSettings,
+    Missed,
     ResultSettings,
     RetrySettings,
+    ScheduleSettings,
 )
 from faasd_async.settings.quantities import (
     format_size,
@@ -35,6 +38,7 @@ from faasd_async.settings.values import (
     NAME,
     NAME_ALLOWED,
     Reader,
+    any_text,
     boolean,
     choice,
     command,
@@ -54,10 +58,11 @@ COMMAND_MODES: tuple[CommandMode, ...] = get_args(CommandMode)
 BACKOFFS: tuple[Backoff, ...] = get_args(Backoff)
 CONCURRENCIES: tuple[Concurrency, ...] = get_args(Concurrency)
 DEAD_LETTERS: tuple[DeadLetters, ...] = get_args(DeadLetters)
+MISSED: tuple[Missed, ...] = get_args(Missed)
 
 URL_MAX_INFLIGHT = 10
 
-_ONE_FUNCTION_ONLY = ("url", "command", "image", "port", "upstream_url")
+_ONE_FUNCTION_ONLY = ("url", "command", "image", "port", "upstream_url", "schedule", "payload")
 _COMMAND_ONLY = (
     "mode",
     "environment",
@@ -207,7 +212,17 @@ def _read(table: Table, below: FunctionSettings, max_body_bytes: int) -> Functio
         retry=_read_retry(table.inline("retry"), below.retry),
         results=_read_results(table.inline("results"), below.results),
         dead_letters=table.take("dead_letters", choice(DEAD_LETTERS), below.dead_letters),
+        schedule=_read_schedule(table, below.schedule),
         labels=_merged(table, "labels", table_of_strings, below.labels),
+    )
+
+
+def _read_schedule(table: Table, below: ScheduleSettings) -> ScheduleSettings:
+    return ScheduleSettings(
+        cron=table.take("schedule", read_cron, below.cron),
+        timezone=table.take("timezone", timezone, below.timezone),
+        payload=table.take("payload", any_text, below.payload),
+        missed=table.take("missed", choice(MISSED), below.missed),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from faasd_async.settings.checks import check_places, check_programs
+from faasd_async.settings.checks import check_places, check_programs, check_streaming
 from faasd_async.settings.endpoints import endpoint
 from faasd_async.settings.environment import OpenFaasNames
 from faasd_async.settings.file import (
@@ -61,6 +61,7 @@ def load(
         gateway = replace(settings.gateway, listen=_listeners(listen, mistakes))
         settings = replace(settings, gateway=gateway)
     check_places(root, settings, bool(listen), mistakes)
+    check_streaming(root, settings)
     if runs_in is not None:
         check_programs(root, settings, environment, runs_in)
     mistakes.raise_if_any()
@@ -100,7 +101,7 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
 
 def _read_nats(table: Table, names: OpenFaasNames, base: str, queue: QueueSettings) -> NatsSettings:
     nats = names.over_nats(read_nats(table, base), queue.backend)
-    check_nats(table, nats)
+    check_nats(table, nats, queue.backend)
     return nats
 
 

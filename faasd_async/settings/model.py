@@ -17,7 +17,7 @@ GIB = 2**30
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 
-Backend = Literal["jetstream", "memory"]
+Backend = Literal["jetstream", "nats-streaming", "memory"]
 QueueMode = Literal["function", "static"]
 Durability = Literal["power", "process"]
 CallbackPolicy = Literal["private", "public"]
@@ -27,6 +27,7 @@ CommandMode = Literal["streaming", "serializing", "http"]
 Backoff = Literal["full", "equal", "exponential"]
 DeadLetters = Literal["failed", "never"]
 Concurrency = Literal["adaptive", "fixed"]
+Missed = Literal["skip", "once"]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -56,6 +57,22 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     accept_deadline_seconds: float = 0.9
     min_free_bytes: int = 256 * MIB
     orphan_ttl_seconds: float = 24 * HOUR
+    clock_wait_seconds: float = MINUTE
+
+
+class StreamingSettings(Struct, frozen=True, kw_only=True):
+    """``[nats.streaming]``: where NATS Streaming is, and what is whose there.
+
+    :ivar urls: empty if it is where ``[nats]`` says.
+    :ivar channel: of the queue ``default``; every other queue's is called as the queue is.
+    :ivar client_id: ``None``: one is made of the names of the host and of the state directory.
+    """
+
+    urls: tuple[str, ...] = ()
+    cluster_id: str = "faas-cluster"
+    client_id: str | None = None
+    channel: str = "faas-request"
+    queue_group: str = "faas"
 
 
 class NatsSettings(Struct, frozen=True, kw_only=True):
@@ -72,6 +89,7 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
     token: str | None = None
     binary: str | None = None
     replicas: int = 1
+    streaming: StreamingSettings = StreamingSettings()
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True):
@@ -89,6 +107,7 @@ class CallbackSettings(Struct, frozen=True, kw_only=True):
     :ivar attempts: how often each is tried, the first time included.
     :ivar min_wait_seconds: the wait after the first try, which grows threefold with each further
         one, up to ``max_wait_seconds``.
+    :ivar max_hops: so many calls may follow from one, each the callback of another.
     """
 
     attempts: int = 12
@@ -96,6 +115,7 @@ class CallbackSettings(Struct, frozen=True, kw_only=True):
     max_wait_seconds: float = 3 * HOUR
     policy: CallbackPolicy = "private"
     max_inflight: int = 100
+    max_hops: int = 16
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):
@@ -150,6 +170,26 @@ class CommandSettings(Struct, frozen=True, kw_only=True):
     healthcheck_interval_seconds: float = 30.0
 
 
+class ScheduleSettings(Struct, frozen=True, kw_only=True):
+    """When a function is called by the daemon itself.
+
+    :ivar cron: empty: never.
+    :ivar timezone: whose clock it means.
+    :ivar payload: the body of the call.
+    :ivar missed: what becomes of times at which no daemon ran: nothing, or one call for all.
+    """
+
+    cron: str = ""
+    timezone: str = "UTC"
+    payload: str = ""
+    missed: Missed = "skip"
+
+    @property
+    def name(self) -> str:
+        """What tells it from others; empty if there is none."""
+        return f"{self.cron} {self.timezone}" if self.cron else ""
+
+
 class FunctionSettings(Struct, frozen=True, kw_only=True):
     """``[functions.<name>]`` over ``[defaults]``: exactly one of ``url`` and ``command`` is set."""
 
@@ -168,6 +208,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     retry: RetrySettings = RetrySettings()
     results: ResultSettings = ResultSettings()
     dead_letters: DeadLetters = "failed"
+    schedule: ScheduleSettings = ScheduleSettings()
     labels: Mapping[str, str] = NOTHING
     annotations: Mapping[str, str] = NOTHING
 

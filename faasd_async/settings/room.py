@@ -25,7 +25,7 @@ def too_large_for_the_queue(root: Table, queue: QueueSettings, nats: NatsSetting
 
     :param root: the file, in which nothing is wrong.
     """
-    if queue.backend != "jetstream" or not nats.embedded:
+    if queue.backend == "memory" or not nats.embedded:
         return []
     limit = EMBEDDED_MESSAGE_BYTES - HEAD_BYTES
     return [

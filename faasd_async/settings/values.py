@@ -21,6 +21,8 @@ Reader = Callable[[object], T]
 NAME = re.compile(r"[-a-zA-Z_0-9.]{1,63}")
 NAME_ALLOWED = 'a name of at most 63 letters, digits, "-", "_" and "."'
 
+_CLIENT_ID = re.compile(r"[-a-zA-Z_0-9]{1,128}")
+
 _LARGEST_INTEGER = 2**31 - 1
 _CONTENT_TYPE = re.compile(r"[-!#$&^_.+a-zA-Z0-9]+/[-!#$&^_.+a-zA-Z0-9]+(;[ -~]+)?")
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -77,6 +79,13 @@ def text(value: object) -> str:
     raise Refusal(shown(value), "a string that is not empty")
 
 
+def any_text(value: object) -> str:
+    """Read a string, which may be empty."""
+    if isinstance(value, str):
+        return value
+    raise Refusal(shown(value), "a string")
+
+
 def secret(value: object) -> str:
     """Read a string that no message may repeat."""
     if isinstance(value, str) and value:
@@ -91,18 +100,29 @@ def name(value: object) -> str:
     raise Refusal(shown(value), NAME_ALLOWED)
 
 
-def choice(allowed: tuple[T, ...], unsupported: tuple[str, ...] = ()) -> Reader[T]:
-    """Read one of some strings; ``unsupported`` are those an operator may expect in vain."""
+def client_id(value: object) -> str:
+    """Read what a client, or a cluster, of NATS Streaming is called."""
+    if isinstance(value, str) and _CLIENT_ID.fullmatch(value):
+        return value
+    raise Refusal(shown(value), 'letters, digits, "-" and "_", at most 128 of them')
+
+
+def channel(value: object) -> str:
+    """Read the name of a channel of NATS Streaming, or of a queue that is one."""
+    if isinstance(value, str) and NAME.fullmatch(value) and all(value.split(".")):
+        return value
+    raise Refusal(shown(value), f'{NAME_ALLOWED}, no "." at an end or beside another')
+
+
+def choice(allowed: tuple[T, ...]) -> Reader[T]:
+    """Read one of some strings."""
     choices = " or ".join(shown(each) for each in allowed)
 
     def read(value: object) -> T:
         for each in allowed:
             if value == each:
                 return each
-        found = shown(value)
-        if value in unsupported:
-            found += ", which this version does not support"
-        raise Refusal(found, choices)
+        raise Refusal(shown(value), choices)
 
     return read
 

@@ -36,20 +36,26 @@ class Asking:
         self._told_seconds: dict[str, float] = {}
 
     async def insist(
-        self, action: Callable[[], Awaitable[T]], but: tuple[type[QueueError], ...] = ()
+        self,
+        action: Callable[[], Awaitable[T]],
+        but: tuple[type[QueueError], ...] = (),
+        failed: QueueError | None = None,
     ) -> T:
         """Have the queue do something.
 
         :param but: the refusals that are taken for an answer, and raised.
+        :param failed: why it could not do it when it was asked just now.
         """
         while True:
+            if failed is not None:
+                self._tell(str(failed))
+                await deferLater(self._clock, AGAIN_SECONDS)
             try:
                 return await action()
             except QueueError as reason:
                 if isinstance(reason, but):
                     raise
-                self._tell(str(reason))
-                await deferLater(self._clock, AGAIN_SECONDS)
+                failed = reason
 
     def _tell(self, reason: str) -> None:
         now_seconds = self._clock.seconds()

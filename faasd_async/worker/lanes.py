@@ -128,6 +128,11 @@ class Lanes:
         paused = self._queue.pauses.hold(request.function, request.queue)
         return not paused and self._ceilings.may_begin(deployment)
 
+    def could_begin(self, request: QueueRequest, deployment: Deployment) -> bool:
+        """Whether a call that has no token yet may begin with the next."""
+        paused = self._queue.pauses.hold(request.function, request.queue)
+        return not paused and self._ceilings.room(deployment, 1) > 0
+
     # -- what functions can take
 
     def begin(self, deployment: Deployment) -> Trial | NoTrial:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from faasd_async.call.headers import Headers
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.errors import InvocationError, NotHandedOver
 from faasd_async.queue.interface import Delivery
-from faasd_async.runtime.collect import gather
 from faasd_async.runtime.deployments import Deployment
-from faasd_async.runtime.interface import Invocation
+from faasd_async.runtime.interface import Answer, Invocation, WhenWhole
+
+
+def nothing() -> None:
+    """Nothing goes on yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +25,7 @@ class Run:
 
     :ivar delivery: the newest of its deliveries: the one that will be settled.
     :ivar history: what has been tried of it.
-    :ivar work: what is going on; cancelling it gives the call back.
+    :ivar cancel: lets go of what is going on, and gives the call back.
     :ivar begun: whether its function may have seen it this time.
     :ivar begun_ns: when its attempt began, Unix nanoseconds; 0 before.
     :ivar goes_back: nothing more is to be done with it than that.
@@ -35,7 +36,7 @@ class Run:
 
     delivery: Delivery[QueueRequest]
     history: History
-    work: Deferred[None] = field(default_factory=Deferred)
+    cancel: Callable[[], object] = nothing
     begun: bool = False
     begun_ns: int = 0
     goes_back: bool = False
@@ -65,36 +66,35 @@ class Attempts:
         self._largest_answer_bytes = largest_answer_bytes
         self._now_ns = now_ns
 
-    async def make(self, run: Run, deployment: Deployment) -> Outcome:
-        """Invoke the function and gather its answer, within its ``async_timeout``.
+    def begin(self, run: Run, deployment: Deployment, when_whole: WhenWhole) -> Callable[[], None]:
+        """Invoke the function, within its ``async_timeout``.
 
-        The run's history knows of the attempt afterwards.
-
-        :raises NotHandedOver: the function saw nothing of the call: it was no attempt.
+        :return: lets go of it; then *when_whole* is not called any more.
         """
-        at_ns, began = self._now_ns(), self._clock.seconds()
-        try:
-            reply = await deployment.invoke(
-                _invocation(run), deployment.settings.async_timeout_seconds
-            )
-            limit = min(deployment.settings.max_body_bytes, self._largest_answer_bytes())
-            body = await gather(reply, limit - _size(reply.headers))
-        except NotHandedOver:
-            raise
-        except InvocationError as reason:
-            seconds = self._clock.seconds() - began
-            outcome = Outcome(reason.status, (), b"", seconds, str(reason))
-        else:
-            seconds = self._clock.seconds() - began
-            outcome = Outcome(reply.status, reply.headers, body, seconds)
-        run.history = run.history.with_attempt(
-            Attempt(at_ns, outcome.status, outcome.duration_seconds, outcome.error)
+        settings = deployment.settings
+        return deployment.invoke_whole(
+            _invocation(run),
+            settings.async_timeout_seconds,
+            min(settings.max_body_bytes, self._largest_answer_bytes()),
+            when_whole,
         )
+
+    def conclude(self, run: Run, began_seconds: float, whole: Answer | Exception) -> Outcome:
+        """What an attempt has brought; the run's history knows of it afterwards.
+
+        :raises NotHandedOver: it was none.
+        :raises Exception: neither answer nor failure of the function's.
+        """
+        seconds = self._clock.seconds() - began_seconds
+        if isinstance(whole, Answer):
+            outcome = Outcome(whole.status, whole.headers, whole.body, seconds)
+        elif isinstance(whole, InvocationError) and not isinstance(whole, NotHandedOver):
+            outcome = Outcome(whole.status, (), b"", seconds, str(whole))
+        else:
+            raise whole
+        attempt = Attempt(run.begun_ns, outcome.status, seconds, outcome.error)
+        run.history = run.history.with_attempt(attempt)
         return outcome
-
-
-def _size(headers: Headers) -> int:
-    return sum(len(name) + len(value) for name, value in headers)
 
 
 def _invocation(run: Run) -> Invocation:

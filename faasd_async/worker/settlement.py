@@ -13,16 +13,16 @@ steps may be taken twice and counts once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from faasd_async.call.ending import DeadLetter, Ending, callback_url_of
 from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
-from faasd_async.errors import CallTooLarge, QueueUnavailable
+from faasd_async.errors import CallTooLarge, QueueError, QueueUnavailable
 from faasd_async.queue.interface import Queue
 from faasd_async.settings import FunctionSettings, ResultSettings
 from faasd_async.worker.shorter import versions
@@ -75,9 +75,67 @@ class Settlement:
             self._ended(request, ending, _is_buried(ending, settings))
             await self._write_rest(request, ending, settings)
             return True
+        await self._complete(request)
+        return False
+
+    async def _complete(self, request: QueueRequest) -> None:
         if not await self.complete(request):
             raise QueueUnavailable("the end of the call that was recorded first is gone again")
-        return False
+
+    def end_then(
+        self, request: QueueRequest, ending: Ending, ended: Callable[[Exception | None], None]
+    ) -> None:
+        """As :meth:`end`, without a coroutine where all goes as it mostly does.
+
+        :param ended: called once, perhaps at once; given why not everything could be written. It
+            does not fail.
+        """
+        settings = self._find_settings(request.function)
+
+        def recorded(first: bool | QueueError) -> None:
+            try:
+                go_on(first)
+            except Exception as reason:
+                ended(reason)
+
+        def go_on(first: bool | QueueError) -> None:
+            if first is True:
+                self._ended(request, ending, _is_buried(ending, settings))
+                self._write_rest_then(request, ending, settings, ended)
+            elif first is False:
+                _when_done(self._complete(request), ended)
+            elif isinstance(first, CallTooLarge):
+                _when_done(self.end(request, ending), ended)
+            else:
+                ended(first)
+
+        keep = _KEEP if settings is None else settings.results
+        self._queue.records.record_ending_then(request, ending, keep, recorded)
+
+    def _write_rest_then(
+        self,
+        request: QueueRequest,
+        ending: Ending,
+        settings: FunctionSettings | None,
+        ended: Callable[[Exception | None], None],
+    ) -> None:
+        if ending.reason is not None:
+            _when_done(self._write_rest(request, ending, settings), ended)
+            return
+        if callback_url_of(request, ending) is None:
+            self._queue.when_durable_then(ended)
+            return
+
+        def stored(reason: QueueError | None) -> None:
+            if reason is None:
+                self._queue.when_durable_then(ended)
+            elif isinstance(reason, CallTooLarge):
+                _when_done(self._write_rest(request, ending, settings), ended)
+            else:
+                ended(reason)
+
+        letter = self._write_letter(request, ending, _most_attempts(settings))
+        self._queue.put_callback_then(letter, stored)
 
     async def complete(self, request: QueueRequest) -> bool:
         """Take the steps that may be missing of an end that somebody recorded.
@@ -111,7 +169,7 @@ class Settlement:
         told: bool = False,
     ) -> None:
         if callback_url_of(request, ending) is not None and not told:
-            most = _USUAL_ATTEMPTS if settings is None else settings.retry.attempts
+            most = _most_attempts(settings)
             put = self._queue.put_callback
             await self._fitting(ending, lambda it: put(self._write_letter(request, it, most)))
         if _is_buried(ending, settings):
@@ -135,6 +193,18 @@ class Settlement:
 def _is_buried(ending: Ending, settings: FunctionSettings | None) -> bool:
     """Whether a call that ended so becomes a dead letter."""
     return ending.reason is not None and (settings is None or settings.dead_letters == "failed")
+
+
+def _most_attempts(settings: FunctionSettings | None) -> int:
+    return _USUAL_ATTEMPTS if settings is None else settings.retry.attempts
+
+
+def _when_done(
+    doing: Coroutine[Deferred[Any], Any, object], told: Callable[[Exception | None], None]
+) -> None:
+    """*told* does not fail."""
+    done = Deferred.fromCoroutine(doing)
+    done.addCallbacks(lambda _: told(None), lambda failure: told(failure.value))
 
 
 def _dead_letter(request: QueueRequest, ending: Ending) -> DeadLetter:

@@ -12,8 +12,8 @@ stops the taking by itself.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
@@ -27,8 +27,7 @@ from faasd_async.call.ids import CallKey
 from faasd_async.call.known import Grip
 from faasd_async.call.once import is_keyed
 from faasd_async.call.request import Outcome, QueueRequest
-from faasd_async.call.retry_after import asked_seconds
-from faasd_async.errors import NotHandedOver
+from faasd_async.errors import NotHandedOver, QueueError
 from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
@@ -37,9 +36,10 @@ from faasd_async.worker.expiry import expired, is_too_old, orphaned, seconds_lef
 from faasd_async.worker.lane import MOST_ASIDE, Lane
 from faasd_async.worker.lanes import Lanes
 from faasd_async.worker.orphans import Orphans
-from faasd_async.worker.retry import wait_seconds, wants_retry
+from faasd_async.worker.retry import wait_seconds
 from faasd_async.worker.run import Attempts, Run
 from faasd_async.worker.settlement import Settlement
+from faasd_async.worker.walk import Walk, Walks
 from faasd_async.worker.way_back import WayBack
 
 #: Between two tries to hand a call over, at first and at most.
@@ -110,7 +110,6 @@ class Worker:
             may_have_crashed=may_have_crashed,
             now_ns=now_ns,
         )
-        self._attempts = Attempts(clock, lambda: queue.largest_call_bytes, now_ns)
         self._tokens = DeferredSemaphore(max_inflight)
         self._orphan_ttl_seconds = orphan_ttl_seconds
         self._now_ns = now_ns
@@ -118,6 +117,15 @@ class Worker:
         self._ended = ended
         self._moved = moved
         self._lanes = Lanes(clock, queue, deployments, self._tokens, static=static, take=self._take)
+        self._walks = Walks(
+            clock,
+            Attempts(clock, lambda: queue.largest_call_bytes, now_ns),
+            settlement,
+            self,
+            begin_trial=self._lanes.begin,
+            now_ns=now_ns,
+            attempted=observer.attempted,
+        )
         self._orphans = Orphans(
             clock,
             queue,
@@ -145,7 +153,7 @@ class Worker:
             self._call_in(lane)
         for run in list(self._runs.values()):
             if not run.begun and not run.goes_back:
-                run.work.cancel()
+                run.cancel()
 
     def when_idle(self) -> Deferred[None]:
         """Fires when nothing is in hand."""
@@ -158,7 +166,7 @@ class Worker:
         """
         runs = list(self._runs.values())
         for run in runs:
-            run.work.cancel()
+            run.cancel()
         return len(runs)
 
     # -- lanes
@@ -182,11 +190,13 @@ class Worker:
                 self._leases.drop(delivery)
                 delivery.give_back()
 
-    def _release(self) -> None:
+    def _release(self, deployment: Deployment) -> None:
+        """Give both tokens back."""
         was_full = not self._tokens.tokens
         self._tokens.release()
         if was_full:
             self._lanes.top_up()
+        deployment.release()
 
     # -- what an operator asks
 
@@ -204,7 +214,7 @@ class Worker:
         run = self._runs.get(key)
         if run is not None:
             run.cancelled = True
-            run.work.cancel()
+            run.cancel()
         for lane in self._lanes:
             aside = lane.aside.pop(key, None)
             if aside is not None:
@@ -244,16 +254,66 @@ class Worker:
             return
         run = self._runs[key] = Run(delivery, delivery.parcel.history)
         run.is_recollected = not _may_have_been_here(run)
-        lane.waiting.add(run)
-        run.work = Deferred.fromCoroutine(self._bring_to_its_end(run, lane))
-        run.work.addErrback(self._broken, run)
-        run.work.addBoth(lambda _: self._let_go(run, lane, key))
+        deployment = self._at_once(run, lane) if run.is_recollected else None
+        if deployment is not None:
+            self._begin(run, lane, deployment)
+        else:
+            lane.waiting.add(run)
+            self._see_to(run, lane, self._approach(run, lane))
 
-    async def _bring_to_its_end(self, run: Run, lane: Lane) -> None:
+    def _at_once(self, run: Run, lane: Lane) -> Deployment | None:
+        """Take both tokens for a call that may begin this moment, as most can.
+
+        :return: its deployment; ``None`` if there is anything to wait for or to look at.
+        """
+        request = run.request
+        deployment = self._deployments.get(request.function)
+        if (
+            deployment is None
+            or not self._taking
+            or not self._tokens.tokens
+            or not self._lanes.could_begin(request, deployment)
+            or is_too_old(request, deployment.settings.expires_seconds, self._now_ns())
+            or not deployment.tokens.take()
+        ):
+            return None
+        # There is one, so this does not wait.
+        self._tokens.acquire()
+        return deployment
+
+    def _begin(self, run: Run, lane: Lane, deployment: Deployment) -> None:
+        run.begun, run.begun_ns = True, self._now_ns()
+        self._moved(run.request.key)
+        self._walks.begin(run, lane, deployment)
+
+    # -- what there is to wait for, or to look at
+
+    def _see_to(
+        self, run: Run, lane: Lane, going: Coroutine[Deferred[Any], Any, Deployment | None]
+    ) -> None:
+        """Go on with a call that does not simply walk.
+
+        :param going: brings it to its end, or to the beginning of its walk: then it returns the
+            deployment, and the call has its tokens.
+        """
+        seen_to = Deferred.fromCoroutine(self._give_back_unless(run, going))
+        run.cancel = seen_to.cancel
+        seen_to.addErrback(self._broken, run)
+        seen_to.addCallback(self._seen_to, run, lane)
+
+    def _seen_to(self, deployment: Deployment | None, run: Run, lane: Lane) -> None:
+        if deployment is None:
+            self._let_go(run, lane)
+        else:
+            self._begin(run, lane, deployment)
+
+    async def _give_back_unless(
+        self, run: Run, going: Coroutine[Deferred[Any], Any, Deployment | None]
+    ) -> Deployment | None:
+        """Give a call back to the queue, unless it comes to its end or begins to walk."""
         delay_seconds, insistent = 0.0, False
         try:
-            await self._go_its_way(run, lane)
-            return
+            return await going
         except NotHandedOver as reason:
             delay_seconds = self._hand_over_again_seconds(run)
             self._observer.given_back(run.request, str(reason), delay_seconds)
@@ -266,64 +326,38 @@ class Worker:
                 function=run.request.function,
             )
             if await self._ends_failed(run):
-                return
+                return None
             delay_seconds, insistent = LONGEST_WAIT_SECONDS, True
         if run.cancelled:
             run.delivery.settle()
         else:
             await self._way_back.give_back(run, delay_seconds, insistent=insistent)
+        return None
 
-    async def _go_its_way(self, run: Run, lane: Lane) -> None:
-        """
-        :raises NotHandedOver: the function has seen nothing of it.
+    async def _approach(self, run: Run, lane: Lane) -> Deployment | None:
+        """Bring a call to the beginning of its walk.
+
+        :raises NotHandedOver: its function is not deployed.
         :raises CancelledError, _NotNow: it is to go back to the queue.
         """
         if not run.is_recollected and await self._comes_again(run):
-            return
+            return None
         if await self._ends_unbegun(run):
-            return
+            return None
         if self._lanes.steps_aside(run.request, lane):
             await self._step_aside(run, lane)
-            return
-        deployment = await self._admit(run, lane)
+            return None
+        deployment, begins = await self._admit(run, lane), False
         try:
             if run.recalled or not self._taking:
                 raise _NotNow
             if not self._lanes.has_room(run.request, deployment):
                 raise _NotNow
-            if not await self._ends_unbegun(run):
-                await self._try(run, deployment)
+            begins = not await self._ends_unbegun(run)
         finally:
-            self._release()
-            deployment.release()
-
-    async def _try(self, run: Run, deployment: Deployment) -> None:
-        run.begun, run.begun_ns = True, self._now_ns()
-        self._moved(run.request.key)
-        trial = self._lanes.begin(deployment)
-        try:
-            outcome = await self._attempts.make(run, deployment)
-            retry_after = first(outcome.headers, b"retry-after")
-            asked = asked_seconds(outcome.status, retry_after, self._now_ns() / 1e9)
-            trial.answered(outcome.status, asked)
-            await self._follow(run, deployment, outcome)
-        finally:
-            trial.over()
-
-    async def _follow(self, run: Run, deployment: Deployment, outcome: Outcome) -> None:
-        """Bring a call that was answered to its end, or have it tried again."""
-        now_ns = self._now_ns()
-        attempts, policy = len(run.history.attempts), deployment.settings.retry
-        self._observer.attempted(run.request, outcome, attempts)
-        if not wants_retry(policy, outcome.status, attempts):
-            await self._end(run, _ending(run, deployment, outcome, now_ns))
-        elif not await self._asking.insist(lambda: self._queue.backlog.holds(run.request)):
-            # Purged while it ran: there is nothing left that could be tried again.
-            await self._end(run, Ending("cancelled", outcome, run.history, now_ns))
-        else:
-            retry_after = first(outcome.headers, b"retry-after")
-            wait = wait_seconds(policy, outcome.status, attempts, retry_after, now_ns / 1e9)
-            await self._way_back.put_off(run, wait)
+            if not begins:
+                self._release(deployment)
+        return deployment if begins else None
 
     async def _step_aside(self, run: Run, lane: Lane) -> None:
         """Hold a paused call, without its body, while others of its lane go past it."""
@@ -399,8 +433,8 @@ class Worker:
         await self._end(run, write(run.request, run.history, most_seconds, now_ns))
         return True
 
-    async def _end(self, run: Run, ending: Ending) -> None:
-        await self._asking.insist(lambda: self._settlement.end(run.request, ending))
+    async def _end(self, run: Run, ending: Ending, failed: QueueError | None = None) -> None:
+        await self._asking.insist(lambda: self._settlement.end(run.request, ending), failed=failed)
         run.delivery.settle()
         self._ended(run.request.key)
 
@@ -429,6 +463,48 @@ class Worker:
         # Nobody who has it back is told when it becomes an orphan.
         return min(seconds, seconds_left(run.request, self._orphan_ttl_seconds, self._now_ns()))
 
+    # -- what becomes of those that walk
+
+    def has_ended(self, walk: Walk) -> None:
+        run = walk.run
+        try:
+            run.delivery.settle()
+            self._ended(run.request.key)
+        finally:
+            walk.trial.over()
+            self._release(walk.deployment)
+            self._let_go(run, walk.lane)
+
+    def wants_retry(self, walk: Walk, outcome: Outcome) -> None:
+        self._leave(walk, self._try_again(walk.run, walk.deployment, outcome))
+
+    def cannot_end(self, walk: Walk, ending: Ending, reason: QueueError) -> None:
+        self._leave(walk, self._end(walk.run, ending, reason))
+
+    def went_wrong(self, walk: Walk, reason: Exception) -> None:
+        self._leave(walk, _raise(reason))
+
+    def _leave(self, walk: Walk, going: Coroutine[Deferred[Any], Any, None]) -> None:
+        self._see_to(walk.run, walk.lane, self._with_tokens(walk, going))
+
+    async def _with_tokens(self, walk: Walk, going: Coroutine[Deferred[Any], Any, None]) -> None:
+        try:
+            await going
+        finally:
+            walk.trial.over()
+            self._release(walk.deployment)
+
+    async def _try_again(self, run: Run, deployment: Deployment, outcome: Outcome) -> None:
+        now_ns = self._now_ns()
+        if not await self._asking.insist(lambda: self._queue.backlog.holds(run.request)):
+            # Purged while it ran: there is nothing left that could be tried again.
+            await self._end(run, Ending("cancelled", outcome, run.history, now_ns))
+            return
+        attempts, policy = len(run.history.attempts), deployment.settings.retry
+        retry_after = first(outcome.headers, b"retry-after")
+        wait = wait_seconds(policy, outcome.status, attempts, retry_after, now_ns / 1e9)
+        await self._way_back.put_off(run, wait)
+
     # -- the end of the work
 
     def _broken(self, failure: Failure, run: Run) -> None:
@@ -440,7 +516,8 @@ class Worker:
         )
         run.delivery.give_back(LONGEST_WAIT_SECONDS)
 
-    def _let_go(self, run: Run, lane: Lane, key: CallKey) -> None:
+    def _let_go(self, run: Run, lane: Lane) -> None:
+        key = run.request.key
         del self._runs[key]
         if run.goes_back:
             self._moved(key)
@@ -456,15 +533,8 @@ def _may_have_been_here(run: Run) -> bool:
     delivery = run.delivery
     if delivery.delivered > 1 or delivery.inherited or run.history.attempts:
         return True
-    return is_keyed(run.request.key)
-
-
-def _ending(run: Run, deployment: Deployment, outcome: Outcome, ended_ns: int) -> Ending:
-    if outcome.status < 400:
-        return Ending("succeeded", outcome, run.history, ended_ns)
-    if outcome.status in deployment.settings.retry.codes:
-        return Ending("dead", outcome, run.history, ended_ns, "exhausted")
-    return Ending("failed", outcome, run.history, ended_ns, "failed")
+    # One that was put off may have been cancelled on its way back into the queue.
+    return is_keyed(run.request.key) or bool(run.request.not_before_ns)
 
 
 def _crashed(run: Run, ended_ns: int) -> Ending:
@@ -472,3 +542,7 @@ def _crashed(run: Run, ended_ns: int) -> Ending:
     why = attempts[-1].error if attempts else CRASHED
     outcome = Outcome(502, (), b"", 0.0, why or CRASHED)
     return Ending("dead", outcome, run.history, ended_ns, "crashed")
+
+
+async def _raise(reason: Exception) -> None:
+    raise reason

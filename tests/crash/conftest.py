@@ -27,7 +27,9 @@ _TABLES = pytest.StashKey[Tables]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="the trials' full numbers: an hour")
+    parser.addoption(
+        "--full", action="store_true", help="the trials' full numbers: a quarter of an hour"
+    )
     parser.addoption("--crash-seed", type=int, help="draw the moments of the trials from it")
 
 

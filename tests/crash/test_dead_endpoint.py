@@ -62,6 +62,7 @@ async def test_a_callback_endpoint_is_down_for_a_while(
     if not tables.full:
         settings = "[callback]\nmin_wait = '500ms'\n" + settings
     await installation.up(settings)
+    await told(installation, alive, 100)  # the first ones find everything cold
     before = await told(installation, alive, calls)
     await dead.close()
     down_until = installation.reactor.seconds() + down_seconds

@@ -10,6 +10,8 @@ import pytest
 import pytest_twisted
 from daemon import Daemon, StartDaemon
 from listener import Listener
+from real_nats import RealNats
+from stan_double import StanDouble
 from twisted.internet.defer import Deferred
 
 
@@ -44,3 +46,16 @@ async def listener(reactor: Any) -> AsyncIterator[Listener]:
     await listening.open()
     yield listening
     await listening.close()
+
+
+@pytest_twisted.async_yield_fixture
+async def nats_streaming(reactor: Any, tmp_path: Path) -> AsyncIterator[StanDouble]:
+    """A NATS Streaming server, as far as anybody can tell, on a NATS server without JetStream."""
+    nats = RealNats(reactor, tmp_path, jetstream=False)
+    await nats.start()
+    server = StanDouble(await nats.client(), reactor)
+    server.url = f"nats://{nats.address.host}:{nats.port}"
+    server.start()
+    yield server
+    server.kill()
+    await nats.end()

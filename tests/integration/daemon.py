@@ -180,12 +180,23 @@ class Daemon(Output):
         return self.ended()
 
     async def end(self) -> None:
-        """Leave nothing behind, neither daemon nor broker."""
+        """Leave nothing behind, neither daemon nor broker, nor the processes of functions."""
+        noted = self._noted_groups()
         if self.transport is not None and self.status is None:
             await self.kill()
+            for group in noted:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
         if self.broker_runs:
             with suppress(ProcessLookupError):
                 os.kill(self.broker_pid, signal.SIGKILL)
+
+    def _noted_groups(self) -> list[int]:
+        """The process groups that it would leave behind if it were killed now."""
+        with suppress(FileNotFoundError):
+            lines = (self.state / "processes").read_text().splitlines()
+            return [int(line.split()[1]) for line in lines if line.strip()]
+        return []
 
     # -- HTTP
 

@@ -21,15 +21,18 @@ T = TypeVar("T")
 
 
 class RealNats(ProcessProtocol):
-    """One server with JetStream, its store below ``directory``.
+    """One server with JetStream, unless it is to have none; its store below ``directory``.
 
     :ivar port: drawn by the first start, and kept.
     """
 
-    def __init__(self, reactor: Any, directory: Path, *options: str) -> None:
+    def __init__(
+        self, reactor: Any, directory: Path, *options: str, jetstream: bool = True
+    ) -> None:
         self._reactor = reactor
         self._directory = directory
         self._options = options
+        self._jetstream = jetstream
         self._clients: list[NatsClient] = []
         self._log = ""
         self._ready: Deferred[None] = Deferred()
@@ -42,7 +45,9 @@ class RealNats(ProcessProtocol):
         self._ready, self._ended = Deferred(), Deferred()
         binary = str(find_binary(None))
         store = str(self._directory / "jetstream")
-        where = ("-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", store)
+        where = ["-a", "127.0.0.1", "-p", str(self.port)]
+        if self._jetstream:
+            where += ["-js", "-sd", store]
         self._reactor.spawnProcess(self, binary, [binary, *where, *self._options])
         await self.soon(self._ready)
 

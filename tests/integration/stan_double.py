@@ -102,9 +102,11 @@ class StanDouble:
 
     :param client: its connection to NATS.
     :param clock: counts the ack waits.
+    :ivar url: where it is, for those who start it to say.
     :ivar acknowledges: whether publishes are answered; they are stored in any case.
     :ivar refuses: why publishes are not stored, if they are not.
     :ivar pongs: whether pings are answered.
+    :ivar hears_acks: whether acknowledgements of deliveries arrive.
     :ivar given: each delivery: channel, sequence and client.
     :ivar acked: each acknowledgement: channel and sequence.
     """
@@ -120,9 +122,11 @@ class StanDouble:
         new_inbox: Callable[[], bytes] = _random_inbox,
     ) -> None:
         self.store = store or Store()
+        self.url = ""
         self.acknowledges = True
         self.refuses = ""
         self.pongs = True
+        self.hears_acks = True
         self.given: list[tuple[str, int, str]] = []
         self.acked: list[tuple[str, int]] = []
         self._client = client
@@ -162,6 +166,11 @@ class StanDouble:
             for member in group.members:
                 for pending in member.pending.values():
                     _cancel(pending)
+
+    async def leave(self) -> None:
+        """Be gone from a NATS server that stays."""
+        self.kill()
+        await self._client.flush()
 
     def subject(self, what: str) -> bytes:
         return f"_STAN.{what}.{self._cluster}".encode()
@@ -262,11 +271,18 @@ class StanDouble:
         if error:
             self._answer(message, messages.PubAck(guid=asked.guid, error=error))
             return
-        stored = self.store.channels.setdefault(asked.subject, [])
-        stored.append((asked.data, self._now_ns()))
+        self._store(asked.subject, asked.data)
         if self.acknowledges:
             self._answer(message, messages.PubAck(guid=asked.guid))
         self._deliver(asked.subject)
+
+    def put(self, channel: str, data: bytes) -> None:
+        """As if another client had published it."""
+        self._store(channel, data)
+        self._deliver(channel)
+
+    def _store(self, channel: str, data: bytes) -> None:
+        self.store.channels.setdefault(channel, []).append((data, self._now_ns()))
 
     # -- groups
 
@@ -311,6 +327,8 @@ class StanDouble:
 
     def _listen_for_acks(self, channel: str, group: Group, member: Member) -> None:
         def acknowledged(message: Message) -> None:
+            if not self.hears_acks:
+                return
             sequence = messages.read(messages.Ack, message.payload).sequence
             self.acked.append((channel, sequence))
             group.returned.pop(sequence, None)

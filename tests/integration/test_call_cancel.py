@@ -110,6 +110,27 @@ async def test_a_call_that_is_to_be_tried_again_is_not(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_call_that_is_scheduled_never_comes(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """After a restart neither; another one for the same time does."""
+    config = function("a", listener)
+    daemon = await start_daemon(config)
+    one = await accepted(daemon, "a", b"1", X_Delay="4s")
+    other = await accepted(daemon, "a", b"2", X_Delay="4s")
+    sheet = await status(daemon, one)
+    assert (sheet["state"], sheet["started"]) == ("scheduled", None)
+    assert sheet["next_attempt"] > sheet["accepted"]
+    assert (await cancel(daemon, one)).status == 202
+    await daemon.kill()
+    daemon = await start_daemon(config)
+    assert (await status(daemon, one))["state"] == "cancelled"
+    result = await daemon.get(f"{other}/result?wait=30s")
+    assert result.status == 200
+    assert [each.body for each in listener.requests] == [b"2"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_what_cannot_be_cancelled(start_daemon: StartDaemon, listener: Listener) -> None:
     """What is over, what nobody knows, and one of several that is not named."""
     daemon = await start_daemon(function("a", listener))

@@ -20,7 +20,13 @@ from faasd_async.call.ending import DeadLetter, Ending
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
-from faasd_async.errors import CallTooLarge, MaybeStored, QueueFull, QueueUnavailable
+from faasd_async.errors import (
+    CallTooLarge,
+    MaybeStored,
+    QueueError,
+    QueueFull,
+    QueueUnavailable,
+)
 from faasd_async.nats import NatsClient
 from faasd_async.nats.jetstream import JetStream
 from faasd_async.queue.interface import (
@@ -529,6 +535,24 @@ async def test_the_first_ending_stands(house: House) -> None:
     assert not await house.soon(one.records.record_ending(call("1"), DIED, KEEP))
     assert not await house.soon(other.records.record_ending(call("1"), DIED, KEEP))
     assert await house.soon(other.records.find_ending("f", CallKey("1", "0"))) == ENDED
+
+
+@pytest_twisted.ensureDeferred
+async def test_whoever_is_called_is_told_whose_ending_stands(house: House) -> None:
+    """As whoever waits is; a replayed call has an end of its own."""
+    queue = await house.queue()
+
+    def record(request: QueueRequest, ending: Ending) -> Deferred[bool | QueueError]:
+        recorded: Deferred[bool | QueueError] = Deferred()
+        queue.records.record_ending_then(request, ending, KEEP, recorded.callback)
+        return recorded
+
+    assert await house.soon(record(call("1"), ENDED)) is True
+    assert await house.soon(record(call("1"), DIED)) is False
+    assert await house.soon(record(call("1", generation=1), DIED)) is True
+    assert await house.soon(queue.records.find_ending("f", CallKey("1", "0"))) == DIED
+    await house.soon(queue.stop())
+    assert isinstance(await house.soon(record(call("2"), DIED)), QueueUnavailable)
 
 
 @pytest_twisted.ensureDeferred

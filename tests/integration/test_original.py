@@ -6,6 +6,7 @@ running daemon. What a coming feature has to make true is marked with that featu
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from pathlib import Path
@@ -14,7 +15,11 @@ import pytest
 import pytest_twisted
 from daemon import StartDaemon
 from listener import Listener, Received, at
+from stan_double import StanDouble
 from twisted.internet.defer import gatherResults
+
+from faasd_async.call.openfaas.message import OpenFaasMessage
+from faasd_async.call.openfaas.url import GoUrl
 
 DEMO = Path(__file__).parents[2] / "etc" / "demo.toml"
 DEMO_FUNCTIONS = re.search(r"\[functions\.figlet\].*", DEMO.read_text("utf-8"), re.DOTALL)[0]  # type: ignore[index]
@@ -40,9 +45,40 @@ async def test_openfaas_enables_long_running_tasks_to_run_in_the_background(
     assert running.body == b"a long task"
 
 
-@pytest.mark.later("the NATS Streaming backend")
-def test_through_the_use_of_nats_streaming() -> None:
-    """ "… to run in the background through the use of NATS Streaming." """
+@pytest_twisted.ensureDeferred
+async def test_through_the_use_of_nats_streaming(
+    start_daemon: StartDaemon, listener: Listener, nats_streaming: StanDouble
+) -> None:
+    """ "… to run in the background through the use of NATS Streaming." The call lies there in
+    OpenFaaS' own form, and is taken from there; so is one that OpenFaaS' gateway has put there."""
+    listener.on_request = lambda request: request.answer(200, b"done")
+    daemon = await start_daemon(
+        slow_function(listener, async_timeout="20s")
+        + '\n[queue]\nbackend = "nats-streaming"\n'
+        + f'[nats.streaming]\nurls = ["{nats_streaming.url}"]\n'
+    )
+    accepted = await daemon.request("/async-function/slow/a%2Fb?x=1", b"a long task")
+    (running,) = await listener.when(1)
+    ((written, _),) = nats_streaming.store.channels["faas-request"]
+    message = json.loads(written)
+    assert accepted.status == 202
+    assert (running.target, running.body) == (b"/a%2Fb?x=1", b"a long task")
+    assert (message["Function"], message["Method"]) == ("slow", "POST")
+    assert message["Header"]["X-Call-Id"] == [accepted.header("X-Call-Id")]
+    assert message["Body"] == "YSBsb25nIHRhc2s="
+
+    theirs = OpenFaasMessage(
+        function="slow.openfaas-fn",
+        path="/c d",
+        body=b"x",
+        callback_url=GoUrl.of(listener.url("/callback").encode()),
+    )
+    nats_streaming.put("faas-request", theirs.write())
+    _, of_theirs, callback = await listener.when(3)
+    assert (of_theirs.target, of_theirs.body) == (b"/c%20d", b"x")
+    assert (callback.target, callback.body) == (b"/callback", b"done")
+    assert await daemon.stop() == 0
+    assert list(nats_streaming.store.clients) == []
 
 
 @pytest_twisted.ensureDeferred

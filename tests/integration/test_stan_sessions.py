@@ -74,9 +74,9 @@ class House:
         self._clients.remove(client)
 
     async def end(self) -> None:
-        self.double.kill()
         for client in self._clients:
             await self.nats.soon(client.stop())
+        self.double.kill()
 
 
 class Group:
@@ -220,7 +220,7 @@ async def test_a_server_that_is_gone_while_nats_is_there(house: House) -> None:
     client = await house.client()
     group = Group(client)
     store = house.double.store
-    house.double.kill()
+    await house.double.leave()
     with pytest.raises(NoResponders):
         await house.nats.soon(house.publish(client, b"lost"))
     assert not client.open

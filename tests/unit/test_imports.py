@@ -34,6 +34,8 @@ WALLS: dict[str, frozenset[str]] = {
     "flock": frozenset(),
     "private_files": frozenset({"errors"}),
     "statelock": frozenset({"errors", "flock", "private_files"}),
+    # The clock on the wall, and whether it can be believed.
+    "wallclock": frozenset(),
     # What an operator's signals do.
     "signals": frozenset(),
     # The parcel: what a call is, on its whole way.
@@ -51,7 +53,7 @@ WALLS: dict[str, frozenset[str]] = {
         {"backoff", "call", "errors", "http", "lines", "private_files", "settings", "wheel"}
     ),
     # The pigeonholes; of the settings they know what is to be kept of a result, and no more.
-    "queue": frozenset({"call", "errors", "nats", "settings"}),
+    "queue": frozenset({"backoff", "call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
     "callback": frozenset({"call", "errors", "queue.interface", "queue.leases", "settings"}),
     # The foreman, who takes from any queue and works at any bench.

@@ -24,7 +24,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -37,6 +37,9 @@ from faasd_async.call.openfaas.message import OpenFaasMessage, UnreadableMessage
 from faasd_async.call.openfaas.url import GoUrl
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import without_namespace
+
+#: Says why a callback may not go to a URL, or nothing.
+Refuse = Callable[[CallbackUrl], str | None]
 
 #: The names in the field that is ours: the call's acceptance, its head as it came.
 _ACCEPT = "Accept"
@@ -123,13 +126,19 @@ def _ours(request: QueueRequest, *, lossless: bool) -> Mapping[str, str]:
 
 
 def read_request(
-    written: bytes, place: Place, *, queue: str, namespace: str
+    written: bytes,
+    place: Place,
+    *,
+    queue: str,
+    namespace: str,
+    refuse_callback: Refuse = lambda url: None,
 ) -> tuple[QueueRequest, str | None]:
     """A call out of a message, whoever wrote it.
 
     :param place: where the message lies.
     :param queue: the queue that the channel is here.
     :param namespace: the one that may stand behind the function's name.
+    :param refuse_callback: why a callback may not go to a URL, or ``None``.
     :return: the call, and what is wrong with its callback's URL: then it has none.
     :raises UnreadableMessage: it is no call.
     """
@@ -145,8 +154,7 @@ def read_request(
     if message.host and first(headers, b"x-forwarded-host") is None:
         headers.append((b"X-Forwarded-Host", _raw(message.host)))
     _check(target, headers)
-    callback, trouble = _callback(message.callback_url, headers)
-    on_failure, further = _on_failure(headers)
+    callback, trouble = _callback(message.callback_url, headers, refuse_callback)
     try:
         for name in (queue, function, *key):
             encode_token(name)
@@ -161,9 +169,8 @@ def read_request(
         headers=headers,
         body=message.body,
         callback=callback,
-        on_failure=on_failure,
     )
-    return request, trouble or further
+    return request, trouble
 
 
 def _head(message: OpenFaasMessage) -> tuple[bytes, Sequence[tuple[bytes, bytes]]]:
@@ -193,8 +200,9 @@ def _key(ours: Mapping[str, str], fields: Headers, place: Place) -> CallKey:
     digest = hashlib.sha256(repr(place).encode()).digest()
     try:
         call_id = adopted(first(fields, b"x-call-id"))
-    except TokenTooLong as reason:
-        raise UnreadableMessage(f"X-Call-Id: {reason}") from None
+    except TokenTooLong:
+        # Better under another id than not at all.
+        call_id = None
     accept = ours.get(_ACCEPT) or f"s{digest[:16].hex()}"
     return CallKey(call_id or str(UUID(bytes=digest[16:], version=4)), accept)
 
@@ -207,23 +215,18 @@ def _start_time_ns(fields: Headers) -> int:
     return 0
 
 
-def _callback(url: GoUrl | None, headers: Headers) -> tuple[CallbackUrl | None, str | None]:
+def _callback(
+    url: GoUrl | None, headers: Headers, refuse: Refuse
+) -> tuple[CallbackUrl | None, str | None]:
     """Where the call's end is told, and what is wrong with that place."""
     if url is None:
         return None, None
-    return _parsed(first(headers, b"x-callback-url") or url.text)
-
-
-def _on_failure(headers: Headers) -> tuple[CallbackUrl | None, str | None]:
-    raw = first(headers, b"x-callback-on-failure")
-    return _parsed(raw) if raw else (None, None)
-
-
-def _parsed(raw: bytes) -> tuple[CallbackUrl | None, str | None]:
     try:
-        return callback_url.parse(raw), None
+        found = callback_url.parse(first(headers, b"x-callback-url") or url.text)
     except MalformedCallbackUrl as reason:
         return None, str(reason)
+    why = refuse(found)
+    return (found, None) if why is None else (None, why)
 
 
 def _check(target: bytes, headers: Headers) -> None:

@@ -12,11 +12,13 @@ from collections.abc import Awaitable, Callable
 from twisted.logger import Logger
 
 from faasd_async.call.ending import Ending
+from faasd_async.call.history import Attempt
 from faasd_async.call.known import Known
 from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.errors import QueueError
 from faasd_async.gateway.calls.asked import Asked, link_to, unknown
 from faasd_async.gateway.calls.results import answered
+from faasd_async.gateway.calls.sheet import is_under_way
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal
 from faasd_async.queue.interface import Backlog, Lookup, Peers
@@ -80,10 +82,16 @@ class Cancellation:
         return known
 
     async def _write_end(self, known: Known, request: QueueRequest) -> None:
-        grip = await self._peers.ask(known.name.key)
-        history = known.history if grip is None else grip.history
-        outcome = Outcome(CLIENT_CLOSED_REQUEST, (), b"", 0.0, WHY)
-        ending = Ending("cancelled", outcome, history, self._now_ns())
+        grip, now_ns = await self._peers.ask(known.name.key), self._now_ns()
+        history, seconds = known.history, 0.0
+        if grip is not None:
+            history = grip.history
+            if is_under_way(history, grip):
+                seconds = (now_ns - grip.begun_ns) / 1e9
+                attempt = Attempt(grip.begun_ns, CLIENT_CLOSED_REQUEST, seconds, WHY)
+                history = history.with_attempt(attempt)
+        outcome = Outcome(CLIENT_CLOSED_REQUEST, (), b"", seconds, WHY)
+        ending = Ending("cancelled", outcome, history, now_ns)
         try:
             stands = await self._end(request, ending)
         except QueueError as reason:

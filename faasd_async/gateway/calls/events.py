@@ -52,19 +52,26 @@ class Events:
                 return False
             begin()
             write(b"retry: %d\n\n" % _AGAIN_MILLISECONDS)
-            this_one = Asked(asked.call_id, known.name.key.accept)
-            await self._tell(this_one, last_id, waiter, write)
+            if known.others:
+                # One that is accepted meanwhile is not meant.
+                asked = Asked(asked.call_id, known.name.key.accept)
+            await self._tell(known.name.key.accept, asked, last_id, waiter, write)
         finally:
             waiter.leave()
         return True
 
     async def _tell(
-        self, asked: Asked, last_id: str, waiter: Waiter, write: Callable[[bytes], None]
+        self,
+        accept: str,
+        asked: Asked,
+        last_id: str,
+        waiter: Waiter,
+        write: Callable[[bytes], None],
     ) -> None:
         is_news = True
         while not waiter.is_over:
             if is_news:
-                step = await self._look(asked)
+                step = await self._look(accept, asked)
                 is_news = step is None
                 if step is not None and step.id != last_id:
                     write(step.written())
@@ -76,10 +83,14 @@ class Events:
             else:
                 write(b":\n\n")
 
-    async def _look(self, asked: Asked) -> Step | None:
-        """:return: ``None`` if it cannot be found out just now."""
+    async def _look(self, accept: str, asked: Asked) -> Step | None:
+        """How the call is that was accepted so: another one may be, of the same id, meanwhile.
+
+        :return: ``None`` if it cannot be found out just now.
+        """
         try:
-            return await self._status.step(await self._status.find(asked), asked)
+            known = await self._status.find(Asked(asked.call_id, accept))
+            return await self._status.step(known, asked)
         except Refusal as refusal:
             self._log.debug("no news of {call_id}: {why}", call_id=asked.call_id, why=refusal.text)
             return None

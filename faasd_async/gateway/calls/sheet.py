@@ -78,24 +78,23 @@ def _attempts(history: History, grip: Grip | None) -> list[Sheet]:
             "number": number,
             "at": rfc3339(attempt.at_ns),
             "status": attempt.status,
-            "seconds": attempt.seconds,
+            "seconds": round(attempt.seconds, 6),
             "error": attempt.error,
         }
         for number, attempt in enumerate(history.attempts, 1)
     ]
-    if _is_under_way(history, grip):
-        assert grip is not None
+    if grip is not None and is_under_way(history, grip):
         at = rfc3339(grip.begun_ns)
         under_way = {"at": at, "status": None, "seconds": None, "error": None}
         attempts.append({"number": len(attempts) + 1, **under_way})
     return attempts
 
 
-def _is_under_way(history: History, grip: Grip | None) -> bool:
+def is_under_way(history: History, grip: Grip) -> bool:
     """Whether an attempt is, that is not among those that were made."""
-    if grip is None or not grip.begun_ns:
+    if not grip.begun_ns:
         return False
-    return not any(attempt.at_ns >= grip.begun_ns for attempt in history.attempts)
+    return all(attempt.at_ns != grip.begun_ns for attempt in history.attempts)
 
 
 def _started(history: History, grip: Grip | None) -> str | None:

@@ -12,6 +12,7 @@ from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import Sheet
+from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.queue.interface import Source
 
 
@@ -23,9 +24,10 @@ class SystemGateway:
     app.url_map.strict_slashes = False
     explain_errors(app)
 
-    def __init__(self, *, dead_letters: DeadLetterOffice, flow: Flow) -> None:
+    def __init__(self, *, dead_letters: DeadLetterOffice, flow: Flow, timetable: Timetable) -> None:
         self._dead_letters = dead_letters
         self._flow = flow
+        self._timetable = timetable
 
     def resource(self) -> KleinResource:
         return self.app.resource()
@@ -74,6 +76,18 @@ class SystemGateway:
             named(call_id), request.args, request.read_body()
         )
         return json(request, *answer)
+
+    @app.route("/schedules", methods=["GET"])
+    async def schedules(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, await self._timetable.sheet())
+
+    @app.route("/schedules/<name>", methods=["DELETE"])
+    async def remove_schedule(self, request: GatewayRequest, name: str) -> bytes:
+        return json(request, 200, await self._timetable.remove(named(name)))
+
+    @app.route("/schedules/<name>/restore", methods=["POST"])
+    async def restore_schedule(self, request: GatewayRequest, name: str) -> bytes:
+        return json(request, 200, await self._timetable.restore(named(name)))
 
 
 def named(segment: str) -> str:

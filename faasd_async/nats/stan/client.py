@@ -57,6 +57,9 @@ from faasd_async.nats.stan.subscription import StanMessage, StanSubscription
 from faasd_async.nats.subscriptions import Subscription
 from faasd_async.nats.wire import Message
 
+#: How much of the time between two pings an answer may take.
+_PONG_SHARE = 0.8
+
 OnAck = Callable[[NatsError | None], None]
 
 
@@ -91,6 +94,7 @@ class StanClient:
         )
         self._subscriptions: list[StanSubscription] = []
         self._on_open = Observers("session with NATS Streaming")
+        self._on_lost = Observers("lost session with NATS Streaming")
         self._opened: Deferred[None] = new_future()
         self._session: Session | None = None
         # One that the server may know still.
@@ -99,6 +103,7 @@ class StanClient:
         self._opening: Deferred[None] | None = None
         self._pings = Pings(self._limits.pings_outstanding)
         self._next_ping: IDelayedCall | None = None
+        self._awaits_pong = False
         self._unanswered = 0
         self._stopped = False
 
@@ -148,6 +153,10 @@ class StanClient:
     def on_open(self, observer: Callable[[], None]) -> Callable[[], None]:
         """Call ``observer`` with every session; calling the result ends that."""
         return self._on_open.add(observer)
+
+    def on_lost(self, observer: Callable[[], None]) -> Callable[[], None]:
+        """Call ``observer`` after every end of a session; calling the result ends that."""
+        return self._on_lost.add(observer)
 
     # -- messages
 
@@ -257,6 +266,7 @@ class StanClient:
         self._close_heartbeats()
         for subscription in self._subscriptions:
             subscription.unbind()
+        self._on_lost.tell()
 
     def _open(self) -> None:
         self._forget_opening()
@@ -316,24 +326,25 @@ class StanClient:
         return session
 
     async def _end_earlier(self) -> None:
-        """End the session before, if it is still ours: by now the id may be another's."""
-        earlier, self._earlier = self._earlier, None
-        if earlier is None or not earlier.ping_subject:
-            return
-        try:
-            read_pong((await self._request(*earlier.ping())).payload)
-            read_closed((await self._request(*earlier.close())).payload)
-        except (SessionUnknown, SessionRefused, RequestTimedOut, NoResponders) as reason:
-            self._log.debug("the earlier session is gone: {reason}", reason=reason)
-        except NatsError:
-            self._earlier = earlier
-            raise
+        """End the session before, if it is still ours: by now the id may be another's.
+
+        :raises NatsError: the server is not there to be asked.
+        """
+        earlier = self._earlier
+        if earlier is not None and earlier.ping_subject:
+            try:
+                read_pong((await self._request(*earlier.ping())).payload)
+                read_closed((await self._request(*earlier.close())).payload)
+            except (SessionUnknown, SessionRefused) as reason:
+                self._log.debug("the earlier session is gone: {reason}", reason=reason)
+        self._earlier = None
 
     def _begin(self, session: Session) -> None:
         self._session, self._earlier = session, None
         self.sessions += 1
         self._backoff.steady()
         self._pings = Pings(session.pings_outstanding)
+        self._awaits_pong = False
         self._ping_later(session)
         self._log.info(
             "a session with NATS Streaming, cluster {cluster}, as {client_id}",
@@ -391,19 +402,22 @@ class StanClient:
 
     def _ping(self, session: Session) -> None:
         """Look whether the server still knows this session."""
-        if self._session is not session or not session.ping_subject:
+        if self._session is not session or not session.ping_subject or self._awaits_pong:
             return
 
         def replied(reply: Message | NatsError) -> None:
             if self._session is session:
+                self._awaits_pong = False
                 self._ponged(session, reply)
 
+        # So that one is over before the next is due.
+        wait_seconds = session.ping_interval_seconds * _PONG_SHARE
         try:
-            self._client.request_then(
-                *session.ping(), replied, timeout_seconds=session.ping_interval_seconds
-            )
+            self._client.request_then(*session.ping(), replied, timeout_seconds=wait_seconds)
         except NatsError as reason:
             self._log.debug("a ping cannot be sent: {reason}", reason=reason)
+        else:
+            self._awaits_pong = True
 
     def _ponged(self, session: Session, reply: Message | NatsError) -> None:
         if isinstance(reply, RequestTimedOut):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from faasd_async.call.ending import Ending, callback_url_of
 from faasd_async.call.history import History
@@ -98,8 +98,19 @@ class JetStreamLookup:
 
     async def _look(self, call_id: str, accept: str | None) -> Known | None:
         traces: _Traces = {}
-        for stream in (CALLS, LATER, OUTCOMES, CALLBACKS, DEAD):
+        for stream in (CALLS, LATER):
             await self._look_into(stream, call_id, traces)
+        rest = (OUTCOMES, CALLBACKS, DEAD)
+        try:
+            await gatherResults(
+                [
+                    Deferred.fromCoroutine(self._look_into(stream, call_id, traces))
+                    for stream in rest
+                ],
+                consumeErrors=True,
+            )
+        except FirstError as reason:
+            raise (reason.subFailure.value or reason) from reason
         if not any(_STREAM_OF.keys() & {each.kind for each in of} for of in traces.values()):
             await self._look_into(CALLS, call_id, traces)
         if accept is not None:

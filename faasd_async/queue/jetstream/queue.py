@@ -10,13 +10,13 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succe
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
 from faasd_async.errors import AlreadyStored, QueueError, StartError
 from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage
+from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.interface import Delivery, Source, Subscription
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
@@ -30,6 +30,7 @@ from faasd_async.queue.jetstream.pauses import JetStreamPauses
 from faasd_async.queue.jetstream.peers import JetStreamPeers
 from faasd_async.queue.jetstream.records import JetStreamRecords
 from faasd_async.queue.jetstream.recovery import make_available
+from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored import (
     first_written,
@@ -106,6 +107,7 @@ class JetStreamQueue:
         self.keyed = JetStreamKeyedCalls(self._store)
         self.pauses = JetStreamPauses(self._store, client)
         self.backlog = JetStreamBacklog(self._store)
+        self.schedules = JetStreamSchedules(self._store)
         self.lookup = JetStreamLookup(self._store, self.records)
         self.peers = JetStreamPeers(clock, client, alone=alone)
         self._later = self.keyed.later = Later(
@@ -246,6 +248,20 @@ class JetStreamQueue:
         return Deferred.fromCoroutine(self._later.put(request, delay_seconds))
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
+        put: Deferred[None] = Deferred()
+
+        def stored(reason: QueueError | None) -> None:
+            if reason is None:
+                put.callback(None)
+            else:
+                put.errback(reason)
+
+        self.put_callback_then(callback, stored)
+        return put
+
+    def put_callback_then(
+        self, callback: CallbackRequest, stored: Callable[[QueueError | None], None]
+    ) -> None:
         fields, payload = write_callback(callback)
         subject = callback_subject(callback.name)
         message_id = f"{subject}/{callback.generation}/{callback.replays}"
@@ -253,11 +269,17 @@ class JetStreamQueue:
             (b"Nats-Msg-Id", message_id.encode()),
             (b"Nats-Expected-Last-Subject-Sequence", b"0"),
         ]
-        stored = self._store.put(subject, fields, payload)
-        return stored.addErrback(_trap_already_stored).addCallback(lambda _: None)
+
+        def put(reason: QueueError | None) -> None:
+            stored(None if isinstance(reason, AlreadyStored) else reason)
+
+        self._store.put_then(subject.encode(), encode_headers(fields), payload, put)
 
     def when_durable(self) -> Deferred[None]:
         return self._store.when_durable()
+
+    def when_durable_then(self, durable: Callable[[QueueError | None], None]) -> None:
+        self._store.when_durable_then(durable)
 
     def report(self, tell: Callable[[str, int, int, int], None]) -> Deferred[None]:
         """Tell of each stream what it holds, in bytes and messages, and its quota in bytes.
@@ -319,10 +341,6 @@ class JetStreamQueue:
         if self._client.connected:
             self.ready = False
             self._bring_up(_AGAIN_SECONDS)
-
-
-def _trap_already_stored(failure: Failure) -> None:
-    failure.trap(AlreadyStored)
 
 
 def _read_callback(message: JetStreamMessage) -> CallbackRequest:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from faasd_async.call.ending import Ending, callback_url_of
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackName, QueueRequest
-from faasd_async.errors import AlreadyStored, QueueUnavailable
+from faasd_async.errors import AlreadyStored, QueueError, QueueUnavailable
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
-from faasd_async.nats.wire import Headers, decode_headers
+from faasd_async.nats.wire import Headers, decode_headers, encode_headers
 from faasd_async.queue.jetstream.store import Store, queue_error
 from faasd_async.queue.jetstream.stored import (
     FromTheFuture,
@@ -78,6 +79,38 @@ class JetStreamRecords:
     async def _record_ending(
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
     ) -> bool:
+        written = self._write_ending(request, ending, keep)
+        while True:
+            stored: Deferred[QueueError | None] = Deferred()
+            self._store.put_then(*written, stored.callback)
+            reason = await stored
+            if reason is None:
+                return True
+            if not isinstance(reason, AlreadyStored):
+                raise reason
+            if not await self._remove_earlier(request):
+                return False
+
+    def record_ending_then(
+        self,
+        request: QueueRequest,
+        ending: Ending,
+        keep: ResultSettings,
+        recorded: Callable[[bool | QueueError], None],
+    ) -> None:
+        def stored(reason: QueueError | None) -> None:
+            if isinstance(reason, AlreadyStored):
+                recording = self.record_ending(request, ending, keep)
+                recording.addCallbacks(recorded, lambda failure: recorded(_reason_of(failure)))
+            else:
+                recorded(True if reason is None else reason)
+
+        self._store.put_then(*self._write_ending(request, ending, keep), stored)
+
+    def _write_ending(
+        self, request: QueueRequest, ending: Ending, keep: ResultSettings
+    ) -> tuple[bytes, bytes, bytes]:
+        """:return: subject, headers and payload."""
         kept = _is_kept(keep, len(ending.outcome.body))
         owed = callback_url_of(request, ending) is not None
         seconds, kept_until_ns = self._record_seconds, 0
@@ -92,24 +125,17 @@ class JetStreamRecords:
         fields += written_in(request.generation)
         fields += [_FIRST_ALONE, _ttl(seconds)]
         subject = about_subject("outcome", request.function, request.key)
-        while True:
-            try:
-                await self._store.put(subject, fields, payload)
-            except AlreadyStored:
-                if not await self._remove_earlier(subject, request.generation):
-                    return False
-            else:
-                return True
+        return subject.encode(), encode_headers(fields), payload
 
-    async def _remove_earlier(self, subject: str, generation: int) -> bool:
+    async def _remove_earlier(self, request: QueueRequest) -> bool:
         """Make room where a record stands that a replay has left behind.
 
         :return: whether there is room now.
         """
-        found = await self._last(subject)
+        found = await self._last(about_subject("outcome", request.function, request.key))
         if found is None:
             return True
-        if generation_of(Found.of(found)) >= generation:
+        if generation_of(Found.of(found)) >= request.generation:
             return False
         try:
             await self._store.jetstream.delete_message(OUTCOMES, found.sequence)
@@ -199,6 +225,11 @@ class Found:
     @classmethod
     def of(cls, message: StoredMessage) -> Found:
         return cls(message.subject.encode(), decode_headers(message.header_block), message.payload)
+
+
+def _reason_of(failure: Failure) -> QueueError:
+    reason = failure.value
+    return reason if isinstance(reason, QueueError) else QueueUnavailable(repr(reason))
 
 
 def _is_kept(keep: ResultSettings, size_bytes: int) -> bool:

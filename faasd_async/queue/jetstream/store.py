@@ -74,6 +74,29 @@ class Store:
             stored.errback(queue_error(reason))
         return stored
 
+    def put_then(
+        self,
+        subject: bytes,
+        header_block: bytes,
+        payload: bytes,
+        stored: Callable[[QueueError | None], None],
+    ) -> None:
+        """As :meth:`put`; *stored* is called once, perhaps at once."""
+
+        def acknowledged(ack: PubAck | NatsError) -> None:
+            self._unanswered -= 1
+            stored(queue_error(ack) if isinstance(ack, NatsError) else None)
+
+        self._unanswered += 1
+        try:
+            self.jetstream.publish_then(subject, payload, header_block, acknowledged)
+        except NatsError as reason:
+            acknowledged(reason)
+
+    def when_durable_then(self, durable: Callable[[QueueError | None], None]) -> None:
+        """As :meth:`when_durable`; *durable* is called once, perhaps at once."""
+        self._durability.when_durable(durable)
+
     def put_durably_then(
         self,
         subject: bytes,

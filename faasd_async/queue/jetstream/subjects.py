@@ -56,6 +56,9 @@ ALL_ABORTS = "faas.abort.*.*"
 SECRET = "faas.control.secret"
 
 
+_SCHEDULE = "faas.control.schedule"
+
+
 class ForeignSubject(ValueError):
     """A subject that this daemon would not have written."""
 
@@ -233,6 +236,14 @@ def read_pause_subject(subject: str) -> Source:
     if kind == "queue":
         return OfQueue(decode_token(token))
     raise ForeignSubject(subject)
+
+
+def schedule_subject(what: str, function: str) -> str:
+    """Where it stands what is known of a function's schedule.
+
+    :param what: ``last`` or ``removed``.
+    """
+    return f"{_SCHEDULE}.{what}.{encode_token(function)}"
 
 
 def belongs_to_mode(consumer: str, static: bool) -> bool:

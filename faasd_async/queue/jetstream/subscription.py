@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from faasd_async.nats.errors import NatsError
@@ -51,7 +52,9 @@ class JetStreamSubscription(Generic[Parcel]):
         self._settlements = settlements
         self._lost = lost
         self._stopped = stopped
+        self._clock = jetstream.client.clock
         self._puller: Puller | None = None
+        self._asking: IDelayedCall | None = None
         self._inherited = 0
         self._open = True
 
@@ -76,10 +79,13 @@ class JetStreamSubscription(Generic[Parcel]):
             on_unused=self._unused,
             on_error=self._failed,
         )
-        self.top_up()
+        self._ask()
 
     def unbind(self) -> None:
         """The connection or the consumer is gone: ask for nothing."""
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.cancel()
         puller, self._puller = self._puller, None
         if puller is not None:
             puller.stop()
@@ -95,6 +101,12 @@ class JetStreamSubscription(Generic[Parcel]):
             self._stopped(self)
 
     def top_up(self) -> None:
+        # What comes back in one turn of the reactor is asked for at once, with one request.
+        if self._puller is not None and self._asking is None:
+            self._asking = self._clock.callLater(0, self._ask)
+
+    def _ask(self) -> None:
+        self._asking = None
         puller = self._puller
         if puller is None:
             return

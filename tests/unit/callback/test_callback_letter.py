@@ -20,7 +20,7 @@ from faasd_async.call.headers import Headers
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
-from faasd_async.callback.letter import webhook_id, write_letter
+from faasd_async.callback.letter import HOPS, webhook_id, write_letter
 from faasd_async.callback.reading import LONGEST_ANSWER_BYTES, read_away
 
 URL = parse(b"http://u:p@caller.test/back")
@@ -203,3 +203,15 @@ def test_reading_can_be_given_up() -> None:
     ended.cancel()
     assert answer.transport.disconnecting
     answer.ends(ConnectionLost())
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "told"),
+    [((), (), []), (((HOPS, b"4"),), (), [b"4"]), (((HOPS, b"4"),), ((HOPS, b"0"),), [b"4"])],
+)
+def test_how_long_a_chain_is_goes_along(asked: Headers, answered: Headers, told: object) -> None:
+    """As the call was told; a function cannot say otherwise, and a call alone is no chain."""
+    request = replace(call(), callback=URL, headers=asked)
+    ending = Ending("succeeded", Outcome(200, answered, b"", 0.1), History(), 9)
+    written = write_letter(request, ending, 5, now_seconds=lambda: 5.0)
+    assert [value for name, value in written.headers if name == HOPS] == told

@@ -237,13 +237,14 @@ def test_tries_are_used_up(house: House) -> None:
     assert house.waiting() == []
 
 
-def test_gone_is_gone(house: House) -> None:
-    """A 410 is not tried again."""
+@pytest.mark.parametrize(("status", "reason"), [(410, "gone"), (508, "looped")])
+def test_gone_is_gone(house: House, status: int, reason: str) -> None:
+    """A 410 is not tried again, nor is the 508 that ends a chain."""
     house.put(ONE)
-    house.sendings[0].ends(410)
+    house.sendings[0].ends(status)
     (letter,) = house.dead()
-    assert (letter.reason, letter.status, letter.tries) == ("gone", 410, 1)
-    assert house.told == [("given up", "1", "status 410", 1)]
+    assert (letter.reason, letter.status, letter.tries) == (reason, status, 1)
+    assert house.told == [("given up", "1", f"status {status}", 1)]
     assert house.waiting() == []
 
 

@@ -40,14 +40,16 @@ from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
 from faasd_async.gateway.system.replay import Replay
+from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.queue.interface import Source
 from faasd_async.queue.memory import MemoryKeyedCalls, MemoryQueue
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
-from faasd_async.settings import FunctionSettings
+from faasd_async.settings import FunctionSettings, ScheduleSettings
 from faasd_async.worker.settlement import Settlement
 
 NOW_NS = 1_700_000_000_123_456_789
+NO_SCHEDULE = ScheduleSettings()
 READ_TIMEOUT_SECONDS = 60.0
 ACCEPT_DEADLINE_SECONDS = 0.9
 LARGEST_BODY_BYTES = 5000
@@ -387,7 +389,16 @@ class FrontDoor:
             acceptance,
             proxy,
             CallsGateway(status, results, self._cancellation(), Events(status, self.waiting)),
-            SystemGateway(dead_letters=DeadLetterOffice(replay, self._refuse), flow=self._flow()),
+            SystemGateway(
+                dead_letters=DeadLetterOffice(replay, self._refuse),
+                flow=self._flow(),
+                timetable=Timetable(
+                    self.queue.schedules,
+                    self.deployments,
+                    now_ns=lambda: NOW_NS,
+                    namespace="openfaas-fn",
+                ),
+            ),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,
         )
@@ -432,7 +443,14 @@ class FrontDoor:
     def _refuse(self, url: CallbackUrl) -> str | None:
         return self.forbidden
 
-    def deploy(self, name: str, *, max_inflight: int = 2, max_body_bytes: int = 1000) -> None:
+    def deploy(
+        self,
+        name: str,
+        *,
+        max_inflight: int = 2,
+        max_body_bytes: int = 1000,
+        schedule: ScheduleSettings = NO_SCHEDULE,
+    ) -> None:
         """Have a function."""
         settings = FunctionSettings(
             name=name,
@@ -441,6 +459,7 @@ class FrontDoor:
             max_body_bytes=max_body_bytes,
             timeout_seconds=7.0,
             queue="slow",
+            schedule=schedule,
         )
         self.functions[name] = PaperFunction()
         self.deployments[name] = Deployment(settings, self.functions[name])

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, fail
 
 from faasd_async.call.ending import Ending
 from faasd_async.call.headers import first
+from faasd_async.call.history import Attempt
 from faasd_async.call.known import Grip
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 from faasd_async.errors import QueueUnavailable
@@ -71,12 +72,14 @@ def test_a_call_that_is_in_hand(door: FrontDoor) -> None:
     door.queue.put_call(call())
     delivery = take(door)
     hands = door.queue.peers.hands = PaperHands()
-    hands.grips[call().key] = Grip(NOW_NS, TRIED)
+    hands.grips[call().key] = Grip(NOW_NS - 10**9, TRIED)
     assert cancel(door).status == 202
     assert hands.aborted == [call().key]
     ending = ending_of(door, call())
     assert ending is not None
-    assert ending.history == TRIED
+    stopped = Attempt(NOW_NS - 10**9, 499, 1.0, "it was cancelled")
+    assert ending.history == TRIED.with_attempt(stopped)
+    assert ending.outcome == replace(CANCELLED, duration_seconds=1.0)
     delivery.give_back()
     door.clock.advance(0)
     assert not is_left(door)

@@ -71,9 +71,10 @@ def test_a_call_that_waits(door: FrontDoor) -> None:
 
 
 def test_a_call_that_waits_for_its_time(door: FrontDoor) -> None:
-    """Before it was ever tried it is scheduled."""
-    door.queue.put_later(call(), 60.0)
-    assert told(door)["state"] == "scheduled"
+    """Before it was ever tried it is scheduled; and until when."""
+    door.queue.put_later(call(not_before_ns=ACCEPTED_NS + 60 * SECOND_NS), 60.0)
+    sheet = told(door)
+    assert (sheet["state"], sheet["next_attempt"]) == ("scheduled", "2023-11-14T22:14:20.000000Z")
     door.queue.stop()
 
 

@@ -199,6 +199,15 @@ def test_a_call_that_has_ended_since_is_not_replayed_again(house: House) -> None
     assert house.letters() == []
 
 
+def test_a_replayed_call_has_no_times_any_more(house: House) -> None:
+    """It was put off, and it was to be of no use by now: whoever replays it wants it run."""
+    dead = letter()
+    request = replace(dead.request, not_before_ns=5, expires_ns=6)
+    house.put_back(house.keep(replace(dead, request=request)))
+    (call,) = house.calls()
+    assert (call.not_before_ns, call.expires_ns) == (0, 0)
+
+
 def test_a_record_that_comes_back_with_the_power_counts_for_nothing(house: House) -> None:
     """The purge had not reached the disk: the call runs all the same, and its end is written."""
     filed = house.keep(letter())

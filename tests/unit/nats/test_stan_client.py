@@ -147,10 +147,20 @@ def test_pings_that_nobody_answers_lose_it(server: Server) -> None:
         server.clock.advance(0.1)
         assert server.clock.seconds() < 21
     *pings, looked = server.asked()
-    assert [ping.subject for ping in pings] == [b"ping"] * 4
-    server.answer_nobody(looked)
+    assert [ping.subject for ping in pings] == [b"ping"] * 3
+    server.answer(looked, messages.PingResponse(error="unknown"))
     server.let_in()
     assert client.sessions == 2
+
+
+def test_publishes_that_time_out_ask_once(server: Server) -> None:
+    """However many there are."""
+    client = opened(server, StanLimits(publish_seconds=1.0))
+    for _ in range(10):
+        published(client)
+    server.asked()
+    server.clock.pump([0.1] * 12)
+    server.ask(b"ping")
 
 
 def test_a_ping_s_error_loses_it_at_once(server: Server) -> None:
@@ -177,6 +187,21 @@ def test_a_session_that_the_server_still_knows_is_ended(server: Server) -> None:
     assert (client.sessions, client.client_id) == (2, "me")
 
 
+def test_an_earlier_session_is_ended_when_its_server_is_back(server: Server) -> None:
+    """It is asked until it answers: NATS may be there long before NATS Streaming is."""
+    client = opened(server)
+    server.nats.last.lose()
+    server.clock.advance(1)
+    server.welcome()
+    for _ in range(3):
+        server.answer_nobody(server.ask(b"ping"))
+        server.clock.advance(0.5)
+    server.answer(server.ask(b"ping"), messages.PingResponse())
+    server.answer(server.ask(b"close"), messages.CloseResponse())
+    server.let_in()
+    assert client.sessions == 2
+
+
 def test_each_session_has_ids_of_its_own(server: Server) -> None:
     """And a heartbeat inbox, the earlier one being closed: or the server would take us for another
     client that is alive."""
@@ -187,7 +212,7 @@ def test_each_session_has_ids_of_its_own(server: Server) -> None:
     server.nats.last.lose()
     server.clock.advance(1)
     server.welcome()
-    server.answer_nobody(server.ask(b"ping"))
+    server.answer(server.ask(b"ping"), messages.PingResponse(error="unknown"))
     second = server.let_in()
     assert first.connID != second.connID
     assert first.heartbeatInbox != second.heartbeatInbox

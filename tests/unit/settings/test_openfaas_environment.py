@@ -111,7 +111,7 @@ def test_unused_nats_variables_are_named_in_one_notice(toml: str, load_text: Loa
 
 
 def test_variables_of_nats_streaming_are_named(load_text: Load) -> None:
-    """With an external NATS server those of NATS Streaming are still ignored."""
+    """With JetStream those of NATS Streaming are ignored, and the notice says why."""
     environment = {
         "faas_nats_address": "nats",
         "faas_nats_cluster_name": "faas-cluster",
@@ -120,8 +120,8 @@ def test_variables_of_nats_streaming_are_named(load_text: Load) -> None:
         "faas_reconnect_delay": "2s",
     }
     assert load_text(EXTERNAL, environment).notices == (
-        "environment variables are ignored, for they concern NATS Streaming, which this version"
-        " does not support: faas_nats_cluster_name, faas_nats_channel, faas_nats_queue_group,"
+        "environment variables are ignored, for they concern NATS Streaming, and [queue] backend is"
+        ' "jetstream": faas_nats_cluster_name, faas_nats_channel, faas_nats_queue_group,'
         " faas_reconnect_delay",
     )
 

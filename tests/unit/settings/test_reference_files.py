@@ -21,6 +21,7 @@ WITHOUT_A_DEFAULT = {
     ("nats", "user"),
     ("nats", "password"),
     ("nats", "token"),
+    ("nats", "client_id"),
     ("defaults", "max_inflight"),
     ("defaults", "directory"),
     ("defaults", "ready_path"),
@@ -73,7 +74,7 @@ def test_reference_has_every_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     def take_and_note(table: Table, key: str, *rest: object) -> object:
         header = table.path.removeprefix("no file:").strip(" []")
         prefix = table._prefix.rstrip(".")
-        read.add(tuple(part for part in (header, prefix, key) if part))
+        read.add(tuple(part for part in (*header.split("."), prefix, key) if part))
         return take(table, key, *rest)  # type: ignore[arg-type]  # handed on as they came
 
     monkeypatch.setattr(Table, "take", take_and_note)
@@ -81,7 +82,8 @@ def test_reference_has_every_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.undo()
     expected = {path for path in read if not path[0].startswith("environment")}
     # Forbidden in the defaults: the examples of functions show them.
-    expected -= {("defaults", "port"), ("defaults", "upstream_url")}
+    one_function_only = ("port", "upstream_url", "schedule", "payload")
+    expected -= {("defaults", key) for key in one_function_only}
     assert keys(tomllib.loads(uncommented(REFERENCE.read_text()))) == expected
 
 
@@ -93,7 +95,8 @@ def test_examples_of_functions_in_the_reference_are_right(tmp_path: Path) -> Non
         "\n".join(re.findall(r"^#   (\[functions.*|[a-z_]+ = .*)$", text, re.MULTILINE))
     )
     functions = load(str(path), {}).functions
-    assert set(functions) == {"thumbnails", "figlet", "api"}
+    assert set(functions) == {"thumbnails", "figlet", "api", "report"}
+    assert functions["report"].schedule.cron == "30 2 * * MON-FRI"
     assert functions["api"].command is not None
     assert functions["api"].command.port == 9001
 

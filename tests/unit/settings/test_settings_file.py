@@ -51,6 +51,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         dead_letters_max_messages = 6
         min_free = "1MiB"
         orphan_ttl = "1h"
+        clock_wait = "0s"
         [nats]
         binary = "bin/nats-server"
         [worker]
@@ -64,6 +65,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         max_wait = "1h"
         policy = "public"
         max_inflight = 3
+        max_hops = 0
         [log]
         format = "json"
         level = "debug"
@@ -91,6 +93,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "dead_letters_max_messages": 6,
             "min_free_bytes": 2**20,
             "orphan_ttl_seconds": 3600.0,
+            "clock_wait_seconds": 0.0,
         },
         "nats": {
             "embedded": True,
@@ -100,6 +103,13 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "token": None,
             "binary": str(tmp_path / "bin/nats-server"),
             "replicas": 1,
+            "streaming": {
+                "urls": (),
+                "cluster_id": "faas-cluster",
+                "client_id": None,
+                "channel": "faas-request",
+                "queue_group": "faas",
+            },
         },
         "worker": {
             "max_inflight": 7,
@@ -113,6 +123,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "max_wait_seconds": 3600.0,
             "policy": "public",
             "max_inflight": 3,
+            "max_hops": 0,
         },
         "log": {"format": "json", "level": "debug"},
         "functions": {},
@@ -236,12 +247,8 @@ A_NAME = 'a name of at most 63 letters, digits, "-", "_" and "."'
         ('[gateway]\nnamespace = ""', f'[gateway] namespace: found ""; allowed: {A_NAME}'),
         (
             '[queue]\nbackend = "kafka"',
-            '[queue] backend: found "kafka"; allowed: "jetstream" or "memory"',
-        ),
-        (
-            '[queue]\nbackend = "nats-streaming"',
-            '[queue] backend: found "nats-streaming", which this version does not support;'
-            ' allowed: "jetstream" or "memory"',
+            '[queue] backend: found "kafka"; allowed: "jetstream" or "nats-streaming" or'
+            ' "memory"',
         ),
         ("[queue]\nmode = [1]", '[queue] mode: found a list; allowed: "function" or "static"'),
         (

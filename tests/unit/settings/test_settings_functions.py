@@ -8,7 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from faasd_async.settings import CommandSettings, ResultSettings, RetrySettings, Settings
+from faasd_async.settings import (
+    CommandSettings,
+    ResultSettings,
+    RetrySettings,
+    ScheduleSettings,
+    Settings,
+)
 
 Load = Callable[..., Settings]
 Mistakes = Callable[..., list[str]]
@@ -42,6 +48,7 @@ def test_function_has_defaults(load_text: Load) -> None:
         },
         "results": {"keep_seconds": 86400.0, "max_bytes": 8 * 2**20},
         "dead_letters": "failed",
+        "schedule": {"cron": "", "timezone": "UTC", "payload": "", "missed": "skip"},
         "labels": {},
         "annotations": {},
     }
@@ -74,6 +81,10 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         annotations = { a = "2" }
         retry = { attempts = 2, codes = [500], min_wait = 3, max_wait = 4, backoff = "equal" }
         results = { keep = "0s", max_bytes = "1kB" }
+        schedule = "*/5  9-17 * * MON-FRI"
+        timezone = "Europe/Berlin"
+        payload = "now"
+        missed = "once"
         """
     ).functions["api"]
     assert function.command == CommandSettings(
@@ -91,8 +102,11 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         attempts=2, codes=(500,), min_wait_seconds=3.0, max_wait_seconds=4.0, backoff="equal"
     )
     assert function.results == ResultSettings(keep_seconds=0.0, max_bytes=1000)
+    assert function.schedule == ScheduleSettings(
+        cron="*/5 9-17 * * MON-FRI", timezone="Europe/Berlin", payload="now", missed="once"
+    )
     rest = msgspec.structs.asdict(function)
-    del rest["command"], rest["retry"], rest["results"]
+    del rest["command"], rest["retry"], rest["results"], rest["schedule"]
     assert rest == {
         "name": "api",
         "url": None,
@@ -258,6 +272,24 @@ def test_wrong_annotation_is_ignored_with_a_notice(
     )
 
 
+@pytest.mark.parametrize(
+    ("topic", "schedule", "cron"),
+    [
+        ("cron-function", "*/2 * * * *", "*/2 * * * *"),
+        ("other", "*/2 * * * *", ""),
+        ("cron-function", "never", ""),
+    ],
+)
+def test_the_annotations_of_the_cron_connector(
+    topic: str, schedule: str, cron: str, load_text: Load
+) -> None:
+    """The schedule counts beside its topic; one that is not understood is told of."""
+    annotations = f'{{ topic = "{topic}", schedule = "{schedule}" }}'
+    settings = load_text(f"[functions.a]\n{COMMAND}\nannotations = {annotations}")
+    assert settings.functions["a"].schedule == ScheduleSettings(cron=cron)
+    assert len(settings.notices) == (schedule == "never")
+
+
 A_URL = 'an absolute URL without credentials, query and fragment, such as "http://127.0.0.1:9000"'
 A_COMMAND = 'a program and its arguments, such as ["figlet", "-w", "60"] or "figlet -w 60"'
 A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 90'
@@ -301,8 +333,8 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
             "[functions.a] async_timeot: unknown key, perhaps async_timeout; allowed: annotations,"
             " async_timeout, callback_timeout, command, concurrency, connect_timeout, content_type,"
             " dead_letters, directory, environment, expires, healthcheck_interval, labels,"
-            " max_body, max_inflight, mode, port, prefix_logs, queue, ready_path, results, retry,"
-            " timeout, upstream_url, url",
+            " max_body, max_inflight, missed, mode, payload, port, prefix_logs, queue, ready_path,"
+            " results, retry, schedule, timeout, timezone, upstream_url, url",
         ),
         (
             f"{COMMAND}\nmax_inflight = 0",
@@ -373,6 +405,20 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
         (
             f'{COMMAND}\nmode = "http"\nport = 9\n[functions.b]\n{COMMAND}\nmode = "http"\nport=9',
             "[functions.b] port: found 9, which a has; allowed: a port of its own",
+        ),
+        (
+            f'{COMMAND}\nschedule = "61 * * * *"',
+            '[functions.a] schedule: found "61" in "61 * * * *"; allowed: for the minute numbers'
+            ' from 0 to 59, "*", ranges, lists and steps',
+        ),
+        (
+            f'{COMMAND}\nschedule = "@hourly"\ntimezone = "Mars"',
+            '[functions.a] timezone: found "Mars"; allowed: a time zone such as "Europe/Berlin" or'
+            ' "UTC"',
+        ),
+        (
+            f'{COMMAND}\nschedule = "@hourly"\nmissed = "all"',
+            '[functions.a] missed: found "all"; allowed: "skip" or "once"',
         ),
     ],
 )

@@ -101,6 +101,18 @@ def test_a_call_that_was_to_be_tried_again_at_that_moment(house: House) -> None:
     assert house.left() == []
 
 
+def test_a_call_that_was_put_off_and_cancelled_on_its_way_back(house: House) -> None:
+    """It comes, for the first time, and its end is found."""
+    house.starts(f={})
+    request = call("1", not_before_ns=BEGAN_NS)
+    outcome = Outcome(499, (), b"", 0.0, "it was cancelled")
+    ending = Ending("cancelled", outcome, NOT_TRIED, house.now_ns())
+    assert result_of(Deferred.fromCoroutine(house.settlement.end(request, ending)))
+    house.puts(request)
+    assert house.ids == []
+    assert house.left() == []
+
+
 def looks_slowly(house: House) -> None:
     """Have the worker hold calls that it has to look up first."""
     house.queue.inherited = True

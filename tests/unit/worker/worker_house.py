@@ -208,8 +208,17 @@ class Watched:
         self.diary = diary
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self.part, name)
-        return partial(self.diary.step, _STEPS[name], found) if name in _STEPS else found
+        step = name.removesuffix("_then")
+        if step not in _STEPS:
+            return getattr(self.part, name)
+        taken = partial(self.diary.step, _STEPS[step], getattr(self.part, step))
+        return taken if step == name else partial(_told, taken)
+
+
+def _told(taken: Callable[..., Deferred[Any]], *about: Any) -> None:
+    """As the parts of the queue do that are given something to call."""
+    *about_it, told = about
+    taken(*about_it).addErrback(lambda failure: failure.value).addCallback(told)
 
 
 class _WatchedDelivery:

@@ -1,0 +1,89 @@
+"""Callbacks that are calls: those for an asynchronous function of this very daemon.
+
+They need no connection: the call is accepted at once, by the rules of the door it would have come
+through. Its ``Webhook-Id`` makes it one call however often it is sent, its ``X-Call-Id`` is the one
+of the call before it. How long a chain has grown is counted along with it, so that one that bites
+its own tail comes to an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from faasd_async.call.callback_url import CallbackUrl
+from faasd_async.call.headers import Headers, first, replaced
+from faasd_async.call.request import CallbackRequest
+from faasd_async.call.route import FunctionRoute, cut
+from faasd_async.callback.letter import HOPS
+from faasd_async.callback.sending import LOOPED, Try
+
+#: Accepts a call; brings a status, why it is no 202, and ``Retry-After``.
+Enqueue = Callable[[FunctionRoute, Headers, bytes], Awaitable[tuple[int, str, bytes | None]]]
+
+
+class Sends(Protocol):
+    """Who makes tries."""
+
+    def send(self, callback: CallbackRequest) -> Awaitable[Try]: ...
+
+
+class Chain:
+    """Makes tries: calls of this daemon go into the queue, all others out into the world.
+
+    :param is_own: whether a URL leads to this daemon.
+    :param max_hops: so many calls may follow from one.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        world: Sends,
+        *,
+        is_own: Callable[[CallbackUrl], bool],
+        enqueue: Enqueue,
+        max_hops: int,
+    ) -> None:
+        self._clock = clock
+        self._world = world
+        self._is_own = is_own
+        self._enqueue = enqueue
+        self._max_hops = max_hops
+
+    async def send(self, callback: CallbackRequest) -> Try:
+        """As :meth:`.sending.Sender.send`."""
+        route = self._route(callback.url)
+        if route is None:
+            return await self._world.send(callback)
+        hops = hops_of(callback.headers) + 1
+        if hops > self._max_hops:
+            return Try(LOOPED, 0.0, f"this would be call {hops} of a chain: it may be a loop")
+        began = self._clock.seconds()
+        headers = replaced(callback.headers, ((HOPS, b"%d" % hops),))
+        accepting = Deferred.fromCoroutine(_awaited(self._enqueue(route, headers, callback.body)))
+        status, why, retry_after = await accepting
+        return Try(status, self._clock.seconds() - began, why, retry_after)
+
+    def _route(self, url: CallbackUrl) -> FunctionRoute | None:
+        # Whoever names a user wants them to be asked for.
+        if url.username is not None or not self._is_own(url):
+            return None
+        query = url.without_credentials.partition("?")
+        target = url.path + "".join(query[1:])
+        route = cut(target.encode("ascii"))
+        return route if route is not None and route.asynchronous else None
+
+
+async def _awaited(
+    accepted: Awaitable[tuple[int, str, bytes | None]],
+) -> tuple[int, str, bytes | None]:
+    return await accepted
+
+
+def hops_of(headers: Headers) -> int:
+    """How many calls came before one, in its chain."""
+    written = first(headers, HOPS.lower()) or b""
+    return int(written) if written.isdigit() and len(written) < 5 else 0

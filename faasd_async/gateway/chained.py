@@ -1,0 +1,26 @@
+"""Calls that follow from others: accepted as if they had come through the door."""
+
+from __future__ import annotations
+
+from faasd_async.call.headers import Headers, first
+from faasd_async.call.route import FunctionRoute
+from faasd_async.gateway.accept import Acceptance
+from faasd_async.gateway.arrival import Arrival
+from faasd_async.gateway.refusal import Refusal
+
+#: Where they say they come from.
+_HERE = b"127.0.0.1:0"
+
+
+async def accept_chained(
+    acceptance: Acceptance, route: FunctionRoute, headers: Headers, body: bytes
+) -> tuple[int, str, bytes | None]:
+    """Take a call.
+
+    :return: the status, why it is no 202, and ``Retry-After``.
+    """
+    try:
+        await acceptance.accept(Arrival(route, b"POST", headers, body, _HERE))
+    except Refusal as refusal:
+        return refusal.status, refusal.text, first(refusal.fields, b"retry-after")
+    return 202, "", None

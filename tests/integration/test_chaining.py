@@ -1,0 +1,64 @@
+"""Calls that follow from others, through the daemon."""
+
+from __future__ import annotations
+
+import json
+
+import pytest_twisted
+from daemon import StartDaemon
+from listener import Listener, Received, at
+from test_calls import function
+from test_dead_letters import told
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_answer_of_one_function_is_the_call_of_the_next(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """Under one id, with body and status, and at last to somebody who wanted to know; though the
+    daemon dies between the two."""
+    config = function("one", listener) + function("two", listener)
+    daemon = await start_daemon(config)
+    last = listener.url("/told")
+
+    def answer(request: Received) -> None:
+        if request.target == b"/one/":
+            request.answer(200, b"of one", X_Callback_Url=last)
+        elif request.target == b"/two/deep?x=1":
+            request.answer(201, b"of two")
+        else:
+            request.answer()
+
+    listener.on_request = answer
+    following = daemon.url("/async-function/two/deep?x=1")
+    await daemon.request("/system/function/two/pause", Host="localhost")
+    receipt = await daemon.request("/async-function/one", b"begin", X_Callback_Url=following)
+    ended = await daemon.get(f"{receipt.header('Location')}/result?wait=30s")
+    assert ended.status == 200
+    await daemon.kill()
+    daemon = await start_daemon(config, port=daemon.port)
+    await daemon.request("/system/function/two/resume", Host="localhost")
+    (end,) = await listener.when(1, at("/told"))
+    assert await daemon.stop() == 0
+    (second,) = [each for each in listener.requests if at("/two/deep")(each)]
+    assert (second.body, second.header("X-Function-Status")) == (b"of one", "200")
+    assert (end.body, end.header("X-Function-Status")) == (b"of two", "201")
+    ids = {each.header("X-Call-Id") for each in listener.requests}
+    assert ids == {receipt.header("X-Call-Id")}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_function_that_calls_itself_for_ever_is_stopped(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """After so many calls; the last callback is a dead letter."""
+    daemon = await start_daemon("[callback]\nmax_hops = 3\n" + function("f", listener))
+    again = daemon.url("/async-function/f")
+    listener.on_request = lambda request: request.answer(200, b"x", X_Callback_Url=again)
+    await daemon.request("/async-function/f", b"x", X_Callback_Url=again)
+    await daemon.says("is given up after 1 tries: ")
+    (letter,) = (await told(daemon, "GET", "/system/dead-letters"))["dead_letters"]
+    assert (letter["kind"], letter["reason"], letter["status"]) == ("callback", "looped", 508)
+    assert await daemon.stop() == 0
+    assert [request.header("X-Call-Hops") for request in listener.requests] == [None, "1", "2", "3"]
+    assert json.dumps(letter)
