@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.application.service import IServiceCollection, Service
-from twisted.internet.defer import CancelledError, Deferred, gatherResults, succeed
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import ILogObserver, Logger
 
 from faasd_async import signals
@@ -28,6 +28,9 @@ from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings
 from faasd_async.statelock import StateLock
+
+#: What was aborted is given back within this time, or left to its lease.
+_LETTING_GO_SECONDS = 10.0
 
 
 class Broker(Protocol):
@@ -201,40 +204,43 @@ class Daemon(Service):
         if self._starting is not None:
             self._starting.cancel()
         reloaded = Deferred.fromCoroutine(self._reloading.stop())
-        await parts.doors.close()
+        await self._bring_down(parts.doors.close)
         for hand in parts.hands:
-            hand.stop_taking()
-        await self._bring_down(reloaded)
+            await self._bring_down(hand.stop_taking)
+        await self._bring_down(lambda: reloaded)
         if self._starting is not None:
             # What it had begun to start is stopped by now.
             await self._starting
-        await self._drain()
-        await self._bring_down(parts.queue.stop())
-        await self._bring_down(Deferred.fromCoroutine(parts.deployments.stop()))
-        parts.processes.stop()
+        await self._bring_down(self._drain)
+        await self._bring_down(parts.queue.stop)
+        await self._bring_down(parts.deployments.stop)
+        await self._bring_down(parts.processes.stop)
         if parts.broker is not None:
-            await self._bring_down(parts.broker.stop())
-        parts.lock.release()
+            await self._bring_down(parts.broker.stop)
+        await self._bring_down(parts.lock.release)
         self._log.info("stopped")
 
-    async def _bring_down(self, stopped: Deferred[None]) -> None:
-        """Wait for a part; one that fails at it must not keep the next one up."""
+    async def _bring_down(self, stop: Callable[[], object]) -> None:
+        """Stop a part and wait for it; one that fails at it must not keep the next one up."""
         try:
-            await stopped
+            await maybeDeferred(stop)
         except Exception:
             self._log.failure("a part of the daemon did not stop as it should: this is a bug")
 
     async def _drain(self) -> None:
         """Let what is in hand come to its end, within the time there is."""
         parts = self._parts
-        Deferred.fromCoroutine(self._when_idle()).addCallback(lambda _: self._end_drain(True))
+        idle = Deferred.fromCoroutine(self._when_idle())
+        idle.addCallbacks(lambda _: self._end_drain(True), self._never_idle)
         timer = self._reactor.callLater(self._drain_timeout_seconds, self._end_drain, False)
         all_done = await self._drained
         if timer.active():
             timer.cancel()
         if not all_done:
             given_back = sum(hand.give_up() for hand in parts.hands)
-            await gatherResults([hand.when_idle() for hand in parts.hands])
+            letting_go = gatherResults([hand.when_idle() for hand in parts.hands])
+            letting_go.addTimeout(_LETTING_GO_SECONDS, self._reactor)
+            await letting_go
             self._log.warn(
                 "{count} calls and callbacks were aborted and given back; these will run again",
                 count=given_back,
@@ -245,6 +251,10 @@ class Daemon(Service):
         call in hand may still need a token, and the other takes all of them away."""
         await gatherResults([hand.when_idle() for hand in self._parts.hands])
         await self._parts.deployments.when_idle()
+
+    def _never_idle(self, failure: Any) -> None:
+        self._log.failure("nobody can tell what is in hand: this is a bug", failure=failure)
+        self._end_drain(False)
 
     def _end_drain(self, all_done: bool) -> None:
         if not self._drained.called:

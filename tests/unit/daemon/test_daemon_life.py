@@ -433,3 +433,19 @@ def test_it_goes_down_while_functions_start(house: House) -> None:
     assert "functions stop" not in house.diary
     left.callback(None)
     assert stopped.called
+
+
+@pytest.mark.parametrize(
+    "step", ["worker stops taking", "functions are idle", "queue stops", "functions stop"]
+)
+def test_whatever_fails_on_the_way_down_the_rest_goes_down(
+    house: House, events: list[LogEvent], step: str
+) -> None:
+    """A bug in one part leaves neither the broker nor the lock behind; the log tells of it."""
+    house.starts()
+    house.steps[step].failure = ZeroDivisionError("bug")
+    stopped = house.stops()
+    assert stopped.called
+    assert house.diary[-2:] == ["broker stops", "unlock"]
+    (told,) = said(events, LogLevel.critical)
+    assert told.endswith("this is a bug")
