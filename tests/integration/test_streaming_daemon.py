@@ -31,11 +31,13 @@ async def test_retries_and_dead_letters_are_as_ever(
     message = OpenFaasMessage(function="slow", header={"X-Call-Id": ["a-call-of-theirs"]})
     nats_streaming.put("faas-request", message.write())
     await listener.when(3)
-    await daemon.says("dead|failed|finished")
-    letters = []
-    while not letters:
-        letters = json.loads((await daemon.get("/system/dead-letters")).body)["dead_letters"]
-    assert [letter["call_id"] for letter in letters] == ["a-call-of-theirs"]
+    result = await daemon.get("/call/a-call-of-theirs/result?wait=20s")
+    assert result.status == 503
+    letters: list[dict[str, str]] = []
+    while not letters:  # it is written after the result
+        found = await daemon.request("/system/dead-letters", method="GET", Host="localhost")
+        letters = json.loads(found.body)["dead_letters"]
+    assert [letter["id"] for letter in letters] == ["a-call-of-theirs"]
     assert len(nats_streaming.given) == 1
 
 

@@ -34,6 +34,9 @@ from faasd_async.nats.stan import StanClient, StanMessage
 #: Of the ack wait, for how much a message is ours for sure: the rest is for the way.
 _SURE_SHARE = 0.8
 
+#: How many messages may be here at a time, of up to 1 MiB each.
+_MOST_IN_FLIGHT = 100
+
 #: When it is looked again for room, or tried again to bring something in: at first, and at most.
 _FIRST_SECONDS = 0.05
 _LONGEST_SECONDS = 1.0
@@ -104,7 +107,7 @@ class Inlet:
             channel,
             group,
             self._received,
-            max_in_flight=ahead,
+            max_in_flight=min(ahead, _MOST_IN_FLIGHT),
             ack_wait_seconds=ack_wait_seconds,
         )
 

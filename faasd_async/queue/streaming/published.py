@@ -2,8 +2,8 @@
 
 NATS Streaming finds nothing by its name. So that a call can be asked after, and cancelled, in the
 moment between its 202 and its arrival in JetStream, it is remembered here, in memory, without its
-body. Another daemon does not know of it; and one that was taken by somebody else, OpenFaaS' own
-queue-worker perhaps, is remembered until so many others have come after it.
+header fields and its body. Another daemon does not know of it; and one that was taken by somebody
+else, OpenFaaS' own queue-worker perhaps, is remembered until so many others have come after it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Published:
 
     def add(self, request: QueueRequest) -> None:
         """It is being published."""
-        self._requests[request.key] = replace(request, body=b"")
+        self._requests[request.key] = replace(request, headers=(), body=b"")
         if len(self._requests) > self._most:
             del self._requests[next(iter(self._requests))]
 

@@ -247,8 +247,7 @@ A_NAME = 'a name of at most 63 letters, digits, "-", "_" and "."'
         ('[gateway]\nnamespace = ""', f'[gateway] namespace: found ""; allowed: {A_NAME}'),
         (
             '[queue]\nbackend = "kafka"',
-            '[queue] backend: found "kafka"; allowed: "jetstream" or "nats-streaming" or'
-            ' "memory"',
+            '[queue] backend: found "kafka"; allowed: "jetstream" or "nats-streaming" or "memory"',
         ),
         ("[queue]\nmode = [1]", '[queue] mode: found a list; allowed: "function" or "static"'),
         (
