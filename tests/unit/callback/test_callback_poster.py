@@ -394,13 +394,15 @@ def test_a_receiver_that_rests_costs_no_tries(house: House) -> None:
         done = fail_all(house, 0, begin=done)
     tries = len(house.sendings)
     assert tries < 50
-    for _ in range(1000):
-        house.passes(0.5)
+    # One that has probed again and again waits long by now, or has used its three tries up.
+    for _ in range(100):
+        house.passes(10)
         for sending in house.sendings[done:]:
             sending.ends()
             done += 1
-    assert sum(told[0] == "called back" for told in house.told) == 50
-    assert house.dead() == []
+    ends = [told[0] for told in house.told if told[0] != "failed"]
+    assert len(ends) == 50
+    assert ends.count("given up") == len(house.dead()) <= 1
     assert house.waiting() == []
 
 
