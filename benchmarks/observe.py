@@ -36,7 +36,8 @@ class Amounts:
 
 
 def measure(amounts: Amounts) -> Iterator[Figures]:
-    watch = CallWatch(DaemonFigures(), write_debug=False)
+    level = Level("info")
+    watch = CallWatch(DaemonFigures(), write_debug=False, level=level)
 
     def queued() -> None:
         watch.accepted(_REQUEST)
@@ -48,7 +49,7 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
 
     with state_directory() as directory:
         log = directory / "log"
-        observer = make_observer(str(log), False, Level("info"))
+        observer = make_observer(str(log), False, level)
         begin_logging()
         globalLogPublisher.addObserver(observer)
         yield cost("log and figures, queued", queued, amounts.calls)

@@ -209,7 +209,9 @@ class Assembly:
         self.disk = Disk(self.reactor, self.settings.state_dir)
         self.static = self.settings.queue.mode == "static"
         self.figures = Figures()
-        self.watch = CallWatch(self.figures, self.settings.worker.write_debug)
+        # What twistd's own observers show is not known here.
+        level = options.level if options.observer else None
+        self.watch = CallWatch(self.figures, self.settings.worker.write_debug, level)
         self.processes = ProcessNotes(reactor, self.state_dir)
         self.doors = Doors(reactor)
         self.policy = DestinationPolicy(

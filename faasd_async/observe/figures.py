@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, QueueRequest
+
+T = TypeVar("T")
+
+
+class _Children(dict[tuple[object, ...], T]):
+    """What a figure has for each of its labels. Prometheus' own look-up costs more than a count.
+
+    :param child: makes it, or finds it, given the labels.
+    """
+
+    def __init__(self, child: Callable[..., T]) -> None:
+        super().__init__()
+        self._child = child
+
+    def __missing__(self, labels: tuple[object, ...]) -> T:
+        child = self[labels] = self._child(*labels)
+        return child
 
 
 class Figures:
@@ -78,6 +96,15 @@ class Figures:
             ("function_name",),
             registry=self._registry,
         )
+        self._of_status = _Children(
+            lambda function, status: (
+                self._invocations.labels(function, str(status)).inc,
+                self._seconds.labels(function, str(status)).observe,
+            )
+        )
+        self._of_accepted = _Children(lambda *labels: self._accepted.labels(*labels).inc)
+        self._of_processed = _Children(lambda *labels: self._processed.labels(*labels).inc)
+        self._of_callbacks = _Children(lambda *labels: self._callbacks.labels(*labels).inc)
 
     def render(self) -> tuple[bytes, str]:
         """:return: the text Prometheus reads, and its content type."""
@@ -116,15 +143,16 @@ class Figures:
             self._widths.labels(function).set(width)
 
     def invoked(self, function: str, status: int, seconds: float) -> None:
-        self._invocations.labels(function, str(status)).inc()
-        self._seconds.labels(function, str(status)).observe(seconds)
+        count, observe = self._of_status[function, status]
+        count()
+        observe(seconds)
 
     def accepted(self, request: QueueRequest) -> None:
-        self._accepted.labels(request.queue, request.function).inc()
+        self._of_accepted[request.queue, request.function]()
 
     def ended(self, request: QueueRequest, ending: Ending) -> None:
-        self._processed.labels(request.queue, request.function, ending.state).inc()
+        self._of_processed[request.queue, request.function, ending.state]()
 
     def callback(self, callback: CallbackRequest, result: str) -> None:
         """:param result: ``delivered``, ``failed`` (to be tried again) or ``given_up``."""
-        self._callbacks.labels(callback.function, result).inc()
+        self._of_callbacks[callback.function, result]()

@@ -7,20 +7,18 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, cast
 
 from twisted.logger import (
-    FileLogObserver,
-    FilteringLogObserver,
     ILogObserver,
     LogEvent,
     LogLevel,
-    LogLevelFilterPredicate,
     eventAsText,
     formatEventAsClassicLogText,
+    formatTime,
 )
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
+from zope.interface import implementer
 
 #: A log is cut into files of this size; the newest few are kept.
 FILE_BYTES = 10_000_000
@@ -28,15 +26,21 @@ FILES_KEPT = 5
 
 
 class Level:
-    """The level below which events are dropped; it may change while the daemon runs."""
+    """The level below which events are dropped; it may change while the daemon runs.
+
+    :ivar shown: that level, and those above it.
+    :ivar shows_debug: whether it is worth while to make an event of the lowest one.
+    """
 
     def __init__(self, name: str) -> None:
-        self.predicate = LogLevelFilterPredicate()
+        self.shown: frozenset[object] = frozenset()
+        self.shows_debug = False
         self.set(name)
 
     def set(self, name: str) -> None:
-        self.predicate.clearLogLevels()
-        self.predicate.setLogLevelForNamespace("", LogLevel.levelWithName(name))
+        lowest = LogLevel.levelWithName(name)
+        self.shown = frozenset(each for each in LogLevel.iterconstants() if each >= lowest)
+        self.shows_debug = LogLevel.debug in self.shown
 
 
 def make_observer(path: str | None, as_json: bool, level: Level) -> ILogObserver:
@@ -44,43 +48,92 @@ def make_observer(path: str | None, as_json: bool, level: Level) -> ILogObserver
 
     :param path: absolute; ``None`` or ``-`` is standard output.
     """
-    write = _as_json if as_json else formatEventAsClassicLogText
-    observer = FileLogObserver(cast("IO[str]", _Lazily(path)), write)
-    return FilteringLogObserver(observer, [level.predicate])
+    return _Lines(_as_json if as_json else _AsText(), level, path)
 
 
-class _Lazily:
-    """A text file that is opened when it is first written to."""
+@implementer(ILogObserver)
+class _Lines:
+    """Writes each event that is to be shown, at once. Each call has one: it has to be cheap.
 
-    def __init__(self, path: str | None) -> None:
+    :param as_line: a line with its end; ``None`` or nothing for an event that has no text.
+    """
+
+    def __init__(
+        self, as_line: Callable[[LogEvent], str | None], level: Level, path: str | None
+    ) -> None:
+        self._as_line = as_line
+        self._level = level
         self._path = path
         self._write: Callable[[str], object] | None = None
-        self._flush: Callable[[], object] = lambda: None
 
-    def write(self, text: str) -> None:
-        if self._write is None:
-            self._write = self._open()
-        self._write(text)
-
-    def flush(self) -> None:
-        self._flush()
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_level") not in self._level.shown:
+            return
+        line = self._as_line(event)
+        if line:
+            if self._write is None:
+                self._write = self._open()
+            self._write(line)
 
     def _open(self) -> Callable[[str], object]:
         if self._path is None or self._path == "-":
             # Whatever twistd makes of sys.stdout later: this is the real one.
             out = sys.__stdout__ or sys.stdout
-            self._flush = out.flush
-            return out.write
+
+            def write(line: str) -> None:
+                out.write(line)
+                out.flush()
+
+            return write
         path = Path(self._path)
-        file = LogFile(
+        log = BoundedLog(  # type: ignore[no-untyped-call]
             path.name,
             str(path.parent),
             rotateLength=FILE_BYTES,
             maxRotatedFiles=FILES_KEPT - 1,
             defaultMode=0o640,
         )
-        self._flush = file.flush
-        return file.write
+        return log.write
+
+
+class BoundedLog(LogFile):
+    """Twisted's, with the shortest way to the file, which has no buffer: a line is one write, and
+    needs no lock."""
+
+    def write(self, line: str) -> None:
+        if self.size >= self.rotateLength:
+            self.rotate()  # type: ignore[no-untyped-call]
+        self.size += self._file.write(line.encode("utf-8", "backslashreplace"))
+
+
+class _AsText:
+    """Twisted's classic line.
+
+    Where the event is an everyday one it is put together here; everything else is left to
+    :func:`~twisted.logger.formatEventAsClassicLogText`, as are templates that call something.
+    """
+
+    def __init__(self) -> None:
+        self._second: int | None = None
+        self._time = ""
+
+    def __call__(self, event: LogEvent) -> str | None:
+        if "log_failure" in event or "log_system" in event or "log_flattened" in event:
+            return formatEventAsClassicLogText(event)
+        try:
+            text = event["log_format"].format_map(event)
+            second = int(event["log_time"])
+            if second != self._second:
+                self._time = formatTime(second)
+                self._second = second
+            line = f"{self._time} [{event['log_namespace']}#{event['log_level'].name}] {text}"
+        except Exception:
+            return formatEventAsClassicLogText(event)
+        if not text:
+            return None
+        if "\n" in line:
+            line = line.replace("\n", "\n\t")
+        return line + "\n"
 
 
 def _as_json(event: LogEvent) -> str | None:

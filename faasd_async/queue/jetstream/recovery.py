@@ -20,8 +20,12 @@ from twisted.logger import Logger
 from faasd_async.nats.jetstream import JetStream
 from faasd_async.queue.jetstream.subjects import CALLBACKS
 
-#: The lease for that moment, and how long the broker is given to see it run out.
-_MOMENT_SECONDS = 0.2
+#: The lease for that moment. It has run out for everything in flight when the broker looks for the
+#: first time, which is 0.1 s after it was told.
+_MOMENT_SECONDS = 0.02
+
+#: How long the broker is given to look. What it says of a consumer does not tell whether it has:
+#: what came back is counted as pending still.
 _PATIENCE_SECONDS = 0.8
 
 _log = Logger()

@@ -10,23 +10,22 @@ from pathlib import Path
 
 import pytest
 from twisted.logger import ILogObserver, Logger, LogLevel
-from twisted.python.logfile import LogFile
 
 from faasd_async.observe import logs
-from faasd_async.observe.logs import Level, make_observer
+from faasd_async.observe.logs import BoundedLog, Level, make_observer
 
 
 @pytest.fixture(autouse=True)
 def _closed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A log stays open as long as its daemon lives, and here only for a test."""
-    opened: list[LogFile] = []
+    opened: list[BoundedLog] = []
 
-    class File(LogFile):  # type: ignore[misc]
+    class File(BoundedLog):
         def __init__(self, *args: object, **named: object) -> None:
             super().__init__(*args, **named)
             opened.append(self)
 
-    monkeypatch.setattr(logs, "LogFile", File)
+    monkeypatch.setattr(logs, "BoundedLog", File)
     yield
     for file in opened:
         file.close()
