@@ -116,8 +116,8 @@ async def test_a_call_that_is_scheduled_never_comes(
     """After a restart neither; another one for the same time does."""
     config = function("a", listener)
     daemon = await start_daemon(config)
-    one = await accepted(daemon, "a", b"1", X_Delay="4s")
-    other = await accepted(daemon, "a", b"2", X_Delay="4s")
+    one = await accepted(daemon, "a", b"1", X_Delay="2.5s")
+    other = await accepted(daemon, "a", b"2", X_Delay="2.5s")
     sheet = await status(daemon, one)
     assert (sheet["state"], sheet["started"]) == ("scheduled", None)
     assert sheet["next_attempt"] > sheet["accepted"]

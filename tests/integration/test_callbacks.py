@@ -12,10 +12,10 @@ from twisted.internet.defer import gatherResults
 
 ECHO = "[functions.echo]\ncommand = ['{python}', '-m', 'faasd_async.demo.echo']\n"
 FAIL = "[functions.fail]\ncommand = ['{python}', '-m', 'faasd_async.demo.fail']\n"
-OFTEN = "[callback]\nmin_wait = '300ms'\nmax_wait = '1s'\nattempts = 50\n"
+OFTEN = "[callback]\nmin_wait = '100ms'\nmax_wait = '300ms'\nattempts = 50\n"
 
 #: The wait is so long that nothing happens before the daemon has been started again.
-SELDOM = "[callback]\nmin_wait = '3s'\n"
+SELDOM = "[callback]\nmin_wait = '2s'\n"
 
 
 def ids(requests: list[Received]) -> list[str]:
@@ -118,7 +118,7 @@ async def test_a_crash_between_two_tries_changes_nothing(
     await fresh.says("status 500, try 2, again in")
     first, second = await listener.when(2)
     assert first.header("Webhook-Id") == second.header("Webhook-Id")
-    assert reactor.seconds() - failed_at > 2
+    assert reactor.seconds() - failed_at > 1.3
 
 
 @pytest_twisted.ensureDeferred

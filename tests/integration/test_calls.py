@@ -105,10 +105,10 @@ async def test_a_function_slower_than_the_lease_runs_once(
 ) -> None:
     """Twelve seconds at five of lease, in small: the lease is extended while it runs."""
     daemon = await start_daemon(
-        "[worker]\nack_wait = '1s'\n[functions.sleep]\n"
+        "[worker]\nack_wait = '450ms'\n[functions.sleep]\n"
         "command = ['{python}', '-m', 'faasd_async.demo.sleep']\n"
     )
-    await daemon.request("/async-function/sleep", b"2.6", X_Callback_Url=listener.url())
+    await daemon.request("/async-function/sleep", b"1.2", X_Callback_Url=listener.url())
     (callback,) = await listener.when(1)
     assert callback.header("X-Function-Status") == "200"
     assert await daemon.stop() == 0

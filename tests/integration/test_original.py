@@ -135,15 +135,15 @@ async def test_the_asynchronous_workflow_can_have_a_longer_separate_timeout(
     daemon = await start_daemon(
         "[functions.sleep]\n"
         "command = ['{python}', '-m', 'faasd_async.demo.sleep']\n"
-        "timeout = '500ms'\nasync_timeout = '20s'\n"
+        "timeout = '300ms'\nasync_timeout = '20s'\n"
     )
     callback = listener.url("/callback")
-    await daemon.request("/async-function/sleep", b"1.5", X_Callback_Url=callback)
-    at_once = await daemon.request("/function/sleep", b"1.5")
+    await daemon.request("/async-function/sleep", b"0.8", X_Callback_Url=callback)
+    at_once = await daemon.request("/function/sleep", b"0.8")
     (later,) = await listener.when(1, at("/callback"))
     assert at_once.status == 504
     assert later.header("X-Function-Status") == "200"
-    assert float(later.header("X-Duration-Seconds") or 0) >= 1.5
+    assert float(later.header("X-Duration-Seconds") or 0) >= 0.8
 
 
 @pytest_twisted.ensureDeferred
@@ -319,7 +319,7 @@ async def test_you_can_tune_the_number_of_tasks_and_the_maximum_duration_of_any_
     )
     daemon = await start_daemon(
         "".join(
-            f"[functions.f{index}]\nurl = '{url}'\nasync_timeout = '700ms'\n"
+            f"[functions.f{index}]\nurl = '{url}'\nasync_timeout = '400ms'\n"
             for index, url in enumerate(silent)
         ),
         environment={"max_inflight": "2"},

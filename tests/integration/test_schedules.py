@@ -36,14 +36,14 @@ async def test_a_function_is_called_at_each_of_its_times_across_a_crash(
     """Once for each, those included that came while no daemon ran, which was not for long."""
     config = function("f", listener, EACH_SECOND)
     daemon = await start_daemon(config)
-    (first, *_) = await listener.when(3)
+    (first, *_) = await listener.when(2)
     assert first.body == b"tick"
     # What is in hand when the daemon dies may run again: so it dies when nothing is.
     last = listener.requests[-1].header("X-Call-Id")
     assert (await daemon.get(f"/call/{last}/result?wait=30s")).status == 200
     await daemon.kill()
     daemon = await start_daemon(config)
-    await listener.when(7)
+    await listener.when(5)
     assert await daemon.stop() == 0
     seen = sorted(ticks(listener))
     assert seen == list(range(seen[0], seen[0] + len(seen)))
@@ -71,9 +71,9 @@ async def test_many_daemons_make_one_call_for_each_time(
     try:
         for other in others:
             await other.start()
-        await listener.when(4)
+        await listener.when(2)
         await first.stop()
-        await listener.when(7)
+        await listener.when(4)
         assert await gatherResults([other.stop() for other in others]) == [0, 0]
     finally:
         for other in others:
@@ -101,7 +101,7 @@ async def test_a_schedule_is_removed_across_a_crash_and_restored(
     await daemon.kill()
     daemon = await start_daemon(config)
     called = [request for request in listener.requests if request.target == b"/f/"]
-    await listener.when(len(listener.requests) + 3, lambda _: True)
+    await listener.when(len(listener.requests) + 2, lambda _: True)
     lines = {line["function"]: line for line in (await told(daemon, "GET", ""))["schedules"]}
     assert lines["f"]["removed"]
     assert lines["f"]["next"] is None
