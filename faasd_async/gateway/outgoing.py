@@ -72,8 +72,3 @@ class Outgoing:
             else:
                 self._held.append(b"0\r\n\r\n")
         self.flush()
-
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether only the end of the connection tells the client that the body is whole."""
-        return not (self._chunks or self._bodiless)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
 from faasd_async.errors import (
     CallTooLarge,
     FaasdAsyncError,
@@ -12,6 +16,8 @@ from faasd_async.errors import (
 )
 
 Fields = tuple[tuple[bytes, bytes], ...]
+
+Told = TypeVar("Told")
 
 RETRY_SOON: Fields = ((b"Retry-After", b"1"),)
 RETRY_LATER: Fields = ((b"Retry-After", b"10"),)
@@ -64,3 +70,14 @@ def of_queue_error(error: QueueError, fields: Fields) -> Refusal:
 
 def of_invocation_error(error: InvocationError) -> Refusal:
     return Refusal(error.status, str(error), RETRY_SOON if error.status == 429 else ())
+
+
+async def answered(answer: Deferred[Told]) -> Told:
+    """What the queue says.
+
+    :raises Refusal: 503, it says nothing.
+    """
+    try:
+        return await answer
+    except QueueError as reason:
+        raise Refusal(503, f"the queue cannot be asked: {reason}", RETRY_SOON) from None

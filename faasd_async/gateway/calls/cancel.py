@@ -17,10 +17,9 @@ from faasd_async.call.known import Known
 from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.errors import QueueError
 from faasd_async.gateway.calls.asked import Asked, link_to, unknown
-from faasd_async.gateway.calls.results import answered
 from faasd_async.gateway.calls.sheet import is_under_way
 from faasd_async.gateway.calls.waiting import Waiting
-from faasd_async.gateway.refusal import RETRY_SOON, Refusal
+from faasd_async.gateway.refusal import RETRY_SOON, Refusal, answered
 from faasd_async.queue.interface import Backlog, Lookup, Peers
 
 #: Who closes a request before it is answered has no status of its own; this one is customary.

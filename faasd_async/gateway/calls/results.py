@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.ending import Ending
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.known import CallName
-from faasd_async.errors import QueueError
 from faasd_async.gateway.accept import Receipt
 from faasd_async.gateway.calls.asked import Asked, path_of, unknown
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.prefer import LONGEST_SECONDS
-from faasd_async.gateway.refusal import RETRY_SOON, Refusal
+from faasd_async.gateway.refusal import RETRY_SOON, Refusal, answered
 from faasd_async.queue.interface import Lookup, Records
 
 _BODILESS = frozenset((204, 304))
 
 _ETAG = re.compile(rb'(?:W/)?("[^"]*")')
-
-Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +157,3 @@ def receipt(name: CallName, *more: tuple[bytes, bytes]) -> Shown:
 
 def _gone(name: CallName, why: str) -> Refusal:
     return Refusal(410, why, ((b"X-Call-Id", name.key.call_id.encode()),))
-
-
-async def answered(answer: Deferred[Told]) -> Told:
-    """What the queue says.
-
-    :raises Refusal: 503, it says nothing.
-    """
-    try:
-        return await answer
-    except QueueError as reason:
-        raise Refusal(503, f"the queue cannot be asked: {reason}", RETRY_SOON) from None

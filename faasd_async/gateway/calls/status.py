@@ -8,9 +8,8 @@ import msgspec
 
 from faasd_async.call.known import Known
 from faasd_async.gateway.calls.asked import Asked, unknown
-from faasd_async.gateway.calls.results import answered
 from faasd_async.gateway.calls.sheet import Sheet, sheet_of, state_of
-from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.refusal import Refusal, answered
 from faasd_async.queue.interface import Lookup, Peers
 
 

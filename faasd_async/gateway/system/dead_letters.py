@@ -7,7 +7,7 @@ filter that is forgotten, or misspelt, does nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
@@ -16,7 +16,7 @@ from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.ending import Kind, Letter, Reason, Undelivered
 from faasd_async.call.ids import TokenTooLong, encode_token
 from faasd_async.errors import CallTooLarge, MaybeStored, QueueError
-from faasd_async.gateway.refusal import RETRY_SOON, Refusal
+from faasd_async.gateway.refusal import Refusal, answered
 from faasd_async.gateway.system.edits import AS_IT_WAS, Edits, read_edits
 from faasd_async.gateway.system.letter_sheet import Sheet, address, summary, whole
 from faasd_async.gateway.system.query import Query
@@ -33,8 +33,6 @@ _LAST_PLACE = 2**63 - 1
 
 #: How many letters are put back at a time.
 _REPLAYS = 16
-
-Told = TypeVar("Told")
 
 Given = Mapping[bytes, Sequence[bytes]]
 
@@ -95,7 +93,7 @@ class DeadLetterOffice:
         limit = query.number("limit", USUAL_LIMIT, 1, HIGHEST_LIMIT)
         after = query.number("after", 0, 0, _LAST_PLACE)
         query.finish()
-        page = await _asked(self._letters.look_through(selection, after, limit))
+        page = await answered(self._letters.look_through(selection, after, limit))
         lines = [summary(filed.letter) for filed in page.letters]
         return Answer(200, {"dead_letters": lines} | _next(page.next))
 
@@ -110,7 +108,7 @@ class DeadLetterOffice:
         limit = query.number("limit", USUAL_LIMIT, 1, HIGHEST_LIMIT)
         after = query.number("after", 0, 0, _LAST_PLACE)
         query.finish()
-        page = await _asked(self._letters.look_through(selection, after, limit))
+        page = await answered(self._letters.look_through(selection, after, limit))
         if not page.letters:
             raise _none(call_id)
         sheets = [whole(filed.letter, secrets=secrets) for filed in page.letters]
@@ -140,8 +138,8 @@ class DeadLetterOffice:
         return await self._purge(selection)
 
     async def _purge(self, selection: Selection) -> Answer:
-        purged = await _asked(self._letters.purge(selection))
-        await _asked(self._replay.queue.when_durable())
+        purged = await answered(self._letters.purge(selection))
+        await answered(self._replay.queue.when_durable())
         return Answer(200, {"purged": purged})
 
     async def replay_named(self, call_id: str, given: Given, body: bytes) -> Answer:
@@ -184,13 +182,13 @@ class DeadLetterOffice:
             else:
                 told.replayed += 1
 
-        newest = await _asked(self._letters.newest())
+        newest = await answered(self._letters.newest())
         after: int | None = 0
         while after is not None and after < newest and not told.queue_fails:
             wanted = USUAL_LIMIT if limit is None else min(USUAL_LIMIT, limit - told.seen)
             if wanted <= 0:
                 break
-            page = await _asked(self._letters.look_through(selection, after, wanted))
+            page = await answered(self._letters.look_through(selection, after, wanted))
             meant = [filed for filed in page.letters if filed.place <= newest]
             told.seen += len(meant)
             await gatherResults([slots.run(_begin, put_back(each)) for each in meant])
@@ -206,17 +204,6 @@ def _status(reason: QueueError) -> int:
     if isinstance(reason, CallTooLarge):
         return 413
     return 504 if isinstance(reason, MaybeStored) else 503
-
-
-async def _asked(answer: Deferred[Told]) -> Told:
-    """What the queue says.
-
-    :raises Refusal: 503, it says nothing.
-    """
-    try:
-        return await answer
-    except QueueError as reason:
-        raise Refusal(503, f"the queue cannot be asked: {reason}", RETRY_SOON) from None
 
 
 def _filter(query: Query) -> Selection:

@@ -31,7 +31,7 @@ from faasd_async.queue.jetstream.peers import JetStreamPeers
 from faasd_async.queue.jetstream.records import JetStreamRecords
 from faasd_async.queue.jetstream.recovery import make_available
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
-from faasd_async.queue.jetstream.store import Store
+from faasd_async.queue.jetstream.store import Store, told
 from faasd_async.queue.jetstream.stored import (
     first_written,
     read_callback,
@@ -248,16 +248,7 @@ class JetStreamQueue:
         return Deferred.fromCoroutine(self._later.put(request, delay_seconds))
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
-        put: Deferred[None] = Deferred()
-
-        def stored(reason: QueueError | None) -> None:
-            if reason is None:
-                put.callback(None)
-            else:
-                put.errback(reason)
-
-        self.put_callback_then(callback, stored)
-        return put
+        return told(lambda stored: self.put_callback_then(callback, stored))
 
     def put_callback_then(
         self, callback: CallbackRequest, stored: Callable[[QueueError | None], None]

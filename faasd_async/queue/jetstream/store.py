@@ -132,29 +132,14 @@ class Store:
 
     def when_durable(self) -> Deferred[None]:
         """Fires when all that was acknowledged by now is durable."""
-        durable: Deferred[None] = Deferred()
-
-        def promise(reason: QueueError | None) -> None:
-            if reason is None:
-                durable.callback(None)
-            else:
-                durable.errback(reason)
-
-        self._durability.when_durable(promise)
-        return durable
+        return told(self._durability.when_durable)
 
     def put_durably(self, subject: str, fields: Fields, payload: bytes) -> Deferred[None]:
         """As :meth:`put_durably_then`."""
-        stored: Deferred[None] = Deferred()
-
-        def done(reason: QueueError | None) -> None:
-            if reason is None:
-                stored.callback(None)
-            else:
-                stored.errback(reason)
-
-        self.put_durably_then(subject.encode(), encode_headers(fields), payload, done)
-        return stored
+        header_block = encode_headers(fields)
+        return told(
+            lambda done: self.put_durably_then(subject.encode(), header_block, payload, done)
+        )
 
     def _why_refused(self, size_bytes: int) -> str | None:
         if self._unanswered >= MOST_UNANSWERED:
@@ -162,6 +147,23 @@ class Store:
         if self._held_bytes and self._held_bytes + size_bytes > MOST_HELD_BYTES:
             return f"the broker is slow: {self._held_bytes} bytes wait for its answer"
         return self._durability.why_refused()
+
+
+def told(do: Callable[[Callable[[QueueError | None], None]], None]) -> Deferred[None]:
+    """What *do* tells by a call, as a Deferred.
+
+    :param do: is given what it has to call once: with ``None``, or with why it failed.
+    """
+    done: Deferred[None] = Deferred()
+
+    def tell(reason: QueueError | None) -> None:
+        if reason is None:
+            done.callback(None)
+        else:
+            done.errback(reason)
+
+    do(tell)
+    return done
 
 
 def queue_error(error: NatsError) -> QueueError:
