@@ -82,9 +82,16 @@ class ShortcutChannel(GatewayChannel):
         if self._passage is not None:
             self._passage.leave()
 
+    def readConnectionLost(self) -> None:
+        if self._passage is None:
+            super().readConnectionLost()
+        else:
+            # Somebody who left without a word looks the same: the function is let go of.
+            self.transport.abortConnection()
+
     def timeoutConnection(self) -> None:
         # The other door stops the clock while it works, and winds it up after each line.
-        if self._under_way or self._active:
+        if (self._under_way and not self.broken_off) or self._active:
             self._active = False
             self.setTimeout(self.timeOut)
         else:
@@ -251,7 +258,7 @@ class ShortcutCaller:
     def break_off(self) -> None:
         self._out.flush()
         self._channel.unregisterProducer()
-        self._channel.loseConnection()
+        self._channel.break_off()
 
     def refuse(self, refusal: Refusal) -> None:
         channel, has_body = self._channel, self._method != b"HEAD"
@@ -260,7 +267,8 @@ class ShortcutCaller:
 
     def fail(self, failure: Failure) -> None:
         if not self._out.begun:
-            self._channel.failed(failure)
+            _log.failure("a request failed inside the gateway", failure=failure)
+            self.refuse(Refusal(500, "the daemon failed; its log says why"))
             return
         _log.failure("a reply failed inside the gateway", failure=failure)
         self.break_off()
