@@ -33,7 +33,7 @@ from faasd_async.nats.jetstream import (
 
 STREAM = StreamConfig(name="S", subjects=("s.>",), retention="workqueue", allow_msg_ttl=True)
 CONSUMER = ConsumerConfig(
-    name="c", durable_name="c", ack_policy="explicit", ack_wait=SECOND_NS, max_ack_pending=100
+    name="c", durable_name="c", ack_policy="explicit", ack_wait=SECOND_NS // 2, max_ack_pending=100
 )
 
 
@@ -291,7 +291,7 @@ async def test_messages_to_come(nats: RealNats, jetstream: JetStream) -> None:
 async def test_expiry(nats: RealNats, jetstream: JetStream) -> None:
     """What an ask did not bring is given back when it expires, heartbeats in between or not."""
     await jetstream.publish(b"s.a", b"one")
-    pulling = pull(jetstream, expires_seconds=1, heartbeat_seconds=0.2)
+    pulling = pull(jetstream, expires_seconds=0.4, heartbeat_seconds=0.1)
     pulling.puller.ask(3)
     assert await nats.soon(pulling.unused.get()) == 2
     assert len(pulling.messages.pending) == 1

@@ -173,12 +173,14 @@ async def test_a_full_disk_and_service_again(
     refused = await daemon.request("/async-function/f")
     assert (refused.status, b"cannot write (no space left" in refused.body) == (507, True)
     assert (await daemon.get("/readyz")).status == 503
-    await daemon.says("the queue has to be asked again")
+    waited = await daemon.get(f"/call/{accepted.header('X-Call-Id')}/result?wait=1200ms")
+    assert waited.status == 202
     assert len(listener.requests) == 1
     broker = daemon.broker_pid
     listener.on_request = lambda request: request.answer(200, answer if is_call(request) else b"")
     disk.clear()
     await daemon.says("there is room again: the broker is started anew")
+    await daemon.says("the queue has to be asked again")
     callbacks = await listener.when(3, at("/back"))
     assert [each.body == answer for each in callbacks] == [True] * 3
     await until(daemon, 202)
