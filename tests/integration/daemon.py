@@ -137,8 +137,6 @@ class Daemon(Output):
         self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
         # It starts the faster for what the one before it has compiled.
         self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        # Without compiled modules each start takes a good deal longer.
-        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._wait_ready = wait_ready
         self._twistd_options = twistd_options
         self._options = (

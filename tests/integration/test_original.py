@@ -10,9 +10,11 @@ import json
 import re
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_twisted
+from command_line import command
 from daemon import StartDaemon
 from listener import Listener, Received, at
 from stan_double import StanDouble
@@ -221,9 +223,20 @@ async def test_you_should_pass_a_http_header_with_the_url_to_be_used_for_the_cal
     assert callback.body == b"a value"
 
 
-@pytest.mark.later("the command line client")
-def test_faas_invoke_figlet_with_an_x_callback_url() -> None:
-    """ "$ faas invoke figlet -H "X-Callback-Url: https://request.bin/mybin"" """
+@pytest_twisted.ensureDeferred
+async def test_faas_invoke_figlet_with_an_x_callback_url(
+    reactor: Any, start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """ "$ faas invoke figlet -H "X-Callback-Url: https://request.bin/mybin"": with the command
+    line that comes along."""
+    daemon = await start_daemon(DEMO_FUNCTIONS)
+    field = f"X-Callback-Url: {listener.url('/mybin')}"
+    invoked = await command(reactor, daemon, "invoke", "figlet", "-H", field, stdin=b"Hi")
+    (callback,) = await listener.when(1)
+    assert invoked.status == 0
+    assert callback.target == b"/mybin"
+    assert callback.header("X-Call-Id") == invoked.text.strip()
+    assert b"|_| |_|_|" in callback.body
 
 
 @pytest_twisted.ensureDeferred

@@ -1,0 +1,90 @@
+"""``call``, ``result``, ``cancel``: what became of a call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from faasd_async.cli.daemon import Refused, segment
+from faasd_async.cli.events import EventReader
+from faasd_async.cli.exits import Exit
+from faasd_async.cli.results import fetch, print_outcome, when_ended
+from faasd_async.cli.screen import Screen
+from faasd_async.cli.session import Ended, Session, talks
+
+
+@click.command()
+@click.argument("call_id")
+@click.option("--follow", is_flag=True, help="Tell of each state as it comes, until the end.")
+@talks
+async def call(session: Session, call_id: str, follow: bool) -> Ended:
+    """How the call CALL_ID is."""
+    path = f"/call/{segment(call_id)}"
+    if not follow:
+        _print_call(session.screen, await session.daemon.order("GET", path))
+        return Exit.OK
+    reader = EventReader()
+
+    def tell(data: bytes) -> None:
+        for text in reader.feed(data):
+            _print_step(session.screen, json.loads(text))
+
+    await session.daemon.follow(path + "/events", tell)
+    return Exit.OK
+
+
+@click.command()
+@click.argument("call_id")
+@click.option("--wait", is_flag=True, help="Until it has ended.")
+@talks
+async def result(session: Session, call_id: str, wait: bool) -> Ended:
+    """What the call CALL_ID ended with: the function's answer, as it is."""
+    if wait:
+        return await when_ended(session, call_id)
+    answer = await fetch(session, call_id, None)
+    if answer.status == 202 and not answer.field("X-Function-Status"):
+        session.screen.aside("it has not ended yet; --wait waits for it")
+        return Exit.FAILED
+    return print_outcome(session.screen, answer)
+
+
+@click.command()
+@click.argument("call_id")
+@talks
+async def cancel(session: Session, call_id: str) -> Ended:
+    """Have the call CALL_ID not run, or not run on."""
+    answer = await session.daemon.ask("DELETE", f"/call/{segment(call_id)}")
+    if answer.status != 202:
+        raise Refused(answer.status, answer.reason)
+    if session.screen.as_json:
+        session.screen.data({"id": call_id, "cancelled": True})
+    else:
+        session.screen.line(f"{call_id} is cancelled")
+    return Exit.OK
+
+
+def _print_call(screen: Screen, sheet: dict[str, Any]) -> None:
+    if screen.as_json:
+        screen.data(sheet)
+        return
+    lines = ("id", "function", "queue", "state", "status", "error", "accepted", "started")
+    rows = [(name, sheet[name]) for name in (*lines, "finished", "next_attempt")]
+    callback = sheet["callback"]
+    if callback is not None:
+        rows.append(("callback", f"{callback['state']} after {callback['tries']} tries"))
+    screen.table(("", ""), rows)
+    if sheet["attempts"]:
+        columns = ("number", "at", "status", "seconds", "error")
+        attempts = [[each[name] for name in columns] for each in sheet["attempts"]]
+        screen.table(("attempt", *columns[1:]), attempts)
+
+
+def _print_step(screen: Screen, sheet: dict[str, Any]) -> None:
+    if screen.as_json:
+        screen.data(sheet)
+        return
+    made = len(sheet["attempts"])
+    status = "" if sheet["status"] is None else f", status {sheet['status']}"
+    screen.line(f"{sheet['state']}{status}" + (f", attempt {made}" if made else ""))

@@ -1,0 +1,98 @@
+"""What each command is given, and how it is run: within a reactor, with an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from faasd_async.cli.daemon import Credentials, Daemon, Refused, Unreachable
+from faasd_async.cli.exits import Exit
+from faasd_async.cli.screen import Screen
+
+P = ParamSpec("P")
+
+#: Nothing to say of its end: it went well.
+Ended = Exit | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was typed before the command's own name."""
+
+    url: str
+    credentials: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's run."""
+
+    daemon: Daemon
+    screen: Screen
+
+
+Body = Callable[Concatenate[Session, P], Coroutine[Any, Any, Ended]]
+
+
+def talks(body: Body[P]) -> Callable[P, None]:
+    """A command that talks to a daemon: what click calls for it.
+
+    :param body: gets the session, and then what click gives it.
+    """
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asked = click.get_current_context().find_object(Asked)
+        assert asked is not None, "the group makes one"
+        credentials = _credentials(asked.credentials)
+        screen = Screen(as_json=asked.as_json)
+
+        async def whole(reactor: Any) -> None:
+            session = Session(Daemon(reactor, asked.url, credentials), screen)
+            raise SystemExit(int(await _ended(body(session, *args, **kwargs), screen)))
+
+        react(lambda reactor: Deferred.fromCoroutine(whole(reactor)))
+
+    return update_wrapper(run, body)
+
+
+async def _ended(running: Coroutine[Any, Any, Ended], screen: Screen) -> Exit:
+    try:
+        return await running or Exit.OK
+    except Unreachable as reason:
+        screen.aside(str(reason))
+        return Exit.UNREACHABLE
+    except Refused as refusal:
+        screen.aside(str(refusal))
+        return Exit.REFUSED
+    except click.Abort:
+        screen.aside("nothing was done")
+        return Exit.FAILED
+    except click.ClickException as mistake:
+        mistake.show()
+        raise SystemExit(mistake.exit_code) from mistake
+
+
+def _credentials(directory: Path | None) -> Credentials | None:
+    if directory is None:
+        return None
+    try:
+        return Credentials.read(directory)
+    except OSError as reason:
+        raise click.UsageError(f"--credentials: {reason}") from None
+
+
+def confirm(question: str, sure: bool) -> None:
+    """Ask whoever sits there, unless they said so already.
+
+    :raises click.Abort: they would rather not.
+    """
+    if not sure:
+        click.confirm(question, abort=True, err=True)
