@@ -54,7 +54,8 @@ from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
-from faasd_async.nats import Limits, NatsClient, ServerAddress
+from faasd_async.nats import BadCredentials, Limits, NatsClient, ServerAddress, Tls
+from faasd_async.nats.nkey import Credentials, read_credentials_file, read_nkey_file
 from faasd_async.nats.server import EmbeddedServer, ServerSettings
 from faasd_async.nats.server.rescue import Rescue
 from faasd_async.observe.calls import CallWatch
@@ -77,7 +78,7 @@ from faasd_async.reloading import Reading
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.making import make_runtime
 from faasd_async.runtime.process.notes import ProcessNotes
-from faasd_async.settings import FunctionSettings, Settings, load
+from faasd_async.settings import FunctionSettings, NatsSettings, Settings, load
 from faasd_async.settings.changes import restart_needed
 from faasd_async.statelock import StateLock
 from faasd_async.wallclock import WallClock, newest_below
@@ -420,6 +421,8 @@ class Assembly:
             user=nats.user or "",
             password=nats.password or "",
             token=nats.token or "",
+            credentials=_nats_credentials(nats),
+            tls=_nats_tls(nats),
             limits=limits,
         )
 
@@ -569,6 +572,39 @@ class Assembly:
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
+
+
+def _nats_credentials(nats: NatsSettings) -> Callable[[], Credentials] | None:
+    """Read a key for each connection; once now, to tell whoever starts the daemon of a bad one.
+
+    :raises ConfigurationError: it is one.
+    """
+    if nats.credentials_file is not None:
+        key, read = "credentials_file", partial(read_credentials_file, nats.credentials_file)
+    elif nats.nkey_file is not None:
+        key, read = "nkey_file", partial(read_nkey_file, nats.nkey_file)
+    else:
+        return None
+    try:
+        read()
+    except BadCredentials as reason:
+        raise ConfigurationError(f"[nats] {key}: {reason}") from reason
+    return read
+
+
+def _nats_tls(nats: NatsSettings) -> Tls:
+    """TLS as the settings have it; its files are tried, as with :func:`_nats_credentials`.
+
+    :raises ConfigurationError: one is not what it should be.
+    """
+    given = bool(nats.ca_file or nats.certificate_file)
+    tls = Tls(nats.ca_file, nats.certificate_file, nats.key_file, required=given)
+    try:
+        if given:
+            tls.options("localhost")
+    except BadCredentials as reason:
+        raise ConfigurationError(f"[nats] {reason}") from reason
+    return tls
 
 
 def _tell_all(told: Iterable[Callable[[CallKey], None]], key: CallKey) -> None:

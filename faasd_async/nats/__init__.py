@@ -8,6 +8,7 @@ from faasd_async.nats.address import ServerAddress, ServerSource
 from faasd_async.nats.client import HeadersLike, NatsClient
 from faasd_async.nats.errors import (
     AuthorizationFailed,
+    BadCredentials,
     BadHeader,
     BadServerAddress,
     BadSubject,
@@ -23,12 +24,13 @@ from faasd_async.nats.errors import (
     RequestTimedOut,
     ServerComplained,
     StaleConnection,
-    TlsRequired,
+    TlsMissing,
 )
 from faasd_async.nats.limits import Limits
 from faasd_async.nats.requests import new_inbox
 from faasd_async.nats.statistics import Statistics
 from faasd_async.nats.subscriptions import Subscription
+from faasd_async.nats.tls import Tls
 from faasd_async.nats.wire import (
     HeaderPairs,
     Headers,
@@ -40,6 +42,7 @@ from faasd_async.nats.wire import (
 
 __all__ = [
     "AuthorizationFailed",
+    "BadCredentials",
     "BadHeader",
     "BadServerAddress",
     "BadSubject",
@@ -66,7 +69,8 @@ __all__ = [
     "StaleConnection",
     "Statistics",
     "Subscription",
-    "TlsRequired",
+    "Tls",
+    "TlsMissing",
     "decode_headers",
     "encode_headers",
     "new_inbox",

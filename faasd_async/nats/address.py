@@ -16,6 +16,7 @@ class ServerAddress:
 
     :ivar user: with ``password``, preferred over the client's own credentials when not empty.
     :ivar token: the same for a token.
+    :ivar tls: never talk to it in the clear.
     """
 
     host: str
@@ -23,10 +24,11 @@ class ServerAddress:
     user: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    tls: bool = False
 
     @classmethod
     def parse(cls, url: str) -> "ServerAddress":
-        """Read ``nats://[user[:password]@]host[:port]``; a lone user is a token.
+        """Read ``nats://[user[:password]@]host[:port]``, or ``tls://…``; a lone user is a token.
 
         :raises BadServerAddress: it is not of that form.
         """
@@ -36,18 +38,15 @@ class ServerAddress:
             port = parts.port if parts.port is not None else DEFAULT_PORT
         except ValueError as error:
             raise BadServerAddress(f"{where!r} is no NATS URL: {error}") from error
-        if parts.scheme == "tls":
-            raise BadServerAddress(
-                f"{where!r}: TLS comes with external-server security; use a nats:// URL"
-            )
-        if parts.scheme != "nats" or not parts.hostname:
+        if parts.scheme not in ("nats", "tls") or not parts.hostname:
             raise BadServerAddress(f"{where!r} is no NATS URL: expected nats://host:port")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise BadServerAddress(f"{where!r}: a NATS URL ends after the port")
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        tls = parts.scheme == "tls"
         if parts.password is None:
-            return cls(host=parts.hostname, port=port, token=user)
-        return cls(host=parts.hostname, port=port, user=user, password=password)
+            return cls(host=parts.hostname, port=port, token=user, tls=tls)
+        return cls(host=parts.hostname, port=port, user=user, password=password, tls=tls)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -11,6 +11,7 @@ ones for thousands of calls a second.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
@@ -24,12 +25,14 @@ from faasd_async.nats.endpoint import HandshakeEndpoint, Login
 from faasd_async.nats.errors import NatsError, NotConnected
 from faasd_async.nats.futures import new_future, reject, resolve
 from faasd_async.nats.limits import Limits
+from faasd_async.nats.nkey import Credentials
 from faasd_async.nats.observers import Observers
 from faasd_async.nats.protocol import NatsProtocol
 from faasd_async.nats.reconnection import Reconnection
 from faasd_async.nats.requests import OnReply, Requests
 from faasd_async.nats.statistics import Statistics
 from faasd_async.nats.subscriptions import Subscription, Subscriptions
+from faasd_async.nats.tls import Tls
 from faasd_async.nats.wire import HeaderPairs, Message, ServerInfo, encode_headers
 
 HeadersLike: TypeAlias = bytes | HeaderPairs
@@ -43,6 +46,8 @@ class NatsClient:
     :param servers: where to connect to, in turn; a callable is asked before every attempt.
     :param name: what the server calls us in its monitoring.
     :param user: with ``password`` or, instead, ``token``: for servers whose address has no own.
+    :param credentials: asked for at each connection, where they are a key's.
+    :param tls: for servers that speak it.
     :param echo: whether our own messages come back to our own subscriptions.
     :param dial: makes the transport to a server; TCP unless given.
     :ivar clock: the reactor, for those who build upon the client.
@@ -59,13 +64,23 @@ class NatsClient:
         user: str = "",
         password: str = "",
         token: str = "",
+        credentials: Callable[[], Credentials] | None = None,
+        tls: Tls | None = None,
         echo: bool = True,
         limits: Limits | None = None,
         dial: Callable[[ServerAddress], IStreamClientEndpoint] | None = None,
     ) -> None:
         self._log = Logger()
         self._reactor = reactor
-        self._login = Login(name=name, user=user, password=password, token=token, echo=echo)
+        self._login = Login(
+            name=name,
+            user=user,
+            password=password,
+            token=token,
+            credentials=credentials,
+            echo=echo,
+        )
+        self._tls = tls or Tls()
         self._limits = limits or Limits()
         self._dial = dial or self._dial_tcp
         self._subscriptions = Subscriptions()
@@ -297,15 +312,20 @@ class NatsClient:
     def _connect(self, address: ServerAddress) -> "Deferred[NatsProtocol]":
         login = self._login
         if address.user or address.token:
-            login = Login(
-                name=login.name,
+            login = replace(
+                login,
                 user=address.user,
                 password=address.password,
                 token=address.token,
-                echo=login.echo,
+                credentials=None,
             )
         endpoint = HandshakeEndpoint(
-            self._reactor, self._dial(address), login, self._limits.handshake_seconds
+            self._reactor,
+            self._dial(address),
+            login,
+            self._limits.handshake_seconds,
+            host=address.host,
+            tls=replace(self._tls, required=True) if address.tls else self._tls,
         )
         self._log.debug("connecting to NATS at {address}", address=address)
         return endpoint.connect(Factory.forProtocol(self._build_protocol))

@@ -6,6 +6,7 @@ after the connection was handed over, leaves no moment in which a half-open conn
 mistaken for a good one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,12 +18,15 @@ from zope.interface import implementer
 from faasd_async import __version__
 from faasd_async.nats.errors import (
     AuthorizationFailed,
+    BadCredentials,
     HandshakeFailed,
     NatsError,
-    TlsRequired,
+    TlsMissing,
 )
 from faasd_async.nats.futures import new_future, reject, resolve
+from faasd_async.nats.nkey import Credentials
 from faasd_async.nats.protocol import NatsProtocol
+from faasd_async.nats.tls import Tls
 from faasd_async.nats.wire import ServerInfo, commands
 
 
@@ -30,6 +34,7 @@ from faasd_async.nats.wire import ServerInfo, commands
 class Login:
     """Who we say we are.
 
+    :ivar credentials: read anew for each connection, for they may have been renewed.
     :ivar echo: whether our own messages come back to our own subscriptions.
     """
 
@@ -37,10 +42,15 @@ class Login:
     user: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    credentials: Callable[[], Credentials] | None = None
     echo: bool = True
 
-    def options(self) -> dict[str, str | bool | int]:
-        """Return what CONNECT carries."""
+    def options(self, nonce: str = "") -> dict[str, str | bool | int]:
+        """Return what CONNECT carries.
+
+        :param nonce: what the server drew for us to sign.
+        :raises BadCredentials: there are none to sign it with, now.
+        """
         options: dict[str, str | bool | int] = {
             "verbose": False,
             "pedantic": False,
@@ -56,6 +66,8 @@ class Login:
             options |= {"user": self.user, "pass": self.password}
         if self.token:
             options["auth_token"] = self.token
+        if self.credentials is not None:
+            options |= self.credentials().options(nonce)
         return options
 
 
@@ -64,6 +76,7 @@ class HandshakeEndpoint:
     """Connects and logs in.
 
     :param endpoint: makes the transport.
+    :param host: who the server has to prove to be, where it speaks TLS.
     :param timeout_seconds: for transport and handshake together.
     """
 
@@ -73,11 +86,16 @@ class HandshakeEndpoint:
         endpoint: IStreamClientEndpoint,
         login: Login,
         timeout_seconds: float,
+        *,
+        host: str,
+        tls: Tls,
     ) -> None:
         self._clock = clock
         self._endpoint = endpoint
         self._login = login
         self._timeout_seconds = timeout_seconds
+        self._host = host
+        self._tls = tls
 
     def connect(  # type: ignore[override]  # narrower than the interface; Deferred is invariant
         self, protocol_factory: IProtocolFactory
@@ -94,17 +112,21 @@ class HandshakeEndpoint:
         assert isinstance(protocol, NatsProtocol)
         try:
             info = await _when_info(protocol)
-            if info.tls_required:
-                raise TlsRequired(
-                    "the NATS server speaks only TLS; TLS comes with external-server security"
-                )
-            protocol.send(commands.connect(self._login.options()))
+            self._secure(protocol, info)
+            protocol.send(commands.connect(self._login.options(info.nonce)))
             await _when_pong(protocol)
         except Exception as error:
             failure = _why(protocol, error)
             protocol.drop(failure)
             raise failure from error
         return protocol
+
+    def _secure(self, protocol: NatsProtocol, info: ServerInfo) -> None:
+        """Go on in TLS, if the server or the operator wants it: the rest is not for everybody."""
+        if info.tls_required or self._tls.required:
+            if not (info.tls_required or info.tls_available):
+                raise TlsMissing("the NATS server speaks no TLS, and we are to speak nothing else")
+            protocol.transport.startTLS(self._tls.options(self._host))
 
     def _timed_out(self, result: object, seconds: float) -> Failure:
         return Failure(HandshakeFailed(f"no NATS handshake within {seconds} s"))
@@ -143,7 +165,7 @@ def _settle(future: "Deferred[None]", error: NatsError | None) -> None:
 
 def _why(protocol: NatsProtocol, error: Exception) -> NatsError:
     """Prefer the server's own words to the mere end of the connection."""
-    if isinstance(error, HandshakeFailed):
+    if isinstance(error, (HandshakeFailed, BadCredentials)):
         return error
     if protocol.complaint is None:
         return HandshakeFailed(f"the NATS handshake broke off: {error}")

@@ -9,6 +9,7 @@ from faasd_async.nats.wire.errors import BadHeader, BadSubject, NatsError, Proto
 
 __all__ = [
     "AuthorizationFailed",
+    "BadCredentials",
     "BadHeader",
     "BadServerAddress",
     "BadSubject",
@@ -24,7 +25,7 @@ __all__ = [
     "RequestTimedOut",
     "ServerComplained",
     "StaleConnection",
-    "TlsRequired",
+    "TlsMissing",
 ]
 
 
@@ -98,5 +99,9 @@ class AuthorizationFailed(HandshakeFailed):
     """The server refused our credentials."""
 
 
-class TlsRequired(HandshakeFailed):
-    """The server speaks only TLS, and this client does not yet."""
+class TlsMissing(HandshakeFailed):
+    """We are to speak TLS, and the server does not."""
+
+
+class BadCredentials(NatsError):
+    """A key, a certificate or a file of them that cannot be used; the text says why."""

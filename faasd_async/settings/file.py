@@ -136,14 +136,19 @@ def read_queue(table: Table) -> QueueSettings:
 
 def read_nats(table: Table, base: str) -> NatsSettings:
     """``[nats]``; whether its keys go together is told by :func:`check_nats`."""
-    default = NatsSettings()
+    default, path = NatsSettings(), path_below(base)
     settings = NatsSettings(
         embedded=table.take("embedded", boolean, default.embedded),
         urls=table.take("urls", list_of(nats_url, 1), default.urls),
         user=table.take("user", text, default.user),
         password=table.take("password", secret, default.password),
         token=table.take("token", secret, default.token),
-        binary=table.take("binary", path_below(base), default.binary),
+        nkey_file=table.take("nkey_file", path, default.nkey_file),
+        credentials_file=table.take("credentials_file", path, default.credentials_file),
+        ca_file=table.take("ca_file", path, default.ca_file),
+        certificate_file=table.take("certificate_file", path, default.certificate_file),
+        key_file=table.take("key_file", path, default.key_file),
+        binary=table.take("binary", path, default.binary),
         replicas=table.take("replicas", integer(1, 5), default.replicas),
         streaming=_read_streaming(table.section("streaming")),
     )
@@ -164,6 +169,12 @@ def _read_streaming(table: Table) -> StreamingSettings:
     return settings
 
 
+_OF_EXTERNAL = (
+    *("urls", "user", "password", "token", "nkey_file", "credentials_file"),
+    *("ca_file", "certificate_file", "key_file"),
+)
+
+
 def check_nats(table: Table, settings: NatsSettings, backend: Backend) -> None:
     """Note the contradictions in ``[nats]``, what the environment put over it included."""
     if backend == "nats-streaming" and settings.embedded and not settings.streaming.urls:
@@ -173,7 +184,7 @@ def check_nats(table: Table, settings: NatsSettings, backend: Backend) -> None:
             " embedded = false in [nats], it is where [nats] urls say",
         )
     if settings.embedded:
-        for key in ("urls", "user", "password", "token"):
+        for key in _OF_EXTERNAL:
             table.forbid(key, "only with embedded = false")
         if settings.replicas > 1:
             table.mistake(
@@ -186,8 +197,19 @@ def check_nats(table: Table, settings: NatsSettings, backend: Backend) -> None:
         table.mistake(
             "embedded", 'found false and no urls; allowed: false with urls = ["nats://host:4222"]'
         )
-    if settings.token is not None and settings.user is not None:
-        table.mistake("token", "found beside user; allowed: token, or user and password")
+    _check_login(table, settings)
+
+
+def _check_login(table: Table, settings: NatsSettings) -> None:
+    """One way to log in, and whole."""
+    ways = ("user", "token", "nkey_file", "credentials_file")
+    first, *others = [key for key in ways if getattr(settings, key) is not None] or [""]
+    for other in others:
+        table.mistake(
+            other, f"found beside {first}; allowed: one of user and password, {', '.join(ways[1:])}"
+        )
+    if settings.key_file is not None and settings.certificate_file is None:
+        table.mistake("key_file", "found without certificate_file; allowed: both or neither")
     if settings.password is None and settings.user is not None:
         table.mistake("user", "found without password; allowed: both or neither")
     if settings.password is not None and settings.user is None:

@@ -79,6 +79,8 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
     """``[nats]``: the daemon's own nats-server, or somebody else's.
 
     :ivar urls: empty exactly if ``embedded``.
+    :ivar nkey_file: holds the seed of a user's NKEY; ``credentials_file`` a JWT beside it.
+    :ivar ca_file: certificates that may sign the server's; given, there is nothing but TLS.
     :ivar binary: the nats-server to run; ``None``: the one that is installed.
     """
 
@@ -87,6 +89,11 @@ class NatsSettings(Struct, frozen=True, kw_only=True):
     user: str | None = None
     password: str | None = None
     token: str | None = None
+    nkey_file: str | None = None
+    credentials_file: str | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
     binary: str | None = None
     replicas: int = 1
     streaming: StreamingSettings = StreamingSettings()

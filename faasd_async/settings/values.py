@@ -174,11 +174,12 @@ def http_url(value: object) -> str:
 def nats_url(value: object) -> str:
     """Read where a NATS server listens."""
     parts = _split_url(value)
-    if parts and parts.scheme == "nats" and parts.path in ("", "/"):
+    if parts and parts.scheme in ("nats", "tls") and parts.path in ("", "/"):
         return str(value)
     raise Refusal(
         _shown_url(value),
-        '"nats://host:4222", without credentials (they go into user and password, or token)',
+        '"nats://host:4222" or "tls://host:4222", without credentials (they go into user and'
+        " password, or token)",
     )
 
 

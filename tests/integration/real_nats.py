@@ -29,7 +29,7 @@ class RealNats(ProcessProtocol):
     def __init__(
         self, reactor: Any, directory: Path, *options: str, jetstream: bool = True
     ) -> None:
-        self._reactor = reactor
+        self.reactor = reactor
         self._directory = directory
         self._options = options
         self._jetstream = jetstream
@@ -48,7 +48,7 @@ class RealNats(ProcessProtocol):
         where = ["-a", "127.0.0.1", "-p", str(self.port)]
         if self._jetstream:
             where += ["-js", "-sd", store]
-        self._reactor.spawnProcess(self, binary, [binary, *where, *self._options])
+        self.reactor.spawnProcess(self, binary, [binary, *where, *self._options])
         await self.soon(self._ready)
 
     def errReceived(self, data: bytes) -> None:
@@ -87,7 +87,7 @@ class RealNats(ProcessProtocol):
     ) -> NatsClient:
         """Return a connected client, which is stopped with the server."""
         client = NatsClient(
-            self._reactor, lambda: [self.address], limits=limits, user=user, password=password
+            self.reactor, lambda: [self.address], limits=limits, user=user, password=password
         )
         client.start()
         self._clients.append(client)
@@ -102,4 +102,4 @@ class RealNats(ProcessProtocol):
 
     def soon(self, deferred: Deferred[T]) -> Deferred[T]:
         """Fail the test if it takes unreasonably long."""
-        return deferred.addTimeout(PATIENCE_SECONDS, self._reactor)
+        return deferred.addTimeout(PATIENCE_SECONDS, self.reactor)

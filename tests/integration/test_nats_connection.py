@@ -24,6 +24,7 @@ from faasd_async.nats import (
     PendingBytesExceeded,
     RequestTimedOut,
     Statistics,
+    Tls,
 )
 from faasd_async.nats.endpoint import HandshakeEndpoint, Login
 from faasd_async.nats.protocol import NatsProtocol
@@ -215,6 +216,8 @@ async def test_credentials(reactor: Any, tmp_path: Path) -> None:
         HostnameEndpoint(reactor, nats.address.host, nats.address.port),
         Login(name="stranger", user="u", password="q"),
         timeout_seconds=10,
+        host=nats.address.host,
+        tls=Tls(),
     )
     factory = Factory.forProtocol(
         lambda: NatsProtocol(reactor, lambda message: None, QUICK, Statistics())

@@ -14,6 +14,7 @@ class ServerInfo:
     """The part of INFO that a client acts on; the rest is left where it is.
 
     :ivar max_payload_bytes: headers and payload of one message together.
+    :ivar nonce: to be signed by whoever logs in with a key; empty if nobody is to.
     :ivar lame_duck: the server is about to shut down and asks its clients to leave.
     """
 
@@ -25,6 +26,8 @@ class ServerInfo:
     jetstream: bool = False
     auth_required: bool = False
     tls_required: bool = False
+    tls_available: bool = False
+    nonce: str = ""
     lame_duck: bool = False
 
     @classmethod
@@ -48,6 +51,8 @@ class ServerInfo:
             jetstream=_field(fields, "jetstream", bool, False),
             auth_required=_field(fields, "auth_required", bool, False),
             tls_required=_field(fields, "tls_required", bool, False),
+            tls_available=_field(fields, "tls_available", bool, False),
+            nonce=_field(fields, "nonce", str, ""),
             lame_duck=_field(fields, "ldm", bool, False),
         )
 

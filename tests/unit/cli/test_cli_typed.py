@@ -56,9 +56,9 @@ def test_events_come_in_any_pieces(data: st.DataObject) -> None:
 def test_an_event_without_an_end() -> None:
     """There is an end to patience."""
     reader = EventReader()
+    assert reader.feed(b"x" * 1024 * 1024) == []
     with pytest.raises(ValueError, match="without an end"):
-        for _ in range(20):
-            reader.feed(b"data: " + b"x" * 100_000)
+        reader.feed(b"x")
 
 
 @given(st.text())

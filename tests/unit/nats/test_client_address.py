@@ -12,6 +12,7 @@ from faasd_async.nats import BadServerAddress, ServerAddress
         ("nats://host:4223/", ServerAddress("host", 4223)),
         ("nats://u:p%40ss@host:1", ServerAddress("host", 1, user="u", password="p@ss")),
         ("nats://t0ken@host", ServerAddress("host", token="t0ken")),
+        ("tls://t0ken@host:1", ServerAddress("host", 1, token="t0ken", tls=True)),
         ("nats://[::1]:4222", ServerAddress("::1", 4222)),
         ("nats://u:p@[fe80::1]", ServerAddress("fe80::1", user="u", password="p")),
     ],
@@ -24,7 +25,6 @@ def test_parse(url: str, address: ServerAddress) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("tls://host", "TLS comes with external-server security"),
         ("http://host", "expected nats://"),
         ("host:4222", "expected nats://"),
         ("nats://", "expected nats://"),

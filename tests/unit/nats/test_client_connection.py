@@ -15,7 +15,7 @@ from faasd_async.nats import (
     ProtocolError,
     ServerAddress,
     StaleConnection,
-    TlsRequired,
+    TlsMissing,
 )
 
 A, B = ServerAddress("a"), ServerAddress("b")
@@ -72,11 +72,11 @@ def test_authorization(server: MemoryServer) -> None:
     assert client.last_error is None
 
 
-def test_tls_required(server: MemoryServer) -> None:
-    """A server that insists on TLS gets no credentials from us."""
-    client = server.client(user="u", password="p")
-    server.last.info(tls_required=True)
-    assert isinstance(client.last_error, TlsRequired)
+def test_tls_missing(server: MemoryServer) -> None:
+    """A server that cannot prove who it is gets no credentials from us, where it has to."""
+    client = server.client((ServerAddress("a", tls=True),), user="u", password="p")
+    server.last.info()
+    assert isinstance(client.last_error, TlsMissing)
     assert server.last.heard() == b""
     assert server.last.transport.disconnected
 

@@ -21,6 +21,7 @@ WITHOUT_A_DEFAULT = {
     ("nats", "user"),
     ("nats", "password"),
     ("nats", "token"),
+    *(("nats", f"{key}_file") for key in ("nkey", "credentials", "ca", "certificate", "key")),
     ("nats", "client_id"),
     ("defaults", "max_inflight"),
     ("defaults", "directory"),

@@ -101,6 +101,11 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "user": None,
             "password": None,
             "token": None,
+            "nkey_file": None,
+            "credentials_file": None,
+            "ca_file": None,
+            "certificate_file": None,
+            "key_file": None,
             "binary": str(tmp_path / "bin/nats-server"),
             "replicas": 1,
             "streaming": {
@@ -306,14 +311,17 @@ def test_mistake_is_told_exactly(toml: str, line: str, mistakes: Mistakes) -> No
     assert mistakes(toml) == [f"faas.toml: {line}"]
 
 
-A_NATS_URL = '"nats://host:4222", without credentials (they go into user and password, or token)'
+A_NATS_URL = (
+    '"nats://host:4222" or "tls://host:4222", without credentials (they go into user and password,'
+    " or token)"
+)
 
 
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
         ('urls = ["a:4222"]', f'[nats] urls: found "a:4222"; allowed: {A_NATS_URL}'),
-        ('urls = ["tls://a"]', f'[nats] urls: found "tls://a"; allowed: {A_NATS_URL}'),
+        ('urls = ["http://a"]', f'[nats] urls: found "http://a"; allowed: {A_NATS_URL}'),
         ('urls = ["nats://a:x"]', f'[nats] urls: found "nats://a:x"; allowed: {A_NATS_URL}'),
         ('urls = ["nats://u:hush@a"]', f'[nats] urls: found one with "@"; allowed: {A_NATS_URL}'),
         (
@@ -326,7 +334,8 @@ A_NATS_URL = '"nats://host:4222", without credentials (they go into user and pas
         ),
         (
             'urls = ["nats://a"]\npassword = "hush"\nuser = "u"\ntoken = "hush"',
-            "[nats] token: found beside user; allowed: token, or user and password",
+            "[nats] token: found beside user; allowed: one of user and password, token,"
+            " nkey_file, credentials_file",
         ),
         (
             'urls = ["nats://a"]\ntoken = ["hush"]',
