@@ -28,6 +28,7 @@ from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings
 from faasd_async.statelock import StateLock
+from faasd_async.systemd import Notifier
 
 #: What was aborted is given back within this time, or left to its lease.
 _LETTING_GO_SECONDS = 10.0
@@ -74,6 +75,7 @@ class Daemon(Service):
         :class:`~faasd_async.errors.ConfigurationError`.
     :param observer: where this daemon's log goes, if twistd's own choice is not to stand.
     :param troubles: each says why no new call is accepted although all is up, or ``None``.
+    :param systemd: is told of each step.
     :param when_clock_believed: fires when what has to do with time may begin.
     """
 
@@ -89,13 +91,17 @@ class Daemon(Service):
         drain_timeout_seconds: float,
         notices: tuple[str, ...],
         observer: ILogObserver | None,
+        systemd: Notifier,
         troubles: Sequence[Callable[[], str | None]] = (),
         when_clock_believed: Callable[[], Deferred[None]] = lambda: succeed(None),
     ) -> None:
         self._reactor = reactor
         self._parts = parts
         self._functions = functions
-        self._reloading = Reloading(reload, parts.deployments.deploy, notices)
+        self._reloading = Reloading(
+            reload, parts.deployments.deploy, notices, begins=systemd.reloading, ends=systemd.ready
+        )
+        self._systemd = systemd
         self._drain_timeout_seconds = drain_timeout_seconds
         self._notices = notices
         self._observer = observer
@@ -139,28 +145,41 @@ class Daemon(Service):
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._not_started)
 
+    def _how_it_is(self) -> str:
+        why_not = self.why_not_ready()
+        return f"ready: {len(self._parts.deployments)} functions" if why_not is None else why_not
+
+    def _wait_for(self, what: str | None) -> None:
+        self.waiting_for = what
+        self._systemd.look()
+
     async def _start(self) -> None:
+        self._systemd.start(self._how_it_is)
         for notice in self._notices:
             self._log.warn("{notice}", notice=notice)
         if self._cannot_start is not None:
             raise self._cannot_start
         parts = self._parts
         parts.lock.acquire()
-        self.waiting_for = "processes that an earlier daemon left behind are ending"
+        self._wait_for("processes that an earlier daemon left behind are ending")
         await parts.processes.start()
-        self.waiting_for = "the clock is not set yet"
+        self._wait_for("the clock is not set yet")
         await self._when_clock_believed()
-        self.waiting_for = "the broker is starting"
+        self._wait_for("the broker is starting")
         if parts.broker is not None:
             await parts.broker.start()
-        self.waiting_for = "the functions are starting"
+        self._wait_for("the functions are starting")
         await parts.deployments.deploy(self._functions)
         self._log.info("{count} functions are deployed", count=len(parts.deployments))
-        self.waiting_for = "the queue is being recovered"
+        self._wait_for("the queue is being recovered")
+        if parts.broker is None:
+            # Somebody else's may stay away for long; synchronous calls are served meanwhile.
+            self._systemd.ready()
         await parts.queue.start()
         for hand in parts.hands:
             hand.start()
-        self.waiting_for = None
+        self._wait_for(None)
+        self._systemd.ready()
         self._log.info(
             "ready: {count} functions, pid {pid}", count=len(parts.deployments), pid=os.getpid()
         )
@@ -197,6 +216,7 @@ class Daemon(Service):
     def stopService(self) -> Deferred[None]:
         super().stopService()
         self.waiting_for = "the daemon is stopping"
+        self._systemd.stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -218,6 +238,7 @@ class Daemon(Service):
         if parts.broker is not None:
             await self._bring_down(parts.broker.stop)
         await self._bring_down(parts.lock.release)
+        self._systemd.stop()
         self._log.info("stopped")
 
     async def _bring_down(self, stop: Callable[[], object]) -> None:

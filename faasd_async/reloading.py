@@ -37,6 +37,7 @@ class Reloading:
     :param read: reads the settings; raises :class:`~faasd_async.errors.ConfigurationError`.
     :param deploy: makes functions the deployments, or changes nothing and raises.
     :param told: the notices that the operator knows already.
+    :param begins: called when a reading begins, and ``ends`` when it is over, well or not.
     """
 
     _log = Logger()
@@ -46,10 +47,15 @@ class Reloading:
         read: Callable[[], Reading],
         deploy: Callable[[Mapping[str, FunctionSettings]], Awaitable[None]],
         told: tuple[str, ...],
+        *,
+        begins: Callable[[], None] = lambda: None,
+        ends: Callable[[], None] = lambda: None,
     ) -> None:
         self._read = read
         self._deploy = deploy
         self._told = told
+        self._begins = begins
+        self._ends = ends
         self._wanted = False
         self._may_begin = False
         self._under_way: Deferred[None] | None = None
@@ -75,11 +81,14 @@ class Reloading:
         if not self._wanted or not self._may_begin or self._under_way is not None:
             return
         self._wanted = False
+        self._begins()
         self._under_way = under_way = Deferred.fromCoroutine(self._read_and_deploy())
         under_way.addErrback(self._not_deployed).addCallback(lambda _: self._over())
 
     def _over(self) -> None:
         self._under_way = None
+        if self._may_begin:
+            self._ends()
         self._begin()
 
     async def _read_and_deploy(self) -> None:

@@ -81,6 +81,7 @@ from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings, NatsSettings, Settings, load
 from faasd_async.settings.changes import restart_needed
 from faasd_async.statelock import StateLock
+from faasd_async.systemd import Notifier
 from faasd_async.wallclock import WallClock, newest_below
 from faasd_async.worker.expiry import EARLIEST_NS
 from faasd_async.worker.settlement import Settlement
@@ -266,6 +267,7 @@ class Assembly:
             drain_timeout_seconds=settings.worker.drain_timeout_seconds,
             notices=settings.notices,
             observer=self.options.observer,
+            systemd=Notifier(self.reactor, os.environ),
             when_clock_believed=self._wall_clock(broker).when_believed,
             troubles=(barrier.why_refused, *([space.why_refused] if space else [])),
         )

@@ -10,7 +10,7 @@ from faasd_async.settings.endpoints import place_of
 from faasd_async.settings.mistakes import Mistakes, Refusal, quoted
 from faasd_async.settings.model import Settings
 from faasd_async.settings.places import Place, Places
-from faasd_async.settings.programs import NotThere, find, search_path
+from faasd_async.settings.programs import NotThere, find, hidden_by, search_path
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import channel
 
@@ -92,4 +92,6 @@ def check_programs(
         try:
             find(function.command, path, here)
         except NotThere as missing:
-            root.section("functions").section(name).mistake(missing.key, str(missing))
+            directive = hidden_by(function.command, environment, here)
+            hint = f"; {directive} of the unit hides it, see docs/install.rst" if directive else ""
+            root.section("functions").section(name).mistake(missing.key, f"{missing}{hint}")

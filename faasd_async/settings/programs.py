@@ -12,6 +12,15 @@ from faasd_async.settings.model import CommandSettings
 #: For an environment that has no ``PATH``.
 FALLBACK_PATH = "/usr/local/bin:/usr/bin:/bin"
 
+#: What our unit hides, and by what.
+_HIDDEN = (
+    ("/home", "ProtectHome="),
+    ("/root", "ProtectHome="),
+    ("/run/user", "ProtectHome="),
+    ("/tmp", "PrivateTmp="),
+    ("/var/tmp", "PrivateTmp="),
+)
+
 
 class NotThere(Refusal):
     """A command that cannot be run.
@@ -66,3 +75,17 @@ def find(command: CommandSettings, path: str, here: str) -> str:
             f"a program that is (chmod +x {candidate})",
         )
     return candidate
+
+
+def hidden_by(command: CommandSettings, environment: Mapping[str, str], here: str) -> str | None:
+    """The directive of our unit that keeps a command from a service of systemd, or ``None``.
+
+    :param environment: the daemon's own; systemd has left its mark there.
+    """
+    if "INVOCATION_ID" not in environment:
+        return None
+    path = os.path.abspath(os.path.join(here, command.directory or "", command.words[0]))
+    for directory, directive in _HIDDEN:
+        if path == directory or path.startswith(directory + "/"):
+            return directive
+    return None

@@ -36,6 +36,8 @@ WALLS: dict[str, frozenset[str]] = {
     "statelock": frozenset({"errors", "flock", "private_files"}),
     # The clock on the wall, and whether it can be believed.
     "wallclock": frozenset(),
+    # What systemd is told.
+    "systemd": frozenset(),
     # What an operator's signals do.
     "signals": frozenset(),
     # The parcel: what a call is, on its whole way.
@@ -101,6 +103,7 @@ WALLS: dict[str, frozenset[str]] = {
             "settings",
             "signals",
             "statelock",
+            "systemd",
         }
     ),
     # The assembler alone knows everybody.

@@ -15,6 +15,7 @@ from faasd_async import daemon as daemon_module
 from faasd_async.daemon import Daemon, Parts
 from faasd_async.reloading import Reading
 from faasd_async.settings import FunctionSettings
+from faasd_async.systemd import Notifier
 
 DRAIN_SECONDS = 30.0
 Functions = Mapping[str, FunctionSettings]
@@ -165,6 +166,7 @@ class House:
             "drain_timeout_seconds": DRAIN_SECONDS,
             "notices": (),
             "observer": None,
+            "systemd": Notifier(self.reactor, {}),
         }
         return Daemon(self.reactor, parts, **(given | changes))
 

@@ -103,3 +103,27 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
         "[worker] max_inflight",
         "[functions.a] command",
     ]
+
+
+@pytest.mark.parametrize(
+    ("function", "directive"),
+    [
+        ('command = "/home/pi/thumbnails/run"', "ProtectHome="),
+        ('command = "./run"\ndirectory = "/root/none"', "ProtectHome="),
+        ('command = "/tmp/none/run"', "PrivateTmp="),
+        ('command = "/opt/none/run"', None),
+    ],
+)
+def test_a_program_that_the_unit_hides(
+    function: str, directive: str | None, tmp_path: Path
+) -> None:
+    """A service of systemd is told which directive keeps the program from it; whoever starts the
+    daemon otherwise is not."""
+    file = tmp_path / "faas.toml"
+    file.write_text(f"[functions.a]\n{function}\n")
+    for environment, expected in (({"INVOCATION_ID": "1"}, directive), ({}, None)):
+        with pytest.raises(ConfigurationError) as caught:
+            load(str(file), environment, runs_in=str(tmp_path))
+        hint = f"{expected} of the unit hides it"
+        assert (hint in str(caught.value)) is (expected is not None)
+        assert expected is not None or "of the unit" not in str(caught.value)
