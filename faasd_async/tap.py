@@ -60,6 +60,7 @@ from faasd_async.nats.server import EmbeddedServer, ServerSettings
 from faasd_async.nats.server.rescue import Rescue
 from faasd_async.observe.calls import CallWatch
 from faasd_async.observe.figures import Figures
+from faasd_async.observe.glance import FunctionNow
 from faasd_async.observe.logs import Level, make_observer
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.jetstream import JetStreamQueue
@@ -216,6 +217,7 @@ class Assembly:
         self.watch = CallWatch(self.figures, self.settings.worker.write_debug, level)
         self.processes = ProcessNotes(reactor, self.state_dir)
         self.doors = Doors(reactor)
+        self.clients: list[NatsClient] = []
         self.policy = DestinationPolicy(
             self.settings.callback.policy == "private", lambda: self.doors.port_numbers
         )
@@ -238,6 +240,10 @@ class Assembly:
             worker.widths,
             static=self.static,
             now_ns=time.time_ns,
+        )
+        self.figures.look_at(
+            partial(self._functions_now, worker),
+            lambda: sum(client.statistics.reconnects for client in self.clients),
         )
         flow = Flow(
             queue,
@@ -283,6 +289,13 @@ class Assembly:
                 endpoint, figures.site(self.reactor), setting="[gateway] metrics_listen"
             )
         return daemon
+
+    def _functions_now(self, worker: Worker) -> list[FunctionNow]:
+        queued = worker.running()
+        return [
+            FunctionNow(each.name, each.settings.queue, each.running, queued.get(each.name, 0))
+            for each in self.deployments.values()
+        ]
 
     def _broker(self) -> EmbeddedServer | None:
         nats, queue = self.settings.nats, self.settings.queue
@@ -403,6 +416,7 @@ class Assembly:
             return [ServerAddress(*broker.address, *broker.credentials)]
 
         client = NatsClient(self.reactor, embedded, limits=_LIMITS)
+        self.clients.append(client)
         broker.on_ready.append(lambda _: client.reconnect_now())
         return client
 
@@ -415,18 +429,21 @@ class Assembly:
         """
         nats = self.settings.nats
         addresses = [ServerAddress.parse(url) for url in urls]
-        if not login:
-            return NatsClient(self.reactor, addresses, limits=limits)
-        return NatsClient(
-            self.reactor,
-            addresses,
-            user=nats.user or "",
-            password=nats.password or "",
-            token=nats.token or "",
-            credentials=_nats_credentials(nats),
-            tls=_nats_tls(nats),
-            limits=limits,
-        )
+        if login:
+            client = NatsClient(
+                self.reactor,
+                addresses,
+                user=nats.user or "",
+                password=nats.password or "",
+                token=nats.token or "",
+                credentials=_nats_credentials(nats),
+                tls=_nats_tls(nats),
+                limits=limits,
+            )
+        else:
+            client = NatsClient(self.reactor, addresses, limits=limits)
+        self.clients.append(client)
+        return client
 
     def _leases(self) -> Leases:
         return Leases(self.reactor, self.settings.worker.ack_wait_seconds)

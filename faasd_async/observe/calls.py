@@ -80,6 +80,8 @@ class CallWatch:
     def attempted(self, request: QueueRequest, outcome: Outcome, attempts: int) -> None:
         """A queued call was tried, for the *attempts*-th time."""
         self._figures.invoked(request.function, outcome.status, outcome.duration_seconds)
+        if attempts > 1:
+            self._figures.retried(request.function)
         _tell(
             _INFO,
             "call {call_id}: {function} answered {status} in {seconds:.6f} s, attempt {attempts}"
@@ -99,7 +101,7 @@ class CallWatch:
 
         :param buried: it becomes a dead letter.
         """
-        self._figures.ended(request, ending)
+        self._figures.ended(request, ending, buried)
         if ending.reason is None:
             return
         outcome = ending.outcome

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, QueueRequest
+from faasd_async.observe.glance import Functions, Glance, Reconnects
 
 T = TypeVar("T")
 
@@ -96,6 +99,25 @@ class Figures:
             ("function_name",),
             registry=self._registry,
         )
+        self._ages = Gauge(
+            "faasd_async_oldest_seconds",
+            "How long the oldest call has waited.",
+            ("queue_name", "function_name"),
+            registry=self._registry,
+        )
+        self._retries = Counter(
+            "faasd_async_retries",
+            "Attempts at queued calls that were not the first.",
+            ("function_name",),
+            registry=self._registry,
+        )
+        self._dead_letters = Counter(
+            "faasd_async_dead_letters",
+            "Calls that became dead letters, by the reason.",
+            ("function_name", "reason"),
+            registry=self._registry,
+        )
+        self._answered: dict[str, float] = {}
         self._of_status = _Children(
             lambda function, status: (
                 self._invocations.labels(function, str(status)).inc,
@@ -108,6 +130,7 @@ class Figures:
 
     def render(self) -> tuple[bytes, str]:
         """:return: the text Prometheus reads, and its content type."""
+        self._count_receipts()
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def watch_disk(self, free_bytes: Callable[[], int | None]) -> None:
@@ -129,15 +152,28 @@ class Figures:
         self._messages.labels(stream).set(messages)
         self._quota.labels(stream).set(quota_bytes)
 
-    def flow(self, waiting: Mapping[tuple[str, str], int], widths: Mapping[str, int]) -> None:
+    def look_at(self, functions: Functions, reconnects: Reconnects) -> None:
+        """Show how things are, from now on."""
+        self._registry.register(Glance(functions, reconnects, self._ended))
+
+    def flow(
+        self,
+        waiting: Mapping[tuple[str, str], int],
+        ages: Mapping[tuple[str, str], float],
+        widths: Mapping[str, int],
+    ) -> None:
         """What it is now, of all there are.
 
         :param waiting: by queue and function.
+        :param ages: of the oldest call, in seconds, where there is one; likewise.
         :param widths: by function.
         """
         self._waiting.clear()
         for labels, count in waiting.items():
             self._waiting.labels(*labels).set(count)
+        self._ages.clear()
+        for labels, age in ages.items():
+            self._ages.labels(*labels).set(age)
         self._widths.clear()
         for function, width in widths.items():
             self._widths.labels(function).set(width)
@@ -150,9 +186,38 @@ class Figures:
     def accepted(self, request: QueueRequest) -> None:
         self._of_accepted[request.queue, request.function]()
 
-    def ended(self, request: QueueRequest, ending: Ending) -> None:
+    def retried(self, function: str) -> None:
+        self._retries.labels(function).inc()
+
+    def ended(self, request: QueueRequest, ending: Ending, buried: bool) -> None:
+        """:param buried: it becomes a dead letter."""
         self._of_processed[request.queue, request.function, ending.state]()
+        if buried:
+            self._dead_letters.labels(request.function, ending.reason or "").inc()
 
     def callback(self, callback: CallbackRequest, result: str) -> None:
         """:param result: ``delivered``, ``failed`` (to be tried again) or ``given_up``."""
         self._of_callbacks[callback.function, result]()
+
+    def _count_receipts(self) -> None:
+        """Count the 202s among the answers, as OpenFaaS does: when somebody looks, not at each."""
+        now: dict[str, float] = {}
+        for sample in self._samples(self._accepted):
+            name = sample.labels["function_name"]
+            now[name] = now.get(name, 0) + sample.value
+        for name, count in now.items():
+            fresh = count - self._answered.get(name, 0)
+            self._invocations.labels(name, "202").inc(fresh)
+        self._answered = now
+
+    def _ended(self) -> dict[str, float]:
+        """Invocations that have ended, by function: what has a duration, for a receipt has none."""
+        ended: dict[str, float] = {}
+        for sample in self._samples(self._seconds, "_count"):
+            name = sample.labels["function_name"]
+            ended[name] = ended.get(name, 0) + sample.value
+        return ended
+
+    def _samples(self, of: Collector, ending: str = "_total") -> Iterator[Sample]:
+        for metric in of.collect():
+            yield from (each for each in metric.samples if each.name.endswith(ending))

@@ -12,6 +12,7 @@ stops the taking by itself.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -203,6 +204,10 @@ class Worker:
     def widths(self) -> Mapping[str, int]:
         """How many calls of each function may run at a time, where that is found by trying."""
         return self._lanes.widths()
+
+    def running(self) -> Mapping[str, int]:
+        """How many queued calls of each function run."""
+        return Counter(run.request.function for run in self._runs.values() if run.begun_ns)
 
     def grip(self, key: CallKey) -> Grip | None:
         """What is known of a call in hand; ``None`` if it is not."""

@@ -14,9 +14,11 @@ from faasd_async.runtime.deployments import Deployment
 
 Sheet = dict[str, object]
 
-#: Told how many calls wait by queue and function (empty where they are counted by queue), and the
-#: widths.
-Told = Callable[[Mapping[tuple[str, str], int], Mapping[str, int]], None]
+#: Told how many calls wait by queue and function (empty where they are counted by queue), how long
+#: the oldest of them has, and the widths.
+Told = Callable[
+    [Mapping[tuple[str, str], int], Mapping[tuple[str, str], float], Mapping[str, int]], None
+]
 
 #: Who asks for figures is not kept waiting longer.
 _REPORT_SECONDS = 1.0
@@ -92,13 +94,13 @@ class FlowSheet:
         return told.addErrback(lambda failure: failure.trap(QueueError, TimeoutError) and None)
 
     async def _report(self, tell: Told) -> None:
-        sources = self._sources()
-        depths = await self._queue.backlog.depths(sources)
-        waiting = {
-            self._labels(source): depth.waiting
-            for source, depth in zip(sources, depths, strict=True)
-        }
-        tell(waiting, self._widths())
+        sources, backlog = self._sources(), self._queue.backlog
+        depths = dict(zip(sources, await backlog.depths(sources), strict=True))
+        waiting = {self._labels(source): depth.waiting for source, depth in depths.items()}
+        busy = [source for source, depth in depths.items() if depth.waiting or depth.in_flight]
+        ages = await self._ages(busy)
+        known = {self._labels(source): age for source, age in ages.items() if age is not None}
+        tell(waiting, known, self._widths())
 
     def _labels(self, source: Source) -> tuple[str, str]:
         if isinstance(source, OfQueue):
@@ -115,14 +117,18 @@ class FlowSheet:
     async def _numbers(self) -> _Numbers:
         sources, backlog = self._sources(), self._queue.backlog
         depths = await backlog.depths(sources)
-        stored = await backlog.oldest_ns(sources)
-        now_ns = self._now_ns()
-        ages = [None if at is None else round(max(now_ns - at, 0) / 1e9, 3) for at in stored]
         return _Numbers(
             dict(zip(sources, depths, strict=True)),
-            dict(zip(sources, ages, strict=True)),
+            await self._ages(sources),
             await backlog.scheduled(),
         )
+
+    async def _ages(self, sources: list[Source]) -> dict[Source, float | None]:
+        """Of each source's oldest call, in seconds."""
+        stored = await self._queue.backlog.oldest_ns(sources)
+        now_ns = self._now_ns()
+        ages = [None if at is None else round(max(now_ns - at, 0) / 1e9, 3) for at in stored]
+        return dict(zip(sources, ages, strict=True))
 
     def _queue_sheet(self, name: str, numbers: _Numbers) -> Sheet:
         functions = [each for each in self._deployments.values() if each.settings.queue == name]
