@@ -9,6 +9,7 @@ import click
 from faasd_async import __version__
 from faasd_async.cli.calls import call, cancel, result
 from faasd_async.cli.dead import dead
+from faasd_async.cli.doctor import check, doctor
 from faasd_async.cli.invoking import invoke
 from faasd_async.cli.queues import functions, queue, status
 from faasd_async.cli.schedules import schedules
@@ -45,7 +46,10 @@ def cli(context: click.Context, url: str, credentials: Path | None, as_json: boo
     context.obj = Asked(url, credentials, as_json)
 
 
-for each in (status, functions, invoke, call, result, cancel, dead, queue, schedules):
+for each in (
+    *(status, functions, invoke, call, result, cancel),
+    *(dead, queue, schedules, check, doctor),
+):
     cli.add_command(each)
 
 
