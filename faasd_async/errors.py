@@ -70,12 +70,6 @@ class NotHandedOver(InvocationError):
     """
 
 
-class TooManyInFlight(NotHandedOver):
-    """The deployment runs as many calls as it may (HTTP 429)."""
-
-    status = 429
-
-
 class InvocationBroken(InvocationError):
     """The function was reached and broke off before its answer was whole (HTTP 502)."""
 

@@ -55,3 +55,13 @@ def to_ns(moment: datetime) -> int:
 def from_ns(moment_ns: int) -> datetime:
     """The moment in UTC, to the microsecond; the reverse of :func:`to_ns`."""
     return _EPOCH + timedelta(microseconds=moment_ns // 1000)
+
+
+def rfc3339(at_ns: int) -> str | None:
+    """A moment, given in Unix nanoseconds, to the microsecond; ``None`` for 0 and the absurd."""
+    if at_ns <= 0:
+        return None
+    try:
+        return f"{from_ns(at_ns):%Y-%m-%dT%H:%M:%S.%f}Z"
+    except OverflowError:
+        return None

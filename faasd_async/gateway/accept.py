@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
-from urllib.parse import quote_from_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -19,7 +18,7 @@ from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import MaybeStored, QueueError
-from faasd_async.gateway.arrival import OURS, Arrival, Directory, Tracing, forwarded, trace
+from faasd_async.gateway.arrival import OURS, Arrival, Directory, Tracing, forwarded, path_of, trace
 from faasd_async.gateway.deadlines import Deadlines
 from faasd_async.gateway.refusal import (
     Fields,
@@ -232,7 +231,7 @@ def _telling(stored: Callable[[QueueError], None]) -> Callable[[Failure], None]:
 
 
 def _receipt(function: str, tracing: Tracing) -> Receipt:
-    fields = (*tracing.fields, (b"Location", location(tracing)))
+    fields = (*tracing.fields, (b"Location", path_of(tracing.key.call_id).encode()))
     return Receipt(fields, CallName(function, tracing.key))
 
 
@@ -242,8 +241,3 @@ def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
         return Refusal(422, "another call, with another path or body, was sent under this key")
     receipt = _receipt(request.function, Tracing(earlier.key, earlier.start_time_ns))
     return replace(receipt, fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))
-
-
-def location(tracing: Tracing) -> bytes:
-    """Where the call can be asked after."""
-    return b"/call/" + quote_from_bytes(tracing.key.call_id.encode(), safe="").encode()

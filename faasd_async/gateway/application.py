@@ -15,13 +15,13 @@ from faasd_async.gateway.answers import explain_errors, text
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.calls.application import CallsGateway, show
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
+from faasd_async.gateway.operator import admit
 from faasd_async.gateway.prefer import applied, read_preferences, without
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.routed import pass_through
 from faasd_async.gateway.shortcut import ShortcutSite
 from faasd_async.gateway.system.application import SystemGateway
-from faasd_async.gateway.system.operator import admit
 
 _READ_ONLY = ("GET", "HEAD")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import quote
 
 from faasd_async.call.headers import Headers, end_to_end, first
 from faasd_async.call.ids import CallKey, TokenTooLong, adopt_call_key
@@ -43,6 +44,11 @@ class Tracing(NamedTuple):
             (b"X-Call-Id", self.key.call_id.encode()),
             (b"X-Start-Time", b"%d" % self.start_time_ns),
         )
+
+
+def path_of(call_id: str) -> str:
+    """Where a call can be asked after."""
+    return f"/call/{quote(call_id, safe='', errors='surrogateescape')}"
 
 
 class Directory:

@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from faasd_async.call.headers import Headers, first
-from faasd_async.gateway.written import head
-
-#: Statuses whose answers never have a body.
-_BODILESS = frozenset((204, 304))
+from faasd_async.gateway.written import BODILESS, head
 
 
 class Outgoing:
@@ -39,7 +36,7 @@ class Outgoing:
     def begin(self, status: int, date: bytes, fields: Headers) -> None:
         """Write the head; it is held with what follows until :meth:`flush`."""
         self.begun = True
-        self._bodiless = self._method == b"HEAD" or status in _BODILESS
+        self._bodiless = self._method == b"HEAD" or status in BODILESS
         self._chunked = (
             self._chunks and not self._bodiless and first(fields, b"content-length") is None
         )

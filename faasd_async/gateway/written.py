@@ -11,6 +11,9 @@ from faasd_async import __version__
 from faasd_async.call.headers import Headers, first
 from faasd_async.gateway.refusal import Fields, Refusal
 
+#: Statuses whose answers never have a body.
+BODILESS = frozenset((204, 304))
+
 SERVED_BY = f"faasd-async/{__version__}".encode()
 
 _SERVED_BY = b"X-Served-By: " + SERVED_BY

@@ -267,7 +267,7 @@ async def test_messages_come_as_they_were_stored(house: House) -> None:
             b"faas.dead.q.f.%b.0" % number, number, headers=[(b"A", b"b")]
         )
     batch = await house.nats.soon(messages(house, DEAD, count=2))
-    stored = await house.jetstream.get_message(DEAD, 1)
+    stored = await house.jetstream.get_next_message(DEAD, ">", 1)
     assert [each.payload for each in batch.messages] == [b"1", b"2"]
     assert batch.pending == 1
     first = batch.messages[0]

@@ -132,7 +132,7 @@ async def test_how_old_the_oldest_call_is(house: House) -> None:
     queue = await house.queue()
     await house.put(queue, call("0", "g"), call("1"), call("2"))
     jetstream = await house.jetstream()
-    second = await house.soon(jetstream.get_message(CALLS, 2))
+    second = await house.soon(jetstream.get_next_message(CALLS, ">", 2))
     ages = await house.soon(queue.backlog.oldest_ns([F, OfFunction("nobody")]))
     assert ages[1] is None
     assert ages[0] == round(second.time.timestamp() * 1e9)

@@ -176,7 +176,7 @@ async def test_publishing_into_streams(broker: Broker) -> None:
     assert (await jetstream.get_next_message("S", "s.>", 2)).payload == b"3"
     await jetstream.delete_message("S", 1)
     with pytest.raises(MessageNotFound):
-        await jetstream.get_message("S", 1)
+        await jetstream.get_next_message("S", "s.a", 1)
     assert await jetstream.purge_stream("S", filter="s.b") == 1
 
 

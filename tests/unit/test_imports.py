@@ -216,6 +216,18 @@ def test_a_parcel_knows_no_twisted() -> None:
     assert foreign == []
 
 
+def test_callers_and_operators_share_what_stands_above_both() -> None:
+    """Neither the callers' routes nor the operator's take anything from the others'."""
+    crossing = [
+        str(found)
+        for found in all_imports()
+        for one, other in (("calls", "system"), ("system", "calls"))
+        if is_within(found.importer, f"gateway.{one}")
+        and is_within(found.imported, f"faasd_async.gateway.{other}")
+    ]
+    assert crossing == []
+
+
 def test_only_the_assembler_imports_the_reactor() -> None:
     """Everybody else is given the reactor, so that a test can give another one."""
     importers = {

@@ -13,8 +13,8 @@ from faasd_async.gateway.calls.results import Results, Shown, receipt
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.prefer import LONGEST_SECONDS, Preferences, read_preferences
+from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
-from faasd_async.gateway.system.query import Query
 from faasd_async.settings.mistakes import Refusal as Mistake
 from faasd_async.settings.quantities import parse_duration_or_zero
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from faasd_async.call.known import CallName, Known
+from faasd_async.gateway.arrival import path_of
 from faasd_async.gateway.channel import GatewayRequest
+from faasd_async.gateway.operator import admit
+from faasd_async.gateway.query import Query, named
 from faasd_async.gateway.refusal import Refusal
-from faasd_async.gateway.system.application import named
-from faasd_async.gateway.system.operator import admit
-from faasd_async.gateway.system.query import Query
 
 #: An id of fewer characters is not shown to everybody.
 SHORTEST_SECRET = 16
@@ -45,11 +45,6 @@ def asked_for(request: GatewayRequest, segment: str, query: Query) -> Asked:
                 f" {refusal.text}",
             ) from None
     return Asked(call_id, query.text("accept"))
-
-
-def path_of(call_id: str) -> str:
-    """Where a call can be asked after."""
-    return f"/call/{quote(call_id, safe='', errors='surrogateescape')}"
 
 
 def link_to(name: CallName, known: Known, asked: Asked, what: str = "") -> str:

@@ -11,13 +11,13 @@ from faasd_async.call.ending import Ending
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.known import CallName
 from faasd_async.gateway.accept import Receipt
-from faasd_async.gateway.calls.asked import Asked, path_of, unknown
+from faasd_async.gateway.arrival import path_of
+from faasd_async.gateway.calls.asked import Asked, unknown
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.prefer import LONGEST_SECONDS
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal, answered
+from faasd_async.gateway.written import BODILESS
 from faasd_async.queue.interface import Lookup, Records
-
-_BODILESS = frozenset((204, 304))
 
 _ETAG = re.compile(rb'(?:W/)?("[^"]*")')
 
@@ -139,7 +139,7 @@ def shown(name: CallName, ending: Ending) -> Shown:
         ours.append((b"ETag", b'"%x"' % ending.ended_ns))
     if first(fields, b"cache-control") is None:
         ours.append((b"Cache-Control", b"private, no-cache"))
-    if outcome.status not in _BODILESS:
+    if outcome.status not in BODILESS:
         ours.append((b"Content-Length", b"%d" % len(outcome.body)))
     return Shown(outcome.status, replaced(fields, ours), outcome.body)
 

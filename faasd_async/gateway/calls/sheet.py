@@ -7,8 +7,8 @@ from typing import Literal
 from faasd_async.call.ending import State
 from faasd_async.call.history import History
 from faasd_async.call.known import CallbackKnown, Grip, Known
+from faasd_async.call.moments import rfc3339
 from faasd_async.gateway.calls.asked import Asked, link_to
-from faasd_async.gateway.system.letter_sheet import rfc3339
 
 CallState = Literal["scheduled", "queued", "running", "retrying"] | State
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from klein import Klein
 from klein.resource import KleinResource
 
 from faasd_async.gateway.answers import explain_errors, json
 from faasd_async.gateway.channel import GatewayRequest
+from faasd_async.gateway.query import named
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import Sheet
@@ -88,8 +87,3 @@ class SystemGateway:
     @app.route("/schedules/<name>/restore", methods=["POST"])
     async def restore_schedule(self, request: GatewayRequest, name: str) -> bytes:
         return json(request, 200, await self._timetable.restore(named(name)))
-
-
-def named(segment: str) -> str:
-    """What a path segment says: the router shows it as it was written, escapes and all."""
-    return unquote(segment, errors="surrogateescape")

@@ -16,10 +16,10 @@ from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.ending import Kind, Letter, Reason, Undelivered
 from faasd_async.call.ids import TokenTooLong, encode_token
 from faasd_async.errors import CallTooLarge, MaybeStored, QueueError
+from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal, answered
 from faasd_async.gateway.system.edits import AS_IT_WAS, Edits, read_edits
 from faasd_async.gateway.system.letter_sheet import Sheet, address, summary, whole
-from faasd_async.gateway.system.query import Query
 from faasd_async.gateway.system.replay import NotReplayable, Replay
 from faasd_async.queue.interface import Filed, Selection
 

@@ -8,12 +8,12 @@ are shown as they are.
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import UTC, datetime, timedelta
 
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.ending import DeadCallback, DeadLetter, Letter, SealedLetter
 from faasd_async.call.headers import Headers, first
 from faasd_async.call.history import History
+from faasd_async.call.moments import rfc3339
 
 #: The header fields whose values are hidden, in lower case.
 SECRET_FIELDS = frozenset(
@@ -143,17 +143,6 @@ def _url(url: CallbackUrl | None, secrets: bool) -> str | None:
     if url is None:
         return None
     return url.text if secrets else url.without_credentials
-
-
-def rfc3339(at_ns: int) -> str | None:
-    """A moment, given in Unix nanoseconds, to the microsecond; ``None`` for 0 and the absurd."""
-    if at_ns <= 0:
-        return None
-    try:
-        moment = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at_ns // 1000)
-    except OverflowError:
-        return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _shown(name: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 
 from twisted.logger import Logger
 
+from faasd_async.call.moments import rfc3339
 from faasd_async.call.route import without_namespace
 from faasd_async.errors import QueueError
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal
-from faasd_async.gateway.system.letter_sheet import rfc3339
 from faasd_async.queue.interface import Schedules, Tick
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.settings import FunctionSettings

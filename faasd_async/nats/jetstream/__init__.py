@@ -31,7 +31,6 @@ from faasd_async.nats.jetstream.errors import (
 from faasd_async.nats.jetstream.message import JetStreamMessage
 from faasd_async.nats.jetstream.model import (
     SECOND_NS,
-    AccountInfo,
     ConsumerConfig,
     ConsumerInfo,
     PubAck,
@@ -44,7 +43,6 @@ from faasd_async.nats.jetstream.puller import Puller
 
 __all__ = [
     "SECOND_NS",
-    "AccountInfo",
     "AlreadySettled",
     "ConsumerConfig",
     "ConsumerDeleted",

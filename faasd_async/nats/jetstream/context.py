@@ -13,7 +13,6 @@ from faasd_async.nats.client import NatsClient
 from faasd_async.nats.jetstream.batch import Batch, get_batch
 from faasd_async.nats.jetstream.errors import ApiError, JetStreamError, StreamExists, error_of
 from faasd_async.nats.jetstream.model import (
-    AccountInfo,
     ConsumerConfig,
     ConsumerInfo,
     StoredMessage,
@@ -58,10 +57,6 @@ class JetStream(Publisher):
         super().__init__(client, timeout_seconds)
         self.client = client
 
-    def account_info(self) -> "Deferred[AccountInfo]":
-        """Return what the account uses and may use."""
-        return Deferred.fromCoroutine(self._call("INFO", None, AccountInfo))
-
     # -- streams
 
     def ensure_stream(self, config: StreamConfig) -> "Deferred[StreamInfo]":
@@ -101,10 +96,6 @@ class JetStream(Publisher):
         state = msgspec.structs.replace(info.state, subjects=subjects)
         return msgspec.structs.replace(info, state=state)
 
-    def delete_stream(self, name: str) -> "Deferred[None]":
-        """Delete a stream and all it holds."""
-        return Deferred.fromCoroutine(self._do(f"STREAM.DELETE.{name}", None))
-
     def purge_stream(self, name: str, *, filter: str = "") -> "Deferred[int]":
         """Remove the messages of a stream, or those to matching subjects; return how many."""
         return Deferred.fromCoroutine(self._purge_stream(name, filter))
@@ -114,10 +105,6 @@ class JetStream(Publisher):
         return (await self._call(f"STREAM.PURGE.{name}", request, _Purged)).purged
 
     # -- stored messages
-
-    def get_message(self, stream: str, sequence: int) -> "Deferred[StoredMessage]":
-        """Return one stored message; :class:`MessageNotFound` if it is gone."""
-        return Deferred.fromCoroutine(self._get(stream, {"seq": sequence}))
 
     def get_last_message(self, stream: str, subject: str) -> "Deferred[StoredMessage]":
         """Return the newest message to ``subject``, which may have wildcards."""

@@ -84,11 +84,6 @@ class JetStreamMessage:
         return int(self._tokens()[3])
 
     @property
-    def consumer_sequence(self) -> int:
-        """The place of this delivery among the consumer's."""
-        return int(self._tokens()[4])
-
-    @property
     def timestamp_ns(self) -> int:
         """When it was stored, in nanoseconds since 1970."""
         return int(self._tokens()[5])

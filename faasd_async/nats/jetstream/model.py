@@ -125,27 +125,6 @@ class ConsumerInfo(msgspec.Struct, frozen=True):
     paused: bool = False
 
 
-class AccountLimits(msgspec.Struct, frozen=True):
-    """What an account may use; -1 is no limit."""
-
-    max_memory: int = -1
-    max_storage: int = -1
-    max_streams: int = -1
-    max_consumers: int = -1
-
-
-class AccountInfo(msgspec.Struct, frozen=True):
-    """What an account uses, in bytes and in numbers."""
-
-    memory: int
-    storage: int
-    streams: int
-    consumers: int
-    limits: AccountLimits
-    reserved_memory: int = 0
-    reserved_storage: int = 0
-
-
 class StoredMessage(msgspec.Struct, frozen=True):
     """A message as a stream holds it.
 

@@ -10,7 +10,6 @@ from faasd_async.errors import (
     InvocationBroken,
     InvocationTimedOut,
     NotHandedOver,
-    TooManyInFlight,
 )
 
 TARGET = "/function/f"
@@ -199,24 +198,20 @@ def test_nothing_is_served_behind_a_reply_that_broke_off(door: FrontDoor) -> Non
 
 
 @pytest.mark.parametrize(
-    ("reason", "status", "retry_after"),
+    ("reason", "status"),
     [
-        (NotHandedOver("nobody listens"), 502, None),
-        (InvocationBroken("it died"), 502, None),
-        (InvocationTimedOut("too slow"), 504, None),
-        (TooManyInFlight("all busy"), 429, b"1"),
+        (NotHandedOver("nobody listens"), 502),
+        (InvocationBroken("it died"), 502),
+        (InvocationTimedOut("too slow"), 504),
     ],
 )
-def test_an_invocation_without_an_answer(
-    door: FrontDoor, reason: Exception, status: int, retry_after: bytes | None
-) -> None:
+def test_an_invocation_without_an_answer(door: FrontDoor, reason: Exception, status: int) -> None:
     """Its own status and reason; the token comes back, and the connection stays."""
     client = door.ask("POST", TARGET, "X-Call-Id: mine")
     door.clock.advance(1.5)
     door.runs[0].fails(reason)
     answer = client.answer()
     assert (answer.status, answer.body) == (status, f"{reason}\n".encode())
-    assert answer.header("Retry-After") == retry_after
     assert answer.header("X-Call-Id") == b"mine"
     assert answer.header("X-Start-Time") == b"%d" % NOW_NS
     assert door.ended == [("f", "mine", status, 1.5)]

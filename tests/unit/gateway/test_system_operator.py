@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from faasd_async.call.headers import Headers
+from faasd_async.gateway.operator import admit
 from faasd_async.gateway.refusal import Refusal
-from faasd_async.gateway.system.operator import admit
 
 HOST = (b"Host", b"127.0.0.1:8080")
 

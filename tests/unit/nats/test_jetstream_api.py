@@ -135,7 +135,7 @@ def test_purge(jetstream: JetStream, connection: Connection) -> None:
 
 def test_stored_message(jetstream: JetStream, connection: Connection) -> None:
     """Headers and payload are decoded; a message without them has none."""
-    got = jetstream.get_message("S", 3)
+    got = jetstream.get_next_message("S", "s.>", 3)
     message = {
         "subject": "s.x",
         "seq": 3,
@@ -143,7 +143,7 @@ def test_stored_message(jetstream: JetStream, connection: Connection) -> None:
         "data": "aGVsbG8=",
         "time": "2026-11-24T04:21:19.424607326Z",
     }
-    assert asked(connection, {"message": message})[1] == {"seq": 3}
+    assert asked(connection, {"message": message})[1] == {"seq": 3, "next_by_subj": "s.>"}
     stored = result_of(got)
     assert (stored.subject, stored.sequence, stored.payload) == ("s.x", 3, b"hello")
     assert stored.headers.get(b"A") == b"b"

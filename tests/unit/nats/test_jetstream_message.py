@@ -39,7 +39,6 @@ def test_what_it_tells(client: NatsClient, reply: bytes) -> None:
     assert (message.stream, message.consumer) == ("ORDERS", "worker")
     assert message.delivered == 3
     assert message.stream_sequence == 42
-    assert message.consumer_sequence == 57
     assert message.timestamp_ns == 1795494079424607326
     assert message.pending == 6
     assert (message.subject, message.payload) == (b"orders.1", b"hello")

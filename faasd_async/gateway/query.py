@@ -1,16 +1,22 @@
-"""What an operator asks for in a query string, read with care: an order that is misspelt must not
-become a wider one."""
+"""What is asked for in a path and a query string, read with care: an order that is misspelt must
+not become a wider one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
+from urllib.parse import unquote
 
 from faasd_async.gateway.refusal import Refusal
 
 Choice = TypeVar("Choice", bound=str)
 
 _TRUE, _FALSE = ("1", "true"), ("0", "false")
+
+
+def named(segment: str) -> str:
+    """What a path segment says: the router shows it as it was written, escapes and all."""
+    return unquote(segment, errors="surrogateescape")
 
 
 class Query:
