@@ -31,6 +31,8 @@ class QueueRequest:
     :ivar on_failure: where the outcome goes instead if it is no success.
     :ivar not_before_ns: until when its caller put it off, Unix nanoseconds; 0 if it was not.
     :ivar expires_ns: when it is too late for it to begin, as its caller has it; 0 if it never is.
+    :ivar max_attempts: how often it is tried at most, as its caller has it; 0 if only its function
+        says so.
     """
 
     function: str
@@ -47,6 +49,7 @@ class QueueRequest:
     on_failure: CallbackUrl | None = None
     not_before_ns: int = 0
     expires_ns: int = 0
+    max_attempts: int = 0
 
     @property
     def since_ns(self) -> int:

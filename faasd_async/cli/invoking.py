@@ -16,7 +16,14 @@ from faasd_async.cli.session import Ended, Session, talks
 
 #: They speak of a queued call, and make it one.
 _OF_QUEUED_CALLS = frozenset(
-    ("x-callback-url", "x-callback-on-failure", "x-delay", "x-not-before", "x-expires")
+    (
+        "x-callback-url",
+        "x-callback-on-failure",
+        "x-delay",
+        "x-not-before",
+        "x-expires",
+        "x-max-attempts",
+    )
 )
 
 Fields = Sequence[tuple[str, str]]

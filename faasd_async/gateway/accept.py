@@ -19,6 +19,7 @@ from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.gateway.arrival import OURS, Arrival, Directory, Tracing, forwarded, path_of, trace
+from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.deadlines import Deadlines
 from faasd_async.gateway.refusal import (
     Fields,
@@ -33,7 +34,7 @@ from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
 
 #: The fields that do not go on to the function.
-_KEPT = OURS | TIMING_FIELDS
+_KEPT = OURS | TIMING_FIELDS | {MAX_ATTEMPTS_FIELD}
 
 
 class CallStore(Protocol):
@@ -187,6 +188,7 @@ class Acceptance:
             digest="" if repeatable is None else repeatable.digest,
             not_before_ns=timing.not_before_ns,
             expires_ns=timing.expires_ns,
+            max_attempts=read_max_attempts(said),
         )
         return request, tracing
 

@@ -18,12 +18,21 @@ _JITTER: Mapping[str, tuple[float, float]] = {
 }
 
 
-def wants_retry(policy: RetrySettings, status: int, attempts: int) -> bool:
+def most_attempts(policy: RetrySettings, asked: int) -> int:
+    """How often a call is tried.
+
+    :param asked: how often at most, as its caller has it; 0: its caller says nothing of it.
+    """
+    return min(policy.attempts, asked) if asked else policy.attempts
+
+
+def wants_retry(policy: RetrySettings, status: int, attempts: int, asked: int = 0) -> bool:
     """Whether a call goes on after an answer.
 
     :param attempts: how many invocations were begun, this one included.
+    :param asked: as for :func:`most_attempts`.
     """
-    return status in policy.codes and attempts < policy.attempts
+    return status in policy.codes and attempts < most_attempts(policy, asked)
 
 
 def wait_seconds(

@@ -25,6 +25,7 @@ from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
 from faasd_async.errors import CallTooLarge, QueueError, QueueUnavailable
 from faasd_async.queue.interface import Queue
 from faasd_async.settings import FunctionSettings, ResultSettings
+from faasd_async.worker.retry import most_attempts
 from faasd_async.worker.shorter import versions
 
 #: For a function that is not deployed any more.
@@ -134,7 +135,7 @@ class Settlement:
             else:
                 ended(reason)
 
-        letter = self._write_letter(request, ending, _most_attempts(settings))
+        letter = self._write_letter(request, ending, _most_attempts(request, settings))
         self._queue.put_callback_then(letter, stored)
 
     async def complete(self, request: QueueRequest) -> bool:
@@ -169,7 +170,7 @@ class Settlement:
         told: bool = False,
     ) -> None:
         if callback_url_of(request, ending) is not None and not told:
-            most = _most_attempts(settings)
+            most = _most_attempts(request, settings)
             put = self._queue.put_callback
             await self._fitting(ending, lambda it: put(self._write_letter(request, it, most)))
         if _is_buried(ending, settings):
@@ -195,8 +196,10 @@ def _is_buried(ending: Ending, settings: FunctionSettings | None) -> bool:
     return ending.reason is not None and (settings is None or settings.dead_letters == "failed")
 
 
-def _most_attempts(settings: FunctionSettings | None) -> int:
-    return _USUAL_ATTEMPTS if settings is None else settings.retry.attempts
+def _most_attempts(request: QueueRequest, settings: FunctionSettings | None) -> int:
+    if settings is None:
+        return _USUAL_ATTEMPTS
+    return most_attempts(settings.retry, request.max_attempts)
 
 
 def _when_done(

@@ -128,7 +128,8 @@ class Walk:
         self.trial.answered(outcome.status, asked)
         attempts = len(run.history.attempts)
         walks.attempted(run.request, outcome, attempts)
-        if wants_retry(deployment.settings.retry, outcome.status, attempts):
+        policy, asked_attempts = deployment.settings.retry, run.request.max_attempts
+        if wants_retry(policy, outcome.status, attempts, asked_attempts):
             self._forget()
             walks.overseer.wants_retry(self, outcome)
             return

@@ -319,6 +319,7 @@ async def test_a_retry_waits_in_jetstream(house: House) -> None:
     "changes",
     [
         {"expires_ns": 2**62},
+        {"max_attempts": 1},
         {"on_failure": callback_url.parse(b"http://h/x")},
         {"digest": "d"},
         {"generation": 1},

@@ -53,6 +53,7 @@ _ON_FAILURE_URL = b"Faas-On-Failure-Url"
 _DEATH = b"Faas-Death"
 _NOT_BEFORE = b"Faas-Not-Before"
 _EXPIRES = b"Faas-Expires"
+_MAX_ATTEMPTS = b"Faas-Max-Attempts"
 
 #: JetStream's own: when a message of a stream that keeps schedules is due.
 SCHEDULE = b"Nats-Schedule"
@@ -104,6 +105,8 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
         fields.append((_NOT_BEFORE, b"%d" % request.not_before_ns))
     if request.expires_ns:
         fields.append((_EXPIRES, b"%d" % request.expires_ns))
+    if request.max_attempts:
+        fields.append((_MAX_ATTEMPTS, b"%d" % request.max_attempts))
     return fields, http_form.write(request.target, request.headers, request.body)
 
 
@@ -139,6 +142,7 @@ def read_request(message: Message) -> QueueRequest:
             on_failure=callback_url.parse(on_failure) if on_failure else None,
             not_before_ns=int(noted.get(_NOT_BEFORE, b"0")),
             expires_ns=int(noted.get(_EXPIRES, b"0")),
+            max_attempts=int(noted.get(_MAX_ATTEMPTS, b"0")),
         )
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason

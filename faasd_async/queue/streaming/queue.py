@@ -287,6 +287,7 @@ def _is_plain(request: QueueRequest) -> bool:
         and not request.digest
         and not request.not_before_ns
         and not request.expires_ns
+        and not request.max_attempts
     )
 
 

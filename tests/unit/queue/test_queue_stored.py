@@ -80,6 +80,7 @@ REQUESTS = st.builds(
     on_failure=st.none() | URLS,
     not_before_ns=TIMES,
     expires_ns=TIMES,
+    max_attempts=st.integers(0, 9),
 )
 OUTCOMES = st.builds(Outcome, STATUSES, FIELDS, BODIES, SECONDS, TEXTS)
 STATES = st.sampled_from(["succeeded", "failed", "dead", "cancelled", "expired"])

@@ -6,7 +6,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from worker_house import BEGAN_NS, LEASE_SECONDS, House
+from worker_house import BEGAN_NS, CALLBACK, LEASE_SECONDS, House
 
 from faasd_async.errors import NotHandedOver, QueueFull
 from faasd_async.settings import RetrySettings
@@ -47,6 +47,20 @@ def test_attempts_are_counted_through_all_waits(house: House) -> None:
         house.passes(house.queue.delays[number])
     assert [each.attempt for each in house.invoked] == [1, 2, 3, 4]
     assert house.queue.delays == [4.0, 8.0, 16.0]
+
+
+@pytest.mark.parametrize(("asked", "attempts"), [(1, 1), (2, 2), (9, 3)])
+def test_a_caller_wants_a_call_tried_less_often(house: House, asked: int, attempts: int) -> None:
+    """It ends as dead after that; its callback is told how often it could have been tried."""
+    house.starts(f=retry(attempts=3))
+    house.puts("1", max_attempts=asked, callback=CALLBACK)
+    for number in range(attempts):
+        house.invoked[number].answers(503)
+        house.passes(60)
+    assert [each.attempt for each in house.invoked] == [*range(1, attempts + 1)]
+    assert house.watch.ends == [("1", "dead", "exhausted", True)]
+    (told,) = house.callbacks()
+    assert (b"X-Retry-Max", b"%d" % (attempts - 1)) in told.headers
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,17 @@ def test_only_listed_answers_are_tried_again(status: int, tried: int, again: boo
     assert wants_retry(POLICY, status, tried) is again
 
 
+@pytest.mark.parametrize(
+    ("asked", "tried", "again"),
+    [(1, 1, False), (2, 1, True), (2, 2, False), (3, 2, True), (9, 2, True), (9, 3, False)],
+)
+def test_a_caller_lowers_the_attempts_and_never_raises_them(
+    asked: int, tried: int, again: bool
+) -> None:
+    """The lower of what the caller and the function say counts."""
+    assert wants_retry(POLICY, 503, tried, asked) is again
+
+
 @pytest.mark.parametrize(("tried", "seconds"), [(1, 2), (2, 4), (3, 8), (5, 32), (6, 60), (7, 60)])
 def test_a_wait_doubles_up_to_the_longest(tried: int, seconds: float) -> None:
     """With the backoff that leaves nothing to chance."""
