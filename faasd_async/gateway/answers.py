@@ -27,7 +27,12 @@ def text(request: GatewayRequest, status: int, line: str) -> bytes:
 
 def json(request: GatewayRequest, status: int, value: object) -> bytes:
     """Answer with an object for programs."""
-    return _whole(request, status, b"application/json", msgspec.json.encode(value) + b"\n")
+    return written_json(request, status, msgspec.json.encode(value) + b"\n")
+
+
+def written_json(request: GatewayRequest, status: int, written: bytes) -> bytes:
+    """Answer with an object that is written already."""
+    return _whole(request, status, b"application/json", written)
 
 
 def _whole(request: GatewayRequest, status: int, content_type: bytes, body: bytes) -> bytes:

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
-from faasd_async.gateway.answers import explain_errors, text
+from faasd_async.gateway.answers import explain_errors, text, written_json
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.calls.application import CallsGateway, show
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
@@ -133,6 +133,14 @@ class Gateway:
         if waiting_for is None:
             return text(request, 200, "OK")
         return text(request, 503, waiting_for)
+
+    @app.route("/openapi.json", methods=_READ_ONLY)
+    def openapi(self, request: GatewayRequest) -> bytes:
+        """All of this, for programs that make clients of it."""
+        # Hardly anybody asks: until then it costs nothing.
+        from faasd_async.gateway.openapi.document import written
+
+        return written_json(request, 200, written())
 
     @app.route("/system/", branch=True)
     def system(self, request: GatewayRequest) -> KleinResource:

@@ -27,7 +27,9 @@ from faasd_async.runtime.interface import Invocation, Reply
 
 #: What no function is ever asked.
 NEVER = frozenset((b"CONNECT", b"TRACE"))
-_ALLOWED = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+
+#: What they mostly are.
+ALLOWED = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 
 #: The status that is noted of a call whose caller did not wait.
 _LEFT = 499
@@ -89,7 +91,7 @@ class Proxy:
         :raises Refusal: 405, or that there is nobody.
         """
         if method in NEVER:
-            raise not_allowed(*_ALLOWED)
+            raise not_allowed(*ALLOWED)
         return self._directory.find(route)
 
     def pass_on(self, arrival: Arrival, caller: Caller) -> Passage | None:

@@ -1,0 +1,88 @@
+"""The document, put together of its parts.
+
+To add a route is to add it here: a test compares both.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+
+from faasd_async import __version__
+from faasd_async.gateway.openapi import calls, dead_letters, flow, functions
+from faasd_async.gateway.openapi.parts import Part, line, operation, refused, shared_answers
+
+#: What stands on another port, and is no part of this interface.
+_FIGURES = (
+    "Prometheus' figures are served on a port of their own (`[gateway] metrics_listen`,"
+    " `http://127.0.0.1:8082` unless it is set): `GET /metrics`, and `GET /healthz` there too."
+)
+
+_DESCRIPTION = f"""\
+Functions that are called now, or put into a queue that survives whatever crashes.
+
+- `HEAD` is answered wherever `GET` is.
+- A refusal is a line of text that says why; 405 names in `Allow` what a path knows.
+- What stands under `/system` answers somebody at this very machine alone.
+- {_FIGURES}
+"""
+
+_HEALTH: Part = {"name": "health", "description": "The daemon itself."}
+
+
+@cache
+def written() -> bytes:
+    """The document, JSON."""
+    return msgspec.json.encode(document()) + b"\n"
+
+
+def document() -> Part:
+    """The document."""
+    cancel = functions.cancelled_by_name(calls.CANCELLED, calls.NOT_CANCELLED)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "faasd-async",
+            "version": __version__,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [functions.TAG, calls.TAG, dead_letters.TAG, flow.TAG, _HEALTH],
+        "paths": {
+            **functions.paths(cancel),
+            **calls.paths(),
+            **dead_letters.paths(),
+            **flow.paths(),
+            **_health(),
+        },
+        "components": {
+            "schemas": {**calls.SCHEMAS, **dead_letters.SCHEMAS, **flow.SCHEMAS},
+            "responses": shared_answers(),
+            "parameters": {"accept": calls.ACCEPT, **dead_letters.PARAMETERS},
+        },
+    }
+
+
+def _health() -> Part:
+    alive = operation(
+        "isAlive", "health", "Whether the daemon is alive", {"200": line("It is.", "OK")}, {}
+    )
+    ready = operation(
+        "isReady",
+        "health",
+        "Whether a call would be accepted and run",
+        {"200": line("It would.", "OK"), "503": refused("It would not; the line says why.")},
+        {},
+    )
+    described: Part = {
+        "description": "It.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+    itself = operation("getDocument", "health", "This document", {"200": described}, {})
+    return {
+        "/healthz": {"get": alive},
+        "/readyz": {"get": ready},
+        "/openapi.json": {"get": itself},
+    }
