@@ -183,7 +183,7 @@ class Daemon(Output):
 
     async def end(self) -> None:
         """Leave nothing behind, neither daemon nor broker, nor the processes of functions."""
-        noted = self._noted_groups()
+        noted = self.noted_groups
         if self.transport is not None and self.status is None:
             await self.kill()
             for group in noted:
@@ -193,8 +193,9 @@ class Daemon(Output):
             with suppress(ProcessLookupError):
                 os.kill(self.broker_pid, signal.SIGKILL)
 
-    def _noted_groups(self) -> list[int]:
-        """The process groups that it would leave behind if it were killed now."""
+    @property
+    def noted_groups(self) -> list[int]:
+        """The process groups of its functions: those it would leave behind if it were killed."""
         with suppress(FileNotFoundError):
             lines = (self.state / "processes").read_text().splitlines()
             return [int(line.split()[1]) for line in lines if line.strip()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,26 @@ class Lifeline:
 def when_ended(reactor: Any, pid: int) -> Deferred[None]:
     """Fires when a process has ended, whoever's child it is."""
     return when_readable(reactor, os.pidfd_open(pid))
+
+
+async def when_group_ended(reactor: Any, group: int) -> None:
+    """Returns when the process table has nobody of a process group any more."""
+    while alive := members(group):
+        for pid in alive:
+            with suppress(ProcessLookupError):
+                await when_ended(reactor, pid)
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group that live, as the process table has them."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name may hold anything, a parenthesis too.
+            state, _, its_group, *_ = entry.read_text().rpartition(")")[2].split()
+            if int(its_group) == group and state not in "ZX":
+                found.append(int(entry.parent.name))
+    return found
 
 
 def when_readable(reactor: Any, descriptor: int) -> Deferred[None]:

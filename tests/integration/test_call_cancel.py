@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from daemon import Daemon, StartDaemon
-from lifeline import Lifeline
+from lifeline import Lifeline, members, when_group_ended
 from listener import Listener, Received, at
 from raw_http import Response
 from real_nats import RealNats
@@ -63,7 +63,8 @@ async def test_a_call_that_waits_never_runs(
 async def test_a_call_that_runs_is_stopped(
     start_daemon: StartDaemon, listener: Listener, reactor: Any, tmp_path: Path
 ) -> None:
-    """Its process and the children of that are gone, and whoever waits is told."""
+    """Its process and the children of that are gone from the process table, and whoever waits is
+    told."""
     lifeline = Lifeline(reactor, tmp_path)
     script = f"exec 3>{lifeline.path}; sleep 600 & sleep 600"
     daemon = await start_daemon(
@@ -74,10 +75,13 @@ async def test_a_call_that_runs_is_stopped(
     family, url = [await accepted(daemon, name) for name in ("family", "url")]
     (request,) = await listener.when(1)
     await until(daemon, family, in_state("running"))
+    (group,) = daemon.noted_groups
+    assert members(group)
     client = await waiting(daemon, family)
     for where in (family, url):
         assert (await cancel(daemon, where)).status == 202
     await lifeline.when_cut()
+    await when_group_ended(reactor, group)
     await request.gone
     answer = await client
     assert (answer.status, answer.header("X-Function-Status")) == (499, "499")
