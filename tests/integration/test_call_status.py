@@ -198,6 +198,29 @@ async def test_the_result_is_there_the_moment_the_call_ends(
 
 
 @pytest_twisted.ensureDeferred
+async def test_who_has_the_answer_is_not_sent_it_again(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """By its tag, which the next run of the daemon knows too; waiting is preferred as well."""
+    config = function("a", listener)
+    listener.on_request = lambda request: request.answer(200, b"long")
+    daemon = await start_daemon(config)
+    result = f"{await accepted(daemon, 'a')}/result"
+    answer = await daemon.request(result, method="GET", Prefer="wait=30")
+    assert (answer.status, answer.body) == (200, b"long")
+    assert answer.header("Preference-Applied") == "wait=30"
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+    assert float(answer.header("X-Duration-Seconds") or "") > 0
+    await daemon.kill()
+    daemon = await start_daemon(config)
+    tag = answer.header("ETag") or ""
+    again = await daemon.request(result, method="GET", If_None_Match=tag)
+    assert (again.status, again.body, again.header("ETag")) == (304, b"", tag)
+    other = await daemon.request(result, method="GET", If_None_Match='"another"')
+    assert (other.status, other.body) == (200, b"long")
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_client_waits_on_across_a_restart(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:

@@ -49,6 +49,23 @@ async def test_a_function_is_called_at_each_of_its_times_across_a_crash(
     assert seen == list(range(seen[0], seen[0] + len(seen)))
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_function_brings_its_schedule_as_openfaas_has_it(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """Among its annotations: it counts beside that topic alone."""
+    annotations = "annotations = {{ topic = '{}', schedule = '@every 1s' }}\n"
+    daemon = await start_daemon(
+        function("f", listener, annotations.format("cron-function"))
+        + function("g", listener, annotations.format("another"))
+    )
+    await listener.when(2)
+    (line,) = (await told(daemon, "GET", ""))["schedules"]
+    assert (line["function"], line["schedule"]) == ("f", "@every 1s")
+    assert await daemon.stop() == 0
+    assert {request.target for request in listener.requests} == {b"/f/"}
+
+
 @pytest_twisted.async_yield_fixture
 async def nats(reactor: Any, tmp_path: Path) -> AsyncIterator[RealNats]:
     server = RealNats(reactor, tmp_path / "nats")
