@@ -13,7 +13,7 @@ from urllib.parse import quote
 import treq
 from treq.client import HTTPClient
 from twisted.internet.error import ConnectError, DNSLookupError
-from twisted.web.client import Agent, ResponseFailed
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
@@ -21,6 +21,9 @@ from faasd_async.errors import FaasdAsyncError
 
 #: Who asks the operator's routes is not kept waiting for longer.
 PATIENCE_SECONDS = 60.0
+
+#: Those that are kept for the next question.
+_MOST_CONNECTIONS = 32
 
 Query = Mapping[str, str | None]
 
@@ -91,7 +94,9 @@ class Daemon:
     """
 
     def __init__(self, reactor: Any, url: str, credentials: Credentials | None = None) -> None:
-        self._client = HTTPClient(Agent(reactor))
+        pool = HTTPConnectionPool(reactor)
+        pool.maxPersistentPerHost = _MOST_CONNECTIONS
+        self._client = HTTPClient(Agent(reactor, pool=pool))
         self._reactor = reactor
         self.url = url.rstrip("/")
         self._auth = (credentials.user, credentials.password) if credentials else None

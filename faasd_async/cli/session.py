@@ -35,6 +35,7 @@ class Asked:
 class Session:
     """One command's run."""
 
+    reactor: Any
     daemon: Daemon
     screen: Screen
 
@@ -55,7 +56,7 @@ def talks(body: Body[P]) -> Callable[P, None]:
         screen = Screen(as_json=asked.as_json)
 
         async def whole(reactor: Any) -> None:
-            session = Session(Daemon(reactor, asked.url, credentials), screen)
+            session = Session(reactor, Daemon(reactor, asked.url, credentials), screen)
             raise SystemExit(int(await _ended(body(session, *args, **kwargs), screen)))
 
         react(lambda reactor: Deferred.fromCoroutine(whole(reactor)))

@@ -38,19 +38,29 @@ class Printed:
         return self.printed.decode()
 
 
+class Running(_Command):
+    """A command that is run."""
+
+    def __init__(
+        self, reactor: Any, daemon: Daemon, *arguments: str, stdin: bytes = b"", **environment: str
+    ) -> None:
+        super().__init__(reactor)
+        here = f"http://127.0.0.1:{daemon.port}"
+        reactor.spawnProcess(
+            self,
+            sys.executable,
+            [sys.executable, "-m", "faasd_async.cli", *arguments],
+            env={**os.environ, "FAASD_ASYNC_URL": here, **environment},
+        )
+        transport: Any = self.transport
+        transport.write(stdin)
+        transport.closeStdin()
+
+
 async def command(
     reactor: Any, daemon: Daemon, *arguments: str, stdin: bytes = b"", **environment: str
 ) -> Printed:
     """Run one to its end."""
-    running = _Command(reactor)
-    reactor.spawnProcess(
-        running,
-        sys.executable,
-        [sys.executable, "-m", "faasd_async.cli", *arguments],
-        env={**os.environ, "FAASD_ASYNC_URL": f"http://127.0.0.1:{daemon.port}", **environment},
-    )
-    transport: Any = running.transport
-    transport.write(stdin)
-    transport.closeStdin()
+    running = Running(reactor, daemon, *arguments, stdin=stdin, **environment)
     status = await running.ended()
     return Printed(status, running.printed, running.errors)

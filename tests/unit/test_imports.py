@@ -85,8 +85,9 @@ WALLS: dict[str, frozenset[str]] = {
     ),
     # The onlooker: everybody tells it, it asks nobody.
     "observe": frozenset({"call", "errors"}),
-    # The operator's command line, which knows a daemon by its routes, and by its settings.
-    "cli": frozenset({"errors", "nats.server.binary", "settings", "wallclock"}),
+    # The operator's command line, which knows a daemon by its routes, and by its settings; and
+    # where calls lie that are to be brought to it.
+    "cli": frozenset({"call", "errors", "nats", "settings", "wallclock"}),
     # Functions to try the daemon with: programs of their own.
     "demo": frozenset(),
     # The settings are read again, and what is in them deployed.
