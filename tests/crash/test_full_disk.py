@@ -15,7 +15,7 @@ async def test_the_disk_is_full_for_a_while(
     install: Install, disk: LoopDisk, dice: random.Random, tables: Tables, amount: Amount
 ) -> None:
     """Nothing that was accepted is lost, and nothing runs twice."""
-    times = amount(1, 5)
+    times = amount(3, 5)
     installation = await install(disk.mount_point)
     installation.function.seconds = lambda: dice.uniform(0, 0.02)
     daemon = await installation.up(

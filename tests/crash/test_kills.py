@@ -105,7 +105,7 @@ async def test_the_daemon_is_stopped(
     install: Install, dice: random.Random, tables: Tables, amount: Amount
 ) -> None:
     """SIGTERM: what runs is brought to its end, and nothing runs again."""
-    stops = amount(1, 20)
+    stops = amount(3, 20)
     installation = await install()
     slow_down(installation, dice)
     await installation.up(installation.function_settings())

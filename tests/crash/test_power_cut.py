@@ -77,7 +77,7 @@ async def test_the_trial_sees_losses_where_a_202_does_not_wait_for_the_disk(
     amount: Amount,
 ) -> None:
     """With ``durability = "process"``: it promises nothing for a power cut."""
-    cuts = amount(1, 20)
+    cuts = amount(3, 20)
     installation = await install(disk.mount_point)
     count = await cut_again_and_again(installation, disk, dice, cuts, "process")
     tell(tables, "process", cuts, count)
