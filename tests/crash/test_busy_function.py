@@ -16,6 +16,10 @@ MAX_WAIT_SECONDS = 8.0
 #: The waits above this are spent in another stream than the calls that wait for their turn.
 ACK_WAIT_SECONDS = 5.0
 
+#: How late 99 of 100 waits may end: where there is nothing else to do, and where thousands are due
+#: at a time, each of which may have to let all others pass twice.
+MOST_LATE_SECONDS, MOST_LATE_OF_MANY_SECONDS = 2.0, 20.0
+
 #: What is between the function's answer and the daemon's clock.
 _MOMENT_SECONDS = 0.05
 
@@ -29,8 +33,9 @@ def asked_wait(attempt: int) -> float:
 async def test_calls_of_a_function_that_is_busy_at_first_all_succeed(
     install: Install, tables: Tables, amount: Amount
 ) -> None:
-    """Never before their time, never more than once at a time, within their attempts."""
+    """Never before their time and not long after it, within their attempts."""
     calls, busy_seconds = amount(300, 10_000), amount(2, 30)
+    most_late_seconds = MOST_LATE_OF_MANY_SECONDS if tables.full else MOST_LATE_SECONDS
     installation = await install()
     reactor, invocations = installation.reactor, installation.invocations
     busy_until = 0.0
@@ -72,11 +77,12 @@ async def test_calls_of_a_function_that_is_busy_at_first_all_succeed(
         ):
             lateness = run.began - ended - asked_wait(attempt)
             (late if lateness > -_MOMENT_SECONDS else early).append(lateness)
+    p99_seconds = statistics.quantiles(late, n=100)[-1]
     attempts = [len(invocations.runs[call_id]) for call_id in accepted]
     tables.row(
         "A function that answers 503 at first",
         {
-            "calls": calls,
+            "accepted": len(accepted),
             "busy for": f"{busy_seconds} s",
             "succeeded": len(succeeded),
             "attempts, median": round(statistics.median(attempts)),
@@ -84,12 +90,14 @@ async def test_calls_of_a_function_that_is_busy_at_first_all_succeed(
             "waits": len(late) + len(early),
             "too short": len(early),
             "too long, median": f"{statistics.median(late):.2f} s",
-            "p99": f"{statistics.quantiles(late, n=100)[-1]:.2f} s",
+            "p99": f"{p99_seconds:.2f} s",
             "all done after": f"{seconds:.0f} s",
         },
     )
     assert succeeded == set(accepted)
     assert early == []
+    assert p99_seconds < most_late_seconds
+    assert seconds < busy_seconds + MAX_WAIT_SECONDS + most_late_seconds
     assert max(attempts) <= 10
     assert all(
         [run.attempt for run in invocations.runs[call_id]] == list(range(1, number + 1))

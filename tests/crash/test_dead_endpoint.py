@@ -12,7 +12,9 @@ from installation import PATIENCE_SECONDS, Amount, Install, Installation
 from invocations import Invocations
 from load import Load
 from tables import Tables
-from twisted.internet.task import deferLater
+
+#: What a machine that others use, too, may add to the 99th percentile of a short trial.
+NOISE_MS = 50
 
 
 @pytest_twisted.async_yield_fixture
@@ -55,7 +57,7 @@ async def test_a_callback_endpoint_is_down_for_a_while(
     install: Install, endpoints: list[FunctionServer], tables: Tables, amount: Amount
 ) -> None:
     """All of its callbacks arrive afterwards, once each; those to another are as quick as ever."""
-    calls, down_seconds = amount(100, 1_000), amount(1, 60)
+    calls, down_seconds = amount(200, 1_000), amount(1, 60)
     dead, alive = endpoints
     installation = await install()
     settings = installation.function_settings()
@@ -70,8 +72,9 @@ async def test_a_callback_endpoint_is_down_for_a_while(
     await to_the_dead.push(calls, PATIENCE_SECONDS)
     to_the_dead.stop()
     meanwhile = await told(installation, alive, calls)
-    # A minute is a minute: it is what the endpoint does, not what the trial waits for.
-    await deferLater(installation.reactor, down_until - installation.reactor.seconds())
+    # A minute is a minute: it is what the endpoint does, and others are told for as long.
+    while installation.reactor.seconds() < down_until:
+        meanwhile += await told(installation, alive, calls)
     await dead.open()
     up_at = installation.reactor.seconds()
     await dead.invocations.when_run(to_the_dead.accepted)
@@ -88,7 +91,8 @@ async def test_a_callback_endpoint_is_down_for_a_while(
             "all after": f"{arrived_after:.1f} s",
             "others: p99 before": f"{p99_ms(before)} ms",
             "meanwhile": f"{p99_ms(meanwhile)} ms",
+            "told": len(meanwhile),
         },
     )
     assert arrivals == [1] * calls
-    assert p99_ms(meanwhile) <= max(2 * p99_ms(before), 1000)
+    assert p99_ms(meanwhile) <= max(2 * p99_ms(before), p99_ms(before) + NOISE_MS)
