@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="the trials' full numbers: a quarter of an hour"
     )
+    parser.addoption("--crash-report", type=Path, help="write the tables to this file, too")
     parser.addoption("--crash-seed", type=int, help="draw the moments of the trials from it")
 
 
@@ -48,6 +49,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section(f"trials (--crash-seed {tables.seed})")
         for line in tables.lines():
             terminalreporter.write_line(line)
+        report: Path | None = config.getoption("--crash-report", default=None)
+        if report is not None:
+            report.write_text("\n".join(tables.lines()) + "\n")
 
 
 @pytest.fixture

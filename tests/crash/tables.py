@@ -24,21 +24,39 @@ class Tables:
         self._tables.setdefault(title, []).append(row)
 
     def lines(self) -> list[str]:
-        lines: list[str] = []
-        for title, rows in self._tables.items():
-            columns = list(dict.fromkeys(column for row in rows for column in row))
-            widths = [
-                max(len(column), *(len(row.get(column, "")) for row in rows)) for column in columns
-            ]
-            lines += ["", title, ""]
-            for row in ({column: column for column in columns}, *rows):
-                cells = [row.get(column, "") for column in columns]
-                first, *others = zip(cells, widths, strict=True)
-                line = "  ".join(
-                    [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-                )
-                lines.append(f"  {line.rstrip()}")
-        return lines
+        """All tables, and last of all a summary: a line for each row that counts what was lost."""
+        size = "the full numbers" if self.full else "a few of each"
+        summary = f"Summary ({size}, --crash-seed {self.seed})"
+        return _lines({**self._tables, summary: self._summary()})
+
+    def _summary(self) -> list[dict[str, str]]:
+        counts = ("accepted", "lost", "ran again", "unexcused")
+        rows = []
+        for title, trials in self._tables.items():
+            for row in trials:
+                if "accepted" in row and "lost" in row:
+                    name = next(iter(row.values())) if len(trials) > 1 else ""
+                    trial = f"{title}: {name}" if name else title
+                    rows.append({"trial": trial, **{each: row.get(each, "") for each in counts}})
+        return rows
+
+
+def _lines(tables: Mapping[str, list[dict[str, str]]]) -> list[str]:
+    lines: list[str] = []
+    for title, rows in tables.items():
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        widths = [
+            max(len(column), *(len(row.get(column, "")) for row in rows)) for column in columns
+        ]
+        lines += ["", title, ""]
+        for row in ({column: column for column in columns}, *rows):
+            cells = [row.get(column, "") for column in columns]
+            first, *others = zip(cells, widths, strict=True)
+            line = "  ".join(
+                [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+            )
+            lines.append(f"  {line.rstrip()}")
+    return lines
 
 
 def _text(figure: object) -> str:

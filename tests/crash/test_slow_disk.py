@@ -77,7 +77,7 @@ async def test_the_barrier_takes_long(
         "Each flush of the disk takes longer, 64 callers",
         {
             "by": f"{delay_ms} ms",
-            "202": len(load.accepted),
+            "accepted": len(load.accepted),
             "p50": p50,
             "p99": p99,
             "504": load.refused[504],
