@@ -3,7 +3,10 @@
 What a try brought is noted beside the callback, and the delivery goes back to the queue until the
 next one is due: hours later, perhaps, and after a restart. The queue keeps the time; the note is
 what counts if it comes early. A delivery that came to no try (its receiver has no place for it, or
-the daemon stops) uses none up.
+the daemon stops) uses none up, and neither does the time that the daemon is away: nothing is given
+up before it was tried as often as the schedule says. A callback that has been waiting here for as
+long as all its tries would have taken, because its receiver rests, is tried all the same: so each
+comes to its end, whoever never answers.
 
 A callback that is given up becomes a dead letter: that first, then the note that it is over, then
 the barrier, and then the queue forgets it.
@@ -114,11 +117,13 @@ class Poster:
         self._now_ns = now_ns
         self._observer = observer
         self._posts: dict[CallbackName, _Post] = {}
+        self._began_seconds = clock.seconds()
         self._subscription: Subscription | None = None
         self._topping_up: IDelayedCall | None = None
 
     def start(self) -> None:
         """Deliver callbacks from now on."""
+        self._began_seconds = self._clock.seconds()
         self._subscription = self._queue.take_callbacks(self._take, self._room)
 
     def stop_taking(self) -> None:
@@ -163,20 +168,27 @@ class Poster:
             self._leases.drop(in_hand.delivery)
             in_hand.delivery = delivery
             self._leases.hold(delivery)
-        elif self._receivers.has_place(receiver) or self._is_late(callback, receiver):
+        elif self._has_place(callback, receiver):
             self._begin(_Post(delivery, receiver))
         else:
             delivery.give_back(self._receivers.away_seconds(receiver))
         self._top_up_within(0)
 
-    def _is_late(self, callback: CallbackRequest, receiver: Receiver) -> bool:
-        """Whether all tries could have been made by now, and would fail still."""
-        if not self._receivers.is_resting(receiver):
-            return False
-        return self._age_seconds(callback) > self._schedule.longest_seconds
+    def _has_place(self, callback: CallbackRequest, receiver: Receiver) -> bool:
+        if self._is_late(callback):
+            return self._receivers.has_place_for_late(receiver)
+        return self._receivers.has_place(receiver)
 
-    def _age_seconds(self, callback: CallbackRequest) -> float:
-        return (self._now_ns() - callback.since_ns) / 1e9 if callback.since_ns else 0.0
+    def _is_late(self, callback: CallbackRequest) -> bool:
+        """Whether all tries could have been made by now."""
+        return self._tended_seconds(callback) > self._schedule.longest_seconds
+
+    def _tended_seconds(self, callback: CallbackRequest) -> float:
+        """How long a callback has been waiting here, the time that we were away not counted."""
+        if not callback.since_ns:
+            return 0.0
+        age_seconds = (self._now_ns() - callback.since_ns) / 1e9
+        return min(age_seconds, self._clock.seconds() - self._began_seconds)
 
     def _begin(self, post: _Post) -> None:
         self._receivers.hold(post.receiver)
@@ -209,7 +221,7 @@ class Poster:
                 return
             await post.receiver.slots.acquire()
             try:
-                if self._receivers.is_resting(post.receiver):
+                if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
                     post.delivery.give_back(self._receivers.away_seconds(post.receiver))
                     return
                 tried = await self._sender.send(post.callback)
@@ -238,21 +250,18 @@ class Poster:
             post.delivery.settle()
             return False
         early_seconds = (noted.not_before_ns - self._now_ns()) / 1e9
-        if early_seconds > _EARLY_SECONDS:
+        # No wait is longer than that: where one seems to be, the clock was set back.
+        if _EARLY_SECONDS < early_seconds <= self._schedule.longest_wait_seconds:
             post.delivery.give_back(early_seconds)
             return False
         return True
 
     async def _is_beyond_help(self, post: _Post, noted: Posting) -> bool:
-        """Whether it is given up without another try."""
-        if noted.tries >= self._schedule.attempts or noted.status in _FINAL:
-            await self._give_it_up(post, noted)  # it could not be written down the last time
-        elif self._is_late(post.callback, post.receiver):
-            if not noted.tries:
-                noted = replace(noted, error=post.receiver.error)
-            await self._give_it_up(post, noted)
-        else:
+        """Whether it is given up without another try: it could not be written down the last
+        time."""
+        if noted.tries < self._schedule.attempts and noted.status not in _FINAL:
             return False
+        await self._give_it_up(post, noted)
         return True
 
     def _note_receiver(self, receiver: Receiver, tried: Try) -> None:
@@ -273,7 +282,7 @@ class Poster:
             self._note(callback, delivered)
             post.delivery.settle()
         elif tried.status in _FINAL or self._schedule.is_used_up(
-            posting.tries, self._age_seconds(callback)
+            posting.tries, self._tended_seconds(callback)
         ):
             await self._give_it_up(post, posting)
         else:

@@ -156,6 +156,13 @@ class Receivers:
             return False
         return receiver.answers or self._doubtful < self._half
 
+    def has_place_for_late(self, receiver: Receiver) -> bool:
+        """Likewise, for one that has waited long enough to be tried though its receiver rests: a
+        few at a time, in the half of the poster that is there for such receivers."""
+        if receiver.failures < FAILURES_UNTIL_REST:
+            return self.has_place(receiver)
+        return receiver.held < SLOTS and self._doubtful < self._half
+
     def _most_held_by(self, receiver: Receiver) -> int:
         if receiver.failures >= FAILURES_UNTIL_REST:
             return 1

@@ -54,13 +54,20 @@ class Schedule:
         """How long all tries may take together, their answers and what they ask for aside."""
         return (1 + _JITTER) * sum(map(self._nominal, range(1, self.attempts)))
 
-    def is_used_up(self, tries: int, age_seconds: float) -> bool:
+    @property
+    def longest_wait_seconds(self) -> float:
+        """The longest wait there can be between two tries."""
+        return max((1 + _JITTER) * self.max_wait_seconds, LONGEST_ASKED_SECONDS)
+
+    def is_used_up(self, tries: int, tended_seconds: float) -> bool:
         """Whether a failed try was the last one.
 
-        The age counts only where it tells that the tries were not counted: what was noted of
+        The time counts only where it tells that the tries were not counted: what was noted of
         them can be lost.
+
+        :param tended_seconds: for how long there was somebody who could have tried.
         """
-        return tries >= self.attempts or age_seconds > 2 * (
+        return tries >= self.attempts or tended_seconds > 2 * (
             self.longest_seconds + LONGEST_ASKED_SECONDS
         )
 

@@ -407,11 +407,16 @@ def test_a_receiver_that_rests_costs_no_tries(house: House) -> None:
 
 
 def fail_all(
-    house: House, status: int, *, begin: int = 0, until: Callable[[], bool] = lambda: True
+    house: House,
+    status: int,
+    *,
+    begin: int = 0,
+    until: Callable[[], bool] = lambda: True,
+    seconds: float = 100,
 ) -> int:
     """Have tries fail, those that come in the meantime too; returns how many were made in all."""
     done = begin
-    for _ in range(100):
+    for _ in range(round(seconds)):
         for sending in house.sendings[done:]:
             sending.ends(status, "" if status else "refused")
             done += 1
@@ -432,20 +437,42 @@ def test_what_makes_a_receiver_rest(house: House, status: int, spared: bool) -> 
     assert (receiver.rests > 0) == spared
 
 
-def test_a_callback_as_old_as_all_its_tries_is_given_up_where_none_would_succeed(
-    house: House,
-) -> None:
-    """Its receiver rested whenever it was due, so that its tries were never used up."""
+def rests(house: House) -> None:
+    """The receiver has not answered for a while."""
     receiver = house.receivers.find(ONE.url)
     for _ in range(FAILURES_UNTIL_REST):
         house.receivers.failed(receiver, "refused")
-    since_ns = house.now_ns - round((SCHEDULE.longest_seconds + 1) * 1e9)
-    house.put(replace(ONE, since_ns=since_ns), replace(callback("2"), since_ns=house.now_ns))
-    assert house.sent == []
-    (letter,) = house.dead()
-    assert letter.callback.key.call_id == "1"
-    assert (letter.reason, letter.status, letter.error) == ("exhausted", 0, "refused")
-    assert letter.tries == 0
+
+
+def test_a_callback_that_waited_while_the_daemon_was_off_has_all_its_tries(house: House) -> None:
+    """However old it is by then, and whether its receiver rests or answers with an error."""
+    since_ns = house.now_ns - 30 * 24 * 3600 * 10**9
+    rests(house)
+    house.put(replace(ONE, since_ns=since_ns), replace(callback("2"), since_ns=since_ns))
+    assert (house.sent, house.dead()) == ([], [])
+    fail_all(house, 500, until=lambda: len(house.dead()) == 2)
+    assert sorted(house.sent) == ["1"] * 3 + ["2"] * 3
+    assert [letter.tries for letter in house.dead()] == [3, 3]
+
+
+def test_a_receiver_that_never_answers_cannot_keep_its_callbacks_for_ever(house: House) -> None:
+    """When all tries could have been made they are made, though it rests: each comes to its end."""
+    wanted = [f"{number}" for number in range(60)]
+    house.put(*(replace(callback(each), since_ns=house.now_ns) for each in wanted))
+    fail_all(house, 0, until=lambda: len(house.dead()) == len(wanted), seconds=600)
+    assert sorted(house.sent) == sorted(wanted * 3)
+    assert {letter.tries for letter in house.dead()} == {3}
+    assert house.waiting() == []
+
+
+def test_a_clock_that_was_set_back_does_not_stretch_a_wait(house: House) -> None:
+    """No wait is longer than a day: a callback that seems to be due next year is due now."""
+    house.poster.stop_taking()
+    due_ns = house.now_ns + 365 * 24 * 3600 * 10**9
+    house.queue.records.note_posting(ONE.name, Posting(tries=1, not_before_ns=due_ns))
+    house.put(ONE)
+    lose_first_delivery(house)
+    assert house.sent == ["1"]
 
 
 def test_a_stop_gives_back_what_is_in_hand(house: House) -> None:
