@@ -27,6 +27,7 @@ from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.chain import Chain
 from faasd_async.callback.destination import DestinationPolicy
 from faasd_async.callback.letter import write_letter
+from faasd_async.callback.outbox import Outbox
 from faasd_async.callback.poster import Poster
 from faasd_async.callback.receivers import Receivers
 from faasd_async.callback.schedule import Schedule
@@ -216,6 +217,7 @@ class Assembly:
         level = options.level if options.observer else None
         self.watch = CallWatch(self.figures, self.settings.worker.write_debug, level)
         self.processes = ProcessNotes(reactor, self.state_dir)
+        self.receivers = Receivers(reactor, self.settings.callback.max_inflight)
         self.doors = Doors(reactor)
         self.clients: list[NatsClient] = []
         self.policy = DestinationPolicy(
@@ -454,6 +456,13 @@ class Assembly:
             partial(write_letter, now_seconds=time.time),
             self._settings_of,
             self.watch.ended,
+            Outbox(
+                queue,
+                self.receivers,
+                self._keeps_dead_letters,
+                time.time_ns,
+                self.watch.callback_given_up,
+            ),
         )
 
     def _worker(self, queue: Queue, settlement: Settlement, waiting: Waiting) -> Worker:
@@ -493,7 +502,7 @@ class Assembly:
                 enqueue=partial(accept_chained, acceptance),
                 max_hops=callback.max_hops,
             ),
-            Receivers(self.reactor, callback.max_inflight),
+            self.receivers,
             schedule,
             max_inflight=callback.max_inflight,
             keeps_dead_letters=self._keeps_dead_letters,

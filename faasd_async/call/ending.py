@@ -78,9 +78,9 @@ class DeadLetter:
         return self.request.key
 
 
-#: Why a callback is a dead letter: its tries are used up, its endpoint said 410, or it would have
-#: been one call too many of a chain.
-Undelivered = Literal["exhausted", "gone", "looped"]
+#: Why a callback is a dead letter: its tries are used up, its endpoint said 410, it would have been
+#: one call too many of a chain, or too many others waited while its receiver did not keep up.
+Undelivered = Literal["exhausted", "gone", "looped", "crowded"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,9 @@ MOST_KNOWN = 1000
 _QUICK_WEIGHT = 0.3
 _SLOW_WEIGHT = 0.02
 
+#: Who takes an answer this long does not keep up with anybody.
+_SLUGGISH_SECONDS = 5.0
+
 #: Who takes an answer this long, on the average, is quick, as long as there was one this lately.
 _QUICK_SECONDS = 0.05
 _LATELY_SECONDS = 0.5
@@ -144,6 +147,18 @@ class Receivers:
             if idle is None:
                 return  # no more than the poster has in hand
             del self._known[idle.where]
+
+    def why_behind(self, url: CallbackUrl) -> str | None:
+        """Why callbacks to a URL pile up faster than they are delivered, in words; ``None`` if
+        they do not, as far as is known."""
+        receiver = self._known.get((url.scheme, url.host.lower(), url.port))
+        if receiver is None:
+            return None
+        if receiver.failures >= FAILURES_UNTIL_REST:
+            return f"{receiver} does not answer ({receiver.error})"
+        if receiver.answer_seconds > _SLUGGISH_SECONDS:
+            return f"{receiver} takes {receiver.answer_seconds:.0f} s for an answer"
+        return None
 
     # -- a place
 

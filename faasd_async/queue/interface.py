@@ -473,6 +473,10 @@ class Queue(Protocol):
             asked whenever the subscription is topped up.
         """
 
+    @property
+    def callbacks_crowded(self) -> bool:
+        """Whether callbacks take up half of the room there is for them, as far as is known."""
+
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
         """Store a callback, unless it is stored already; it is durable with :meth:`when_durable`.
 

@@ -50,6 +50,7 @@ class MemoryQueue:
     """
 
     ready = True
+    callbacks_crowded = False
     largest_call_bytes = 1 << 62
 
     def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -34,6 +34,17 @@ _USUAL_ATTEMPTS = 1
 
 T = TypeVar("T")
 
+
+class CallbackStore(Protocol):
+    """Where callbacks are put; see :class:`~faasd_async.queue.interface.Queue`."""
+
+    def put_callback(self, callback: CallbackRequest) -> Deferred[None]: ...
+
+    def put_callback_then(
+        self, callback: CallbackRequest, stored: Callable[[QueueError | None], None]
+    ) -> None: ...
+
+
 LetterWriter = Callable[[QueueRequest, Ending, int], CallbackRequest]
 
 
@@ -44,6 +55,7 @@ class Settlement:
     :param find_settings: a function's, if it is deployed.
     :param ended: told of each end that is written here and stands, and whether the call becomes a
         dead letter.
+    :param callbacks: where callbacks are put; the queue itself unless given.
     """
 
     _log = Logger()
@@ -54,8 +66,10 @@ class Settlement:
         write_letter: LetterWriter,
         find_settings: Callable[[str], FunctionSettings | None],
         ended: Callable[[QueueRequest, Ending, bool], None] = lambda request, ending, buried: None,
+        callbacks: CallbackStore | None = None,
     ) -> None:
         self._queue = queue
+        self._callbacks = callbacks or queue
         self._write_letter = write_letter
         self._find_settings = find_settings
         self._ended = ended
@@ -136,7 +150,7 @@ class Settlement:
                 ended(reason)
 
         letter = self._write_letter(request, ending, _most_attempts(request, settings))
-        self._queue.put_callback_then(letter, stored)
+        self._callbacks.put_callback_then(letter, stored)
 
     async def complete(self, request: QueueRequest) -> bool:
         """Take the steps that may be missing of an end that somebody recorded.
@@ -171,7 +185,7 @@ class Settlement:
     ) -> None:
         if callback_url_of(request, ending) is not None and not told:
             most = _most_attempts(request, settings)
-            put = self._queue.put_callback
+            put = self._callbacks.put_callback
             await self._fitting(ending, lambda it: put(self._write_letter(request, it, most)))
         if _is_buried(ending, settings):
             bury = self._queue.dead_letters.put

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -171,3 +172,31 @@ async def test_why_a_receiver_could_not_be_reached_reads_well(
     assert found[1].startswith("Connection")
     assert "Failure" not in found[1]
     assert "canary" not in daemon.log
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_receiver_that_is_gone_cannot_fill_the_room_for_callbacks(
+    start_daemon: StartDaemon, listener: Listener, reactor: Any
+) -> None:
+    """What is too much of its callbacks are dead letters; all calls end, and others are told."""
+    gone = Listener(reactor)
+    await gone.open()
+    await gone.close()
+    daemon = await start_daemon("[queue]\nmax_bytes = '1MiB'\n" + ECHO)
+    body = b"x" * 100_000
+    accepted = []
+    for _ in range(20):
+        call = await daemon.request("/async-function/echo", body, X_Callback_Url=gone.url())
+        accepted.append(call.header("X-Call-Id"))
+        result = await daemon.get(f"/call/{accepted[-1]}/result?wait=20s")
+        assert (result.status, result.body) == (200, body)
+    await daemon.request("/async-function/echo", body, X_Callback_Url=listener.url())
+    await listener.when(1)
+    found = await daemon.request(
+        "/system/dead-letters?reason=crowded", method="GET", Host="localhost"
+    )
+    letters = json.loads(found.body)["dead_letters"]
+    assert len(letters) >= 20 - 10
+    assert {letter["id"] for letter in letters} <= set(accepted)
+    assert {(letter["kind"], letter["size"]) for letter in letters} == {("callback", len(body))}
+    assert "half of the room for callbacks is taken" in letters[0]["error"]

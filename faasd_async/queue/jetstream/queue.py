@@ -22,6 +22,7 @@ from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import Settlements
 from faasd_async.queue.jetstream.durability import Durability
+from faasd_async.queue.jetstream.filling import Filling
 from faasd_async.queue.jetstream.find import JetStreamLookup
 from faasd_async.queue.jetstream.later import Later
 from faasd_async.queue.jetstream.layout import Layout
@@ -54,6 +55,9 @@ Parcel = TypeVar("Parcel")
 
 #: What a message's headers and the stored head may take of the broker's largest payload.
 _HEAD_BYTES = 64 * 1024
+
+#: So much of the room for callbacks may be taken by those that nobody takes.
+_CROWDED_SHARE = 0.5
 
 #: When bringing things up failed.
 _AGAIN_SECONDS = 1.0
@@ -118,6 +122,7 @@ class JetStreamQueue:
             self.keyed.put_only,
             now_seconds,
         )
+        self._callbacks = Filling(clock, self._jetstream, CALLBACKS, self._streams.callbacks_share)
         self._settlements = Settlements()
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}
@@ -246,6 +251,10 @@ class JetStreamQueue:
 
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
         return Deferred.fromCoroutine(self._later.put(request, delay_seconds))
+
+    @property
+    def callbacks_crowded(self) -> bool:
+        return self._callbacks.share >= _CROWDED_SHARE
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
         return told(lambda stored: self.put_callback_then(callback, stored))

@@ -14,6 +14,7 @@ from faasd_async.nats.jetstream import (
     StreamConfig,
     StreamInfo,
     StreamNotFound,
+    StreamState,
 )
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.quotas import Quotas, fit
@@ -93,6 +94,13 @@ class Streams:
         for name, quota_bytes in quotas.items():
             state = (await self._jetstream.stream_info(name)).state
             tell(name, state.bytes, state.messages, quota_bytes)
+
+    def callbacks_share(self, state: StreamState) -> float:
+        """How much of their quotas callbacks take up; 1 is all."""
+        layout = self.layout
+        return max(
+            state.bytes / layout.callbacks_bytes, state.messages / layout.waiting_messages
+        )
 
     async def _look(self) -> Quotas:
         """What the streams hold."""
