@@ -5,7 +5,8 @@ bounded: were it full of them, no call that owes a callback to anybody could com
 half of the room is for those that keep up. When the other half is taken, a callback to a receiver
 that does not (it rests, or its answers take so long that it never will) is a dead letter at once:
 whole, with the reason, and to be replayed. Those that wait already are tried as ever, and the first
-that is answered lets new ones in again.
+that is answered lets new ones in again. Only where they take nearly all of the room (that their
+receiver would not keep up was not known yet when they came) the poster gives some of them up, too.
 """
 
 from __future__ import annotations

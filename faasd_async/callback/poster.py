@@ -168,7 +168,7 @@ class Poster:
             self._leases.drop(in_hand.delivery)
             in_hand.delivery = delivery
             self._leases.hold(delivery)
-        elif self._has_place(callback, receiver):
+        elif self._has_place(callback, receiver) or self._why_crowded_out(callback):
             self._begin(_Post(delivery, receiver))
         else:
             delivery.give_back(self._receivers.away_seconds(receiver))
@@ -178,6 +178,10 @@ class Poster:
         if self._is_late(callback):
             return self._receivers.has_place_for_late(receiver)
         return self._receivers.has_place(receiver)
+
+    def _why_crowded_out(self, callback: CallbackRequest) -> str | None:
+        """Why a callback has to make room for others, or ``None``."""
+        return self._receivers.why_behind(callback.url) if self._queue.callbacks_full else None
 
     def _is_late(self, callback: CallbackRequest) -> bool:
         """Whether all tries could have been made by now."""
@@ -217,6 +221,8 @@ class Poster:
     async def _work(self, post: _Post) -> None:
         try:
             noted = await self._noted(post.delivery)
+            if await self._makes_room(post, noted):
+                return
             if not self._is_due(post, noted) or await self._is_beyond_help(post, noted):
                 return
             await post.receiver.slots.acquire()
@@ -243,6 +249,15 @@ class Poster:
         if delivery.delivered == 1 and not delivery.inherited:
             return NOT_POSTED
         return await self._queue.records.find_posting(delivery.parcel.name) or NOT_POSTED
+
+    async def _makes_room(self, post: _Post, noted: Posting) -> bool:
+        """Whether it is given up for the sake of others."""
+        why = self._why_crowded_out(post.callback)
+        if why is None or noted.over:
+            return False
+        why = f"{why}, and nearly all of the room for callbacks is taken"
+        await self._give_it_up(post, replace(noted, status=0, error=why), "crowded")
+        return True
 
     def _is_due(self, post: _Post, noted: Posting) -> bool:
         """Whether there is something to do now; if not, it is dealt with."""
@@ -299,9 +314,11 @@ class Poster:
         await self._note(post.callback, posting)
         post.delivery.give_back(wait_seconds)
 
-    async def _give_it_up(self, post: _Post, posting: Posting) -> None:
+    async def _give_it_up(
+        self, post: _Post, posting: Posting, reason: Undelivered | None = None
+    ) -> None:
         callback, records = post.callback, self._queue.records
-        reason = _FINAL.get(posting.status, "exhausted")
+        reason = reason or _FINAL.get(posting.status, "exhausted")
         letter = DeadCallback(
             callback, reason, posting.status, posting.error, posting.tries, self._now_ns()
         )

@@ -477,6 +477,10 @@ class Queue(Protocol):
     def callbacks_crowded(self) -> bool:
         """Whether callbacks take up half of the room there is for them, as far as is known."""
 
+    @property
+    def callbacks_full(self) -> bool:
+        """Whether they take up nearly all of it."""
+
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
         """Store a callback, unless it is stored already; it is durable with :meth:`when_durable`.
 

@@ -50,7 +50,7 @@ class MemoryQueue:
     """
 
     ready = True
-    callbacks_crowded = False
+    callbacks_crowded = callbacks_full = False
     largest_call_bytes = 1 << 62
 
     def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:

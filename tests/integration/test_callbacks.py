@@ -199,4 +199,4 @@ async def test_a_receiver_that_is_gone_cannot_fill_the_room_for_callbacks(
     assert len(letters) >= 20 - 10
     assert {letter["id"] for letter in letters} <= set(accepted)
     assert {(letter["kind"], letter["size"]) for letter in letters} == {("callback", len(body))}
-    assert "half of the room for callbacks is taken" in letters[0]["error"]
+    assert "of the room for callbacks is taken" in letters[0]["error"]

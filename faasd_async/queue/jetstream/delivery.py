@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from faasd_async.nats.errors import NatsError, NotSent
 from faasd_async.nats.jetstream import JetStreamMessage
+from faasd_async.queue.jetstream.filling import Filling
 
 Parcel = TypeVar("Parcel")
 Settlement = Callable[[], None]
@@ -83,3 +84,25 @@ class JetStreamDelivery(Generic[Parcel]):
 
     def reject(self, reason: str) -> None:
         self._settlements.settle(lambda: self._message.term(reason))
+
+
+class CountedDelivery(JetStreamDelivery[Parcel]):
+    """A delivery of a stream whose filling is reckoned."""
+
+    __slots__ = ("_filling",)
+
+    def __init__(
+        self,
+        parcel: Parcel,
+        message: JetStreamMessage,
+        settlements: Settlements,
+        inherited: bool,
+        *,
+        filling: Filling,
+    ) -> None:
+        super().__init__(parcel, message, settlements, inherited)
+        self._filling = filling
+
+    def settle(self) -> None:
+        self._filling.add(-len(self._message.payload), -1)
+        super().settle()

@@ -1,4 +1,5 @@
-"""How full a stream is, without asking the broker each time."""
+"""How full a stream is, without asking the broker each time: what it says once in a while is
+reckoned on from there."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from faasd_async.nats.errors import NatsError
-from faasd_async.nats.jetstream import JetStream, StreamState
+from faasd_async.nats.jetstream import JetStream
 
 #: How old the knowledge may be, as long as somebody wants to know.
 _LOOK_SECONDS = 1.0
@@ -18,7 +19,7 @@ _LOOK_SECONDS = 1.0
 class Filling:
     """Looks at a stream when it is asked about, once in a while, and tells what it saw last.
 
-    :param share_of: how much of its quotas the stream's state is; 1 is full.
+    :param share_of: how much of its quotas so many bytes in so many messages are; 1 is full.
     """
 
     def __init__(
@@ -26,27 +27,35 @@ class Filling:
         clock: IReactorTime,
         jetstream: JetStream,
         stream: str,
-        share_of: Callable[[StreamState], float],
+        share_of: Callable[[int, int], float],
     ) -> None:
         self._clock = clock
         self._jetstream = jetstream
         self._stream = stream
         self._share_of = share_of
-        self._share = 0.0
+        self._bytes = self._messages = 0
         self._looked_seconds = float("-inf")
 
     @property
     def share(self) -> float:
-        """What was seen last; 0 before anything was."""
-        now_seconds = self._clock.seconds()
-        if now_seconds - self._looked_seconds >= _LOOK_SECONDS:
-            self._looked_seconds = now_seconds
-            Deferred.fromCoroutine(self._look()).addErrback(_not_seen)
-        return self._share
+        """As far as is known; 0 before anything was seen."""
+        if self._clock.seconds() - self._looked_seconds >= _LOOK_SECONDS:
+            self.look()
+        return self._share_of(self._bytes, self._messages)
+
+    def add(self, size_bytes: int, messages: int) -> None:
+        """So much is put into it, or taken out of it if it is less than 0."""
+        self._bytes += size_bytes
+        self._messages += messages
+
+    def look(self) -> None:
+        """Ask the broker."""
+        self._looked_seconds = self._clock.seconds()
+        Deferred.fromCoroutine(self._look()).addErrback(_not_seen)
 
     async def _look(self) -> None:
-        info = await self._jetstream.stream_info(self._stream)
-        self._share = self._share_of(info.state)
+        state = (await self._jetstream.stream_info(self._stream)).state
+        self._bytes, self._messages = state.bytes, state.messages
 
 
 def _not_seen(failure: Failure) -> None:

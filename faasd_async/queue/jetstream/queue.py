@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
@@ -20,7 +21,7 @@ from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.interface import Delivery, Source, Subscription
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
-from faasd_async.queue.jetstream.delivery import Settlements
+from faasd_async.queue.jetstream.delivery import CountedDelivery, JetStreamDelivery, Settlements
 from faasd_async.queue.jetstream.durability import Durability
 from faasd_async.queue.jetstream.filling import Filling
 from faasd_async.queue.jetstream.find import JetStreamLookup
@@ -58,6 +59,9 @@ _HEAD_BYTES = 64 * 1024
 
 #: So much of the room for callbacks may be taken by those that nobody takes.
 _CROWDED_SHARE = 0.5
+
+#: With so much it is high time to make room.
+_FULL_SHARE = 0.9
 
 #: When bringing things up failed.
 _AGAIN_SECONDS = 1.0
@@ -208,6 +212,7 @@ class JetStreamQueue:
             else:
                 break
         self.ready = True
+        self._callbacks.look()
         if self._started is not None:
             self._durability.start()
             started, self._started = self._started, None
@@ -256,6 +261,10 @@ class JetStreamQueue:
     def callbacks_crowded(self) -> bool:
         return self._callbacks.share >= _CROWDED_SHARE
 
+    @property
+    def callbacks_full(self) -> bool:
+        return self._callbacks.share >= _FULL_SHARE
+
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
         return told(lambda stored: self.put_callback_then(callback, stored))
 
@@ -273,7 +282,9 @@ class JetStreamQueue:
         def put(reason: QueueError | None) -> None:
             stored(None if isinstance(reason, AlreadyStored) else reason)
 
-        self._store.put_then(subject.encode(), encode_headers(fields), payload, put)
+        header_block = encode_headers(fields)
+        self._callbacks.add(len(header_block) + len(payload), 1)
+        self._store.put_then(subject.encode(), header_block, payload, put)
 
     def when_durable(self) -> Deferred[None]:
         return self._store.when_durable()
@@ -310,7 +321,8 @@ class JetStreamQueue:
         room: Callable[[], int],
     ) -> Subscription:
         consumer = self._streams.layout.callback_consumer
-        return self._take(CALLBACKS, consumer, _read_callback, on_delivery, room)
+        deliver = partial(CountedDelivery[CallbackRequest], filling=self._callbacks)
+        return self._take(CALLBACKS, consumer, _read_callback, on_delivery, room, deliver)
 
     def _take(
         self,
@@ -319,6 +331,9 @@ class JetStreamQueue:
         read: Callable[[JetStreamMessage], Parcel],
         on_delivery: Callable[[Delivery[Parcel]], None],
         room: Callable[[], int],
+        deliver: Callable[
+            [Parcel, JetStreamMessage, Settlements, bool], Delivery[Parcel]
+        ] = JetStreamDelivery,
     ) -> Subscription:
         subscription = JetStreamSubscription(
             self._jetstream,
@@ -330,6 +345,7 @@ class JetStreamQueue:
             settlements=self._settlements,
             lost=self._lost,
             stopped=self._subscriptions.remove,
+            deliver=deliver,
         )
         self._subscriptions.append(subscription)
         if self.ready:

@@ -14,7 +14,6 @@ from faasd_async.nats.jetstream import (
     StreamConfig,
     StreamInfo,
     StreamNotFound,
-    StreamState,
 )
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.quotas import Quotas, fit
@@ -95,12 +94,10 @@ class Streams:
             state = (await self._jetstream.stream_info(name)).state
             tell(name, state.bytes, state.messages, quota_bytes)
 
-    def callbacks_share(self, state: StreamState) -> float:
-        """How much of their quotas callbacks take up; 1 is all."""
+    def callbacks_share(self, size_bytes: int, messages: int) -> float:
+        """How much of their quotas so many bytes of so many callbacks take up; 1 is all."""
         layout = self.layout
-        return max(
-            state.bytes / layout.callbacks_bytes, state.messages / layout.waiting_messages
-        )
+        return max(size_bytes / layout.callbacks_bytes, messages / layout.waiting_messages)
 
     async def _look(self) -> Quotas:
         """What the streams hold."""

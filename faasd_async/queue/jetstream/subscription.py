@@ -25,6 +25,7 @@ class JetStreamSubscription(Generic[Parcel]):
 
     It asks while it is *bound*: its consumer is known to exist on the present connection.
 
+    :param deliver: makes a delivery of a parcel.
     :param lost: told when the consumer is found to be gone; it has to be bound anew.
     """
 
@@ -42,6 +43,9 @@ class JetStreamSubscription(Generic[Parcel]):
         settlements: Settlements,
         lost: Callable[[], None],
         stopped: Callable[[JetStreamSubscription[Parcel]], None],
+        deliver: Callable[
+            [Parcel, JetStreamMessage, Settlements, bool], Delivery[Parcel]
+        ] = JetStreamDelivery,
     ) -> None:
         self._jetstream = jetstream
         self._stream = stream
@@ -52,6 +56,7 @@ class JetStreamSubscription(Generic[Parcel]):
         self._settlements = settlements
         self._lost = lost
         self._stopped = stopped
+        self._deliver = deliver
         self._clock = jetstream.client.clock
         self._puller: Puller | None = None
         self._asking: IDelayedCall | None = None
@@ -141,7 +146,7 @@ class JetStreamSubscription(Generic[Parcel]):
             self.top_up()
         else:
             inherited = message.stream_sequence <= self._inherited
-            self._on_delivery(JetStreamDelivery(parcel, message, self._settlements, inherited))
+            self._on_delivery(self._deliver(parcel, message, self._settlements, inherited))
 
     def _unused(self, count: int) -> None:
         self.top_up()

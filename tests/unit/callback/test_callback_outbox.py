@@ -17,7 +17,6 @@ from faasd_async.call.request import CallbackRequest
 from faasd_async.callback.outbox import Outbox
 from faasd_async.callback.receivers import FAILURES_UNTIL_REST, Receivers
 from faasd_async.errors import QueueError, QueueFull, QueueUnavailable
-from faasd_async.queue.interface import Selection
 from faasd_async.queue.memory import MemoryQueue
 
 NOW_NS = 1_700_000_000 * 10**9

@@ -465,6 +465,22 @@ def test_a_receiver_that_never_answers_cannot_keep_its_callbacks_for_ever(house:
     assert house.waiting() == []
 
 
+def test_a_receiver_that_rests_makes_room_for_others(house: House) -> None:
+    """Where callbacks take nearly all of their room: dead letters, with the tries that there were;
+    those of others are sent."""
+    rests(house)
+    house.put(ONE, callback("2"))
+    assert house.dead() == []
+    house.queue.callbacks_full = True
+    house.passes(40)
+    house.put(callback("other", "http://other/"))
+    assert house.sent == ["other"]
+    assert [(each.reason, each.tries) for each in house.dead()] == [("crowded", 0)] * 2
+    assert "nearly all of the room for callbacks is taken" in house.dead()[0].error
+    house.sendings[0].ends()
+    assert house.waiting() == []
+
+
 def test_a_clock_that_was_set_back_does_not_stretch_a_wait(house: House) -> None:
     """No wait is longer than a day: a callback that seems to be due next year is due now."""
     house.poster.stop_taking()
