@@ -22,6 +22,7 @@ from twisted.logger import ILogObserver, Logger
 from faasd_async import signals
 from faasd_async.errors import FaasdAsyncError, StartError
 from faasd_async.gateway.doors import Doors
+from faasd_async.ground import Ground
 from faasd_async.queue.interface import Queue
 from faasd_async.reloading import Reading, Reloading
 from faasd_async.runtime.deployments import Deployments
@@ -59,6 +60,7 @@ class Parts:
     """What a daemon is made of."""
 
     lock: StateLock
+    ground: Ground
     processes: ProcessNotes
     broker: Broker | None
     queue: Queue
@@ -161,6 +163,7 @@ class Daemon(Service):
             raise self._cannot_start
         parts = self._parts
         parts.lock.acquire()
+        parts.ground.take()
         self._wait_for("processes that an earlier daemon left behind are ending")
         await parts.processes.start()
         self._wait_for("the clock is not set yet")
@@ -176,6 +179,7 @@ class Daemon(Service):
             # Somebody else's may stay away for long; synchronous calls are served meanwhile.
             self._systemd.ready()
         await parts.queue.start()
+        parts.ground.take()
         for hand in parts.hands:
             hand.start()
         self._wait_for(None)
@@ -237,6 +241,7 @@ class Daemon(Service):
         await self._bring_down(parts.processes.stop)
         if parts.broker is not None:
             await self._bring_down(parts.broker.stop)
+        await self._bring_down(parts.ground.release)
         await self._bring_down(parts.lock.release)
         self._systemd.stop()
         self._log.info("stopped")

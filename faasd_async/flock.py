@@ -28,6 +28,17 @@ class Flock:
         """
         if self._descriptor is not None:
             return True
+        while True:
+            descriptor = self._lock()
+            if descriptor is None:
+                return False
+            if _is_named(descriptor, self.path):
+                self._descriptor = descriptor
+                return True
+            # It was removed between the two steps: whoever comes next would lock another.
+            os.close(descriptor)
+
+    def _lock(self) -> int | None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self.path, flags, 0o600)
         try:
@@ -35,12 +46,11 @@ class Flock:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            return False
+            return None
         except OSError:
             os.close(descriptor)
             raise
-        self._descriptor = descriptor
-        return True
+        return descriptor
 
     @property
     def held(self) -> bool:
@@ -59,3 +69,11 @@ class Flock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether the path names the open file still."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -24,6 +24,11 @@ class StateLock:
         self._state_dir = state_dir
         self._lock = Flock(state_dir / "daemon.lock")
 
+    @property
+    def path(self) -> Path:
+        """The lock file."""
+        return self._lock.path
+
     def acquire(self) -> None:
         """Take the state directory, which is made if it is missing.
 

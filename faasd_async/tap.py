@@ -55,9 +55,10 @@ from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
+from faasd_async.ground import Ground
 from faasd_async.nats import BadCredentials, Limits, NatsClient, ServerAddress, Tls
 from faasd_async.nats.nkey import Credentials, read_credentials_file, read_nkey_file
-from faasd_async.nats.server import EmbeddedServer, ServerSettings
+from faasd_async.nats.server import EmbeddedServer, ServerFiles, ServerSettings
 from faasd_async.nats.server.rescue import Rescue
 from faasd_async.observe.calls import CallWatch
 from faasd_async.observe.figures import Figures
@@ -210,6 +211,7 @@ class Assembly:
         self.settings = options.settings
         self.state_dir = Path(self.settings.state_dir)
         self.lock = StateLock(self.state_dir)
+        self.ground = Ground(reactor, self._grounds())
         self.disk = Disk(self.reactor, self.settings.state_dir)
         self.static = self.settings.queue.mode == "static"
         self.figures = Figures()
@@ -226,6 +228,14 @@ class Assembly:
         self.deployments = Deployments(
             partial(make_runtime, reactor=reactor, note=self.processes.note)
         )
+
+    def _grounds(self) -> list[Path]:
+        """What must stay what it is while the daemon runs; its store last."""
+        grounds = [self.state_dir, self.lock.path]
+        if self.settings.queue.backend != "memory" and self.settings.nats.embedded:
+            files = ServerFiles(self.state_dir)
+            grounds += [files.lock, files.directory, *files.store]
+        return grounds
 
     def daemon(self) -> Daemon:
         settings = self.settings
@@ -260,6 +270,7 @@ class Assembly:
         acceptance = self._acceptance(queue, directory, space)
         parts = Parts(
             lock=self.lock,
+            ground=self.ground,
             processes=self.processes,
             broker=broker,
             queue=queue,
@@ -311,6 +322,7 @@ class Assembly:
                 binary=None if nats.binary is None else Path(nats.binary),
                 max_payload_bytes=_EMBEDDED_PAYLOAD_BYTES,
             ),
+            why_not_again=self.ground.look,
         )
         enough_bytes = round(queue.min_free_bytes * _RESTART_SHARE)
         Rescue(self.reactor, server, self.disk.free_bytes, enough_bytes)
@@ -330,10 +342,10 @@ class Assembly:
     def _durability(self, broker: EmbeddedServer | None) -> Durability:
         queue, nats = self.settings.queue, self.settings.nats
         if queue.backend == "memory" or queue.durability == "process":
-            return Acknowledged()
+            return Acknowledged(self.ground)
         if broker is None:
-            return SomebodyElses(nats.replicas)
-        return Barrier(self.reactor, str(self.state_dir / "nats"))
+            return SomebodyElses(nats.replicas, self.ground)
+        return Barrier(self.reactor, str(self.state_dir / "nats"), ground=self.ground)
 
     def _space(self, broker: EmbeddedServer | None) -> Space | None:
         """With somebody else's broker the disk is somebody else's too."""
@@ -341,7 +353,10 @@ class Assembly:
             return None
         self.figures.watch_disk(self.disk.free_bytes)
         min_free_bytes = self.settings.queue.min_free_bytes
-        return Space(self.disk, min_free_bytes, lambda: broker.write_error)
+        # What cannot be written because its store is gone is no matter of room.
+        return Space(
+            self.disk, min_free_bytes, lambda: broker.write_error if not self.ground.lost else None
+        )
 
     def _report(self, queue: Queue) -> Callable[[], Deferred[None]]:
         if isinstance(queue, JetStreamQueue):

@@ -34,6 +34,8 @@ WALLS: dict[str, frozenset[str]] = {
     "flock": frozenset(),
     "private_files": frozenset({"errors"}),
     "statelock": frozenset({"errors", "flock", "private_files"}),
+    # What the daemon stands on, and whether it is there still.
+    "ground": frozenset(),
     # The clock on the wall, and whether it can be believed.
     "wallclock": frozenset(),
     # What systemd is told.
@@ -97,6 +99,7 @@ WALLS: dict[str, frozenset[str]] = {
         {
             "errors",
             "gateway.doors",
+            "ground",
             "queue.interface",
             "reloading",
             "runtime.deployments",

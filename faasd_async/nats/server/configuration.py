@@ -56,11 +56,18 @@ class ServerFiles:
     """The paths under a state directory; making one touches no disk."""
 
     def __init__(self, state_dir: Path) -> None:
+        self.daemon_lock = state_dir / "daemon.lock"
         self.lock = state_dir / "nats.lock"
         self.directory = state_dir / "nats"
         self.configuration = self.directory / "server.conf"
         self.credentials = self.directory / "credentials"
         self.pid = self.directory / "server.pid"
+        # Made by nats-server when it first stores something, and kept.
+        self.store = (
+            self.directory / "jetstream",
+            self.directory / "jetstream" / "$G",
+            self.directory / "jetstream" / "$G" / "streams",
+        )
 
     def prepare(self) -> Credentials:
         """Have the directory, and the credentials in it.

@@ -4,7 +4,9 @@ nats-server does not notice a second one on its store; the two would ruin it. So
 a descriptor open that holds a lock on ``nats.lock``: the lock is free exactly when no server is
 left. A daemon that was killed leaves its server behind, and the next daemon finds the lock held.
 It ends that server, and nothing else: a process counts as ours only if it was started with our
-configuration file as its last argument *and* has the lock file open. What a pid file says is no
+configuration file as its last argument *and* has the lock file open. And it is not left behind as
+long as the daemon that started it lives: one whose ``daemon.lock`` somebody has removed still does
+its work, and its server is not to be ended by a second daemon. What a pid file says is no
 evidence, since pids are used again, and neither is the executable's path, since an upgrade may
 have replaced it under the running server.
 """
@@ -53,6 +55,10 @@ async def take_lock(
     while not lock.acquire():
         waited = clock.seconds() - began
         servers = servers_on(files)
+        for pid in servers:
+            owner = owner_of(pid, files)
+            if owner is not None:
+                raise StartError(_is_owned(files, pid, owner))
         patience = stop_seconds + DYING_SECONDS if servers or asked else PATIENCE_SECONDS
         if waited >= patience:
             raise StartError(_cannot_be_had(files, servers))
@@ -78,6 +84,35 @@ def servers_on(files: ServerFiles) -> list[int]:
         if _configuration_of(pid) == os.path.realpath(files.configuration)
         and _has_open(pid, files.lock)
     ]
+
+
+def owner_of(pid: int, files: ServerFiles) -> int | None:
+    """Return the pid of the daemon that has started a server and lives still; ``None`` if there is
+    none, or if it is this process."""
+    parent = _parent_of(pid)
+    if parent in (None, os.getpid()):
+        return None
+    removed = f"{os.path.realpath(files.daemon_lock)} (deleted)"
+    with suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{parent}/fd"):
+            with suppress(OSError):
+                if os.readlink(f"/proc/{parent}/fd/{descriptor}") == removed:
+                    return parent
+    return None
+
+
+def _parent_of(pid: int) -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        # The name in brackets may hold anything, brackets too.
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    return None
+
+
+def _is_owned(files: ServerFiles, server: int, owner: int) -> str:
+    return (
+        f"nats-server (pid {server}) on {files.directory} is that of a faasd-async that runs (pid"
+        f" {owner}), though its {files.daemon_lock} was removed: stop that one first"
+    )
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -2,8 +2,9 @@
 
 One coroutine, :meth:`EmbeddedServer._supervise`, is the whole life: take the lock, start a child,
 wait for its end, wait a little, again. :meth:`EmbeddedServer.stop` ends whatever that coroutine
-waits for, and it sees that it is to go. Only the first failure to start ends it on its own: after
-a server has run, a daemon lives on and tries again until there is one.
+waits for, and it sees that it is to go. Only the first failure to start ends it on its own, and a
+store that is gone: else, after a server has run, a daemon lives on and tries again until there is
+one.
 """
 
 from __future__ import annotations
@@ -66,8 +67,11 @@ class EmbeddedServer:
         start_seconds: float = START_SECONDS,
         stop_seconds: float = STOP_SECONDS,
         draw: Callable[[], float] = random.random,
+        why_not_again: Callable[[], str | None] = lambda: None,
     ) -> None:
         """
+        :param why_not_again: why no other server may follow one that has run, or ``None``: what it
+            had stored is gone.
         :param draw: a random number in [0, 1), for the jitter.
         """
         self.address: Address | None = None
@@ -80,6 +84,7 @@ class EmbeddedServer:
         self._start_seconds = start_seconds
         self._stop_seconds = stop_seconds
         self._draw = draw
+        self._why_not_again = why_not_again
         self._files = ServerFiles(settings.state_dir)
         self._lock = Flock(self._files.lock)
         self._credentials: Credentials | None = None
@@ -166,6 +171,8 @@ class EmbeddedServer:
     async def _supervise(self, started: Deferred[None]) -> None:
         backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, self._draw)
         while not self._stopping:
+            if started.called and self._is_over():
+                return
             began = self._reactor.seconds()
             try:
                 child = await self._launch()
@@ -183,6 +190,12 @@ class EmbeddedServer:
             if self._reactor.seconds() - began >= STEADY_SECONDS:
                 backoff.steady()
             await self._sleep(backoff.next_seconds())
+
+    def _is_over(self) -> bool:
+        why = self._why_not_again()
+        if why is not None:
+            self.log.critical("nats-server is not started anew: {why}", why=why)
+        return why is not None
 
     async def _launch(self) -> Child:
         """Start one server and wait until it is ready.

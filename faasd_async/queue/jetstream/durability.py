@@ -66,8 +66,39 @@ class Durability(Protocol):
         stored, so that is a :class:`~faasd_async.errors.MaybeStored`."""
 
 
+class Ground(Protocol):
+    """What the store lies on.
+
+    :ivar lost: what is gone of it, in words, as far as that is known.
+    """
+
+    @property
+    def lost(self) -> str | None: ...
+
+    def look(self) -> str | None:
+        """:attr:`lost`, looked at now; in any thread."""
+
+
+class _Firm:
+    """What somebody else looks after."""
+
+    lost = None
+
+    def look(self) -> str | None:
+        return None
+
+
+FIRM = _Firm()
+
+
 class Acknowledged:
-    """``durability = "process"``: the broker's acknowledgement is enough."""
+    """``durability = "process"``: the broker's acknowledgement is enough.
+
+    :param ground: when it is lost, nothing is promised.
+    """
+
+    def __init__(self, ground: Ground = FIRM) -> None:
+        self._ground = ground
 
     def start(self) -> None:
         """Nothing to open."""
@@ -76,10 +107,11 @@ class Acknowledged:
         """Nothing to close."""
 
     def why_refused(self) -> str | None:
-        return None
+        return self._ground.lost
 
     def when_durable(self, promise: Promise) -> None:
-        promise(None)
+        lost = self._ground.lost
+        promise(None if lost is None else MaybeStored(lost))
 
 
 class SomebodyElses(Acknowledged):
@@ -91,7 +123,8 @@ class SomebodyElses(Acknowledged):
 
     _log = Logger()
 
-    def __init__(self, replicas: int) -> None:
+    def __init__(self, replicas: int, ground: Ground = FIRM) -> None:
+        super().__init__(ground)
         self._replicas = replicas
 
     def start(self) -> None:
@@ -119,6 +152,8 @@ class Barrier:
     :param directory: the store; it must exist when the barrier starts.
     :param flush: makes everything written to the descriptor's file system durable; raises
         :class:`OSError` if it cannot.
+    :param ground: looked at after each flush: what was flushed into a store that has been deleted
+        or replaced is not promised, nor anything after it.
     :ivar flushes: how many were done for somebody.
     """
 
@@ -129,16 +164,18 @@ class Barrier:
         reactor: _Reactor,
         directory: str,
         flush: Callable[[int], None] | None = None,
+        ground: Ground = FIRM,
     ) -> None:
         self._reactor = reactor
         self._directory = directory
         self._flush = flush or syncfs
+        self._ground = ground
         self._gathering: list[Promise] = []
         self._covered: list[Promise] = []
         self._flushing = False
         self._thread = ThreadPool(1, 1, "barrier")
         self._descriptor = -1
-        self._broken: OSError | None = None
+        self._refusal: str | None = None
         self._measured_seconds: list[float] = []
         self.flushes = 0
 
@@ -149,7 +186,9 @@ class Barrier:
         self._go_on()
 
     def stop(self) -> None:
-        """Finish the flush under way; what waits still is promised by it."""
+        """Finish the flush under way, which promises what it covers; who has gathered behind it
+        is told that there is none any more."""
+        self._refusal = self._refusal or "the daemon is stopping"
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return  # a start that failed before it came to this part
@@ -157,8 +196,9 @@ class Barrier:
         os.close(descriptor)
 
     def why_refused(self) -> str | None:
-        if self._broken is not None:
-            return f"the disk failed: {self._broken}"
+        why = self._refusal or self._ground.lost
+        if why is not None:
+            return why
         if len(self._gathering) >= LONGEST_WAITING:
             return f"{LONGEST_WAITING} calls wait for the disk already"
         return None
@@ -186,36 +226,46 @@ class Barrier:
         try:
             self._flush(descriptor)
         except OSError as reason:
-            self._reactor.callFromThread(self._finished, reason, 0.0)
+            self._reactor.callFromThread(self._disk_failed, reason)
         else:
             seconds = self._reactor.seconds() - began
-            self._reactor.callFromThread(self._finished, None, seconds)
+            self._reactor.callFromThread(self._flushed, self._ground.look(), seconds)
 
-    def _finished(self, reason: OSError | None, seconds: float) -> None:
-        covered, self._covered = self._covered, []
+    def _flushed(self, lost: str | None, seconds: float) -> None:
         self._flushing = False
+        if lost is not None:
+            self._refuse(lost)
+            return
+        covered, self._covered = self._covered, []
         if covered:
             self.flushes += 1
-        if reason is not None:
-            self._fail(reason, covered)
-            return
         self._measure(seconds)
         self._go_on()
         for promise in covered:
             self._tell(promise, None)
+        if self._descriptor < 0:
+            self._refuse_gathered()
 
-    def _fail(self, reason: OSError, covered: list[Promise]) -> None:
+    def _disk_failed(self, reason: OSError) -> None:
         """Nobody knows what reached the disk: promise nothing any more."""
-        self._broken = reason
+        self._flushing = False
         self._log.critical(
             "no call is accepted any more: {directory} cannot be flushed ({reason}), and what was"
             " written last may be in memory alone. Check the disk, then restart the machine.",
             directory=self._directory,
             reason=reason,
         )
+        self._refuse(f"the disk failed: {reason}")
+
+    def _refuse(self, why: str) -> None:
+        self._refusal = why
+        self._gathering, self._covered = [*self._covered, *self._gathering], []
+        self._refuse_gathered()
+
+    def _refuse_gathered(self) -> None:
         gathered, self._gathering = self._gathering, []
-        for promise in (*covered, *gathered):
-            self._tell(promise, MaybeStored(f"the disk failed: {reason}"))
+        for promise in gathered:
+            self._tell(promise, MaybeStored(self._refusal or ""))
 
     def _tell(self, promise: Promise, reason: QueueError | None) -> None:
         """One who cannot bear the news must not keep it from the others."""

@@ -22,6 +22,14 @@ Functions = Mapping[str, FunctionSettings]
 NO_FUNCTIONS: Functions = {}
 
 
+class PaperGround:
+    """Nobody moves it."""
+
+    def take(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
 class Reactor(Clock):
     """A reactor that runs already, and remembers that it was stopped."""
 
@@ -150,6 +158,7 @@ class House:
         self._closing = self.step("doors close")
         parts = Parts(
             lock=cast(Any, self.part(acquire="lock", release="unlock")),
+            ground=cast(Any, PaperGround()),
             processes=cast(Any, self.processes()),
             broker=cast(Any, self.deferring(start="broker starts", stop="broker stops")),
             queue=cast(Any, self.deferring(start="queue starts", stop="queue stops")),

@@ -92,6 +92,22 @@ class Disk:
             raise self.failure
 
 
+class PaperGround:
+    """What the store lies on.
+
+    :ivar lost: what is known.
+    :ivar gone: what is found when it is looked.
+    """
+
+    def __init__(self) -> None:
+        self.lost: str | None = None
+        self.gone: str | None = None
+
+    def look(self) -> str | None:
+        self.lost = self.gone
+        return self.lost
+
+
 class House:
     """A barrier and what it works with.
 
@@ -102,10 +118,12 @@ class House:
         monkeypatch.setattr(durability, "ThreadPool", PaperThread)
         self.reactor = PaperReactor()
         self.disk = Disk(self.reactor)
+        self.ground = PaperGround()
         self.barrier = Barrier(
             self.reactor,  # type: ignore[arg-type]
             str(directory),
             self.disk.flush,
+            self.ground,
         )
         thread = self.barrier._thread
         assert isinstance(thread, PaperThread)
@@ -301,6 +319,47 @@ def test_stopping_promises_what_waits(house: House) -> None:
     house.barrier._thread.stop()
     house.reactor.turn()
     assert house.told == {"a": None}
+
+
+def test_who_gathered_behind_the_last_flush_is_told_too(house: House) -> None:
+    """That there is no further one; and so is whoever comes when all is over."""
+    house.measured()
+    house.joins("covered")
+    house.joins("gathered")
+    house.barrier.stop()
+    house.reactor.turn()
+    house.joins("late")
+    assert house.told.pop("covered") is None
+    assert {name: str(reason) for name, reason in house.told.items()} == {
+        "gathered": "the daemon is stopping",
+        "late": "the daemon is stopping",
+    }
+    assert {type(reason) for reason in house.told.values()} == {MaybeStored}
+
+
+def test_what_is_flushed_into_a_store_that_is_gone_is_not_promised(house: House) -> None:
+    """Nor is anything that comes after it."""
+    house.measured()
+    house.joins("covered")
+    house.joins("gathered")
+    house.ground.gone = "it was deleted"
+    house.flush_ends()
+    house.joins("late")
+    assert {str(reason) for reason in house.told.values()} == {"it was deleted"}
+    assert list(house.told) == ["covered", "gathered", "late"]
+    assert house.barrier.why_refused() == "it was deleted"
+    assert house.thread.jobs == []
+
+
+def test_where_the_store_is_known_to_be_gone_nothing_is_stored(house: House) -> None:
+    """The barrier, or the broker's acknowledgement alone: whatever promises are made by."""
+    house.measured()
+    house.ground.lost = "it was deleted"
+    alone = Acknowledged(house.ground)
+    assert (house.barrier.why_refused(), alone.why_refused()) == ("it was deleted",) * 2
+    told: list[QueueError | None] = []
+    alone.when_durable(told.append)
+    assert isinstance(told[0], MaybeStored)
 
 
 def test_a_slow_disk_is_complained_about(house: House, events: list[LogEvent]) -> None:
