@@ -17,6 +17,7 @@ from listener import Listener
 from raw_http import Response
 
 ECHO = "[functions.echo]\ncommand = ['{python}', '-m', 'faasd_async.demo.echo']\n"
+QUICK = "[worker]\ndrain_timeout = '500ms'\n"
 LOST = "no call is accepted any more: "
 NOT_ANEW = "nats-server is not started anew: "
 
@@ -47,7 +48,7 @@ async def test_a_state_directory_that_is_deleted(
     start_daemon: StartDaemon, end_at_last: Callable[[int], None], what: str, durability: str
 ) -> None:
     """No call is accepted in a store that has no name any more, and the log says what to do."""
-    daemon = await start_daemon(f"[queue]\ndurability = '{durability}'\n" + ECHO)
+    daemon = await start_daemon(f"[queue]\ndurability = '{durability}'\n" + QUICK + ECHO)
     assert (await daemon.request("/async-function/echo", b"x")).status == 202
     broker = daemon.broker_pid
     end_at_last(broker)
