@@ -235,6 +235,9 @@ class Passage:
 
     def _failed(self, failure: Failure) -> None:
         if self._end():
+            if self._reply is not None:
+                # Nobody reads on; what goes on there must not go on for nobody.
+                self._reply.abort()
             self._caller.fail(failure)
 
     def _end(self) -> bool:

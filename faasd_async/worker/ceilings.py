@@ -80,6 +80,7 @@ class Ceilings:
         self._ceilings: dict[str, Ceiling] = {}
         self._settling: Counter[str] = Counter()
         self._openings: dict[str, IDelayedCall] = {}
+        self._stopped = False
 
     def fit(self, functions: Iterable[FunctionSettings]) -> None:
         """Have one for each of these, and keep what was found out."""
@@ -93,6 +94,7 @@ class Ceilings:
 
     def stop(self) -> None:
         """Open nothing any more."""
+        self._stopped = True
         for opening in self._openings.values():
             opening.cancel()
         self._openings.clear()
@@ -137,6 +139,8 @@ class Ceilings:
         """Let none begin for so long."""
         now_seconds = self._clock.seconds()
         ceiling.close(now_seconds, seconds)
+        if self._stopped:
+            return
         opening = self._openings.pop(function, None)
         if opening is not None:
             opening.cancel()

@@ -28,6 +28,7 @@ from faasd_async.call.ids import CallKey
 from faasd_async.call.known import Grip
 from faasd_async.call.once import is_keyed
 from faasd_async.call.request import Outcome, QueueRequest
+from faasd_async.call.retry_after import LONGEST_ASKED_SECONDS
 from faasd_async.errors import NotHandedOver, QueueError
 from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
@@ -415,11 +416,21 @@ class Worker:
         if run.history.crashes >= MOST_CRASHES:
             await self._end(run, _crashed(run, self._now_ns()))
             return True
-        if run.history.not_before_ns > self._now_ns():
+        if self._is_early(run):
             # The broker forgets its delays when it is restarted.
             await self._way_back.give_back(run)
             return True
         return False
+
+    def _is_early(self, run: Run) -> bool:
+        """Whether the wait before its next attempt is not over. One that seems to last longer than
+        any wait can is over: the clock was set back."""
+        early_seconds = (run.history.not_before_ns - self._now_ns()) / 1e9
+        deployment = self._deployments.get(run.request.function)
+        longest_seconds = LONGEST_ASKED_SECONDS
+        if deployment is not None:
+            longest_seconds = max(longest_seconds, deployment.settings.retry.max_wait_seconds)
+        return 0 < early_seconds <= longest_seconds
 
     async def _ends_unbegun(self, run: Run) -> bool:
         """Look whether a call's time is over before it has begun.
@@ -463,10 +474,15 @@ class Worker:
         """How long to wait before a call is tried again that could not be handed over."""
         doubled = FIRST_WAIT_SECONDS * 2.0 ** min(run.delivery.delivered - 1, 10)
         seconds = min(LONGEST_WAIT_SECONDS, doubled) * random.uniform(0.5, 1.0)
-        if run.request.function in self._deployments:
-            return seconds
-        # Nobody who has it back is told when it becomes an orphan.
-        return min(seconds, seconds_left(run.request, self._orphan_ttl_seconds, self._now_ns()))
+        deployment = self._deployments.get(run.request.function)
+        if deployment is None:
+            most_seconds = self._orphan_ttl_seconds
+        elif run.history.attempts:
+            return seconds  # it has begun, and does not expire any more
+        else:
+            most_seconds = deployment.settings.expires_seconds
+        # Nobody who has it back is told when its time is over.
+        return min(seconds, seconds_left(run.request, most_seconds, self._now_ns()))
 
     # -- what becomes of those that walk
 

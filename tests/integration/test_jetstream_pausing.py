@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from faasd_async.errors import QueueError
 from faasd_async.queue.interface import Depth, OfFunction, OfQueue, Source
 from faasd_async.queue.jetstream import JetStreamQueue, backlog
-from faasd_async.queue.jetstream.subjects import CALLS, pause_subject
+from faasd_async.queue.jetstream.subjects import CALLS, CONTROL, LATER, SECRET, pause_subject
 
 __all__ = ["house"]
 
@@ -97,6 +97,35 @@ async def test_a_pause_that_cannot_be_read_keeps_nobody_from_starting(house: Hou
     assert (await house.queue()).pauses.sources == {F}
 
 
+@pytest_twisted.ensureDeferred
+async def test_pauses_end_with_the_stream_that_had_them(house: House) -> None:
+    """Where it was deleted and made anew what stands there counts, though its sequences begin
+    again; so does what was removed alone."""
+    queue = await house.queue()
+    for source in (F, G, Q):
+        await house.soon(queue.pauses.pause(source))
+    jetstream = await house.jetstream()
+    await house.soon(jetstream.purge_stream(CONTROL, filter=pause_subject(G)))
+    await house.soon(Deferred.fromCoroutine(queue.pauses.read()))
+    assert queue.pauses.sources == {F, Q}
+    secret = await house.soon(jetstream.get_last_message(CONTROL, SECRET))
+    name = queue.keyed.name("f", b"key", b"/", b"")
+    await house.soon(jetstream.delete_stream(CONTROL))
+    await house.kill(queue)
+    brought_up = changed(queue)
+    await house.nats.start()
+    await house.soon(brought_up)
+    assert queue.pauses.sources == frozenset()
+    other = await house.queue()
+    await house.soon(other.pauses.pause(Q))
+    await house.soon(Deferred.fromCoroutine(queue.pauses.read()))
+    assert queue.pauses.sources == {Q}
+    jetstream = await house.jetstream()
+    again = await house.soon(jetstream.get_last_message(CONTROL, SECRET))
+    assert again.payload == secret.payload
+    assert other.keyed.name("f", b"key", b"/", b"") == name
+
+
 # -- the backlog
 
 
@@ -124,6 +153,17 @@ async def test_how_many_calls_are_put_off(house: House, monkeypatch: pytest.Monk
     assert counted == {("q", "f"): 2, ("q", "g"): 1, ("slow.er", "f"): 1}
     monkeypatch.setattr(backlog, "MOST_COUNTED", 3)
     assert await house.soon(queue.backlog.scheduled()) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_nobody_of_ours_has_put_off_is_not_counted(house: House) -> None:
+    """And keeps nobody from being told of the others."""
+    queue = await house.queue()
+    await house.soon(queue.put_later(call("1"), 600))
+    jetstream = await house.jetstream()
+    await house.soon(jetstream.publish(b"faas.later.foreign", b"?"))
+    assert (await house.soon(jetstream.stream_info(LATER))).state.messages == 2
+    assert await house.soon(queue.backlog.scheduled()) == {("q", "f"): 1}
 
 
 @pytest_twisted.ensureDeferred

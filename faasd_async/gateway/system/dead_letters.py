@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 import msgspec
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
 
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.ending import Kind, Letter, Reason, Undelivered
@@ -191,7 +191,11 @@ class DeadLetterOffice:
             page = await answered(self._letters.look_through(selection, after, wanted))
             meant = [filed for filed in page.letters if filed.place <= newest]
             told.seen += len(meant)
-            await gatherResults([slots.run(_begin, put_back(each)) for each in meant])
+            begun = [slots.run(_begin, put_back(each)) for each in meant]
+            try:
+                await gatherResults(begun, consumeErrors=True)
+            except FirstError as reason:
+                raise (reason.subFailure.value or reason) from reason
             after = page.next
         return told
 

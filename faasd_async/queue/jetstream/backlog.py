@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.logger import Logger
 
 from faasd_async.call.request import QueueRequest
 from faasd_async.errors import QueueUnavailable
@@ -37,6 +38,8 @@ T = TypeVar("T")
 
 class JetStreamBacklog:
     """See :class:`~faasd_async.queue.interface.Backlog`."""
+
+    _log = Logger()
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -78,7 +81,13 @@ class JetStreamBacklog:
         found = await self._subjects(LATER, "faas.later.>")
         if found is None:
             return None
-        return Counter(read_queued_subject(each)[:2] for each in found)
+        counted: Counter[tuple[str, str]] = Counter()
+        for subject in found:
+            try:
+                counted[read_queued_subject(subject)[:2]] += 1
+            except ForeignSubject:
+                self._log.error("a foreign subject is passed over: {subject}", subject=subject)
+        return counted
 
     def oldest_ns(self, sources: Sequence[Source]) -> Deferred[Sequence[int | None]]:
         return Deferred.fromCoroutine(_of_each(self._oldest_ns, sources))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.logger import Logger
 
 from faasd_async.call.ending import Ending, callback_url_of
 from faasd_async.call.history import History
@@ -75,6 +76,8 @@ class _Moved(Exception):
 class JetStreamLookup:
     """See :class:`~faasd_async.queue.interface.Lookup`."""
 
+    _log = Logger()
+
     def __init__(self, store: Store, records: JetStreamRecords) -> None:
         self._store = store
         self._records = records
@@ -125,7 +128,11 @@ class JetStreamLookup:
         like = traces_like(stream, call_id)
         info = await self._store.jetstream.stream_info(stream, subjects_filter=like)
         for subject in info.state.subjects or ():
-            trace = read_trace(subject)
+            try:
+                trace = read_trace(subject)
+            except ValueError:
+                self._log.error("a foreign subject is passed over: {subject}", subject=subject)
+                continue
             traces.setdefault(trace.name, []).append(trace)
 
     async def _newest(self, traces: _Traces) -> CallName:
@@ -144,9 +151,12 @@ class JetStreamLookup:
                 message = await self._store.jetstream.get_last_message(_STREAM_OF[kind], like)
             except MessageNotFound:
                 continue
-            trace = read_trace(message.subject)
+            try:
+                trace, start_time_ns = read_trace(message.subject), start_time_of(Found.of(message))
+            except ValueError:
+                continue
             if trace.name in traces:
-                found.append((start_time_of(Found.of(message)), trace.name))
+                found.append((start_time_ns, trace.name))
         return max(found)[1]
 
 

@@ -11,8 +11,9 @@ caller may repeat goes back only if no other lies there under its key.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from faasd_async.call.moments import from_ns
@@ -33,6 +34,18 @@ _LOOK_SECONDS = 1.0
 
 #: When a due call that cannot be brought back is tried again.
 _AGAIN_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class _Filling:
+    """So many messages, and what they take up."""
+
+    bytes: int = 0
+    messages: int = 0
+
+    def add(self, size_bytes: int, messages: int) -> None:
+        self.bytes += size_bytes
+        self.messages += messages
 
 
 class Later:
@@ -66,7 +79,10 @@ class Later:
         self._now_seconds = now_seconds
         self._moving = 0
         self._looked_at_seconds = float("-inf")
-        self._bytes = self._messages = 0
+        self._looking: list[Deferred[None]] | None = None
+        self._known = _Filling()
+        self._since = _Filling()
+        self._on_their_way = _Filling()
         self.when_room: Callable[[], None] = lambda: None
 
     async def put(
@@ -84,7 +100,8 @@ class Later:
         if not self.possible:
             raise NoSchedules("the NATS server cannot put calls off: 2.12 or newer is needed")
         fields, payload = write_request(request)
-        await self._find_room(len(payload))
+        size_bytes = len(payload)
+        await self._find_room(size_bytes)
         names = (request.queue, request.function, request.key)
         due_ns = round((self._now_seconds() + delay_seconds) * 1e9)
         if request.not_before_ns and request.history is NOT_TRIED:
@@ -96,35 +113,63 @@ class Later:
             (b"Nats-Schedule-Target", queued_subject("due", *names).encode()),
             *only,
         ]
-        await self._store.put_durably(queued_subject("later", *names), fields, payload)
+        self._on_their_way.add(size_bytes, 1)
+        try:
+            await self._store.put_durably(queued_subject("later", *names), fields, payload)
+        finally:
+            # Whether it was stored or not, it may have been: the next look tells.
+            self._on_their_way.add(-size_bytes, -1)
+            self._since.add(size_bytes, 1)
 
     async def _find_room(self, size_bytes: int) -> None:
-        """Take what a call takes up.
+        """See that there is room for a call.
 
-        What there is is asked for once in a while, and reckoned on from there.
+        What there is is asked for once in a while, and reckoned on from there: with what was put
+        since it was asked for, and with what is on its way. Some of that may be counted twice for
+        a moment, and none is left out.
 
         :raises QueueFull: there is not so much.
         """
-        now_seconds = self._now_seconds()
-        since_seconds = abs(now_seconds - self._looked_at_seconds)
+        since_seconds = abs(self._now_seconds() - self._looked_at_seconds)
         if since_seconds > _LOOK_SECONDS or self._why_full(size_bytes):
-            try:
-                state = (await self._store.jetstream.stream_info(LATER)).state
-            except NatsError as reason:
-                raise queue_error(reason) from reason
-            self._bytes, self._messages = state.bytes, state.messages
-            self._looked_at_seconds = now_seconds
+            await self._look()
         why = self._why_full(size_bytes)
         if why:
             raise QueueFull(why)
-        self._bytes += size_bytes
-        self._messages += 1
+
+    async def _look(self) -> None:
+        """Ask what there is; all who want to know at the same time wait for one answer."""
+        if self._looking is not None:
+            waiting: Deferred[None] = Deferred()
+            self._looking.append(waiting)
+            await waiting
+            return
+        self._looking = []
+        before, self._since = self._since, _Filling()
+        try:
+            state = (await self._store.jetstream.stream_info(LATER)).state
+        except NatsError as reason:
+            self._since.add(before.bytes, before.messages)
+            raise queue_error(reason) from reason
+        except CancelledError:
+            self._since.add(before.bytes, before.messages)
+            raise
+        else:
+            self._known = _Filling(state.bytes, state.messages)
+            self._looked_at_seconds = self._now_seconds()
+        finally:
+            told, self._looking = self._looking, None
+            for each in told:
+                each.callback(None)
 
     def _why_full(self, size_bytes: int) -> str:
-        if self._bytes + size_bytes > self.limit_bytes:
-            return f"{self._bytes} bytes of calls wait for their time already"
-        if self._messages >= self._limit_messages:
-            return f"{self._messages} calls wait for their time already"
+        each = (self._known, self._since, self._on_their_way)
+        taken_bytes = sum(filling.bytes for filling in each)
+        messages = sum(filling.messages for filling in each)
+        if taken_bytes + size_bytes > self.limit_bytes:
+            return f"{taken_bytes} bytes of calls wait for their time already"
+        if messages >= self._limit_messages:
+            return f"{messages} calls wait for their time already"
         return ""
 
     def room(self) -> int:

@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from faasd_async.call.ids import encode_token
 from faasd_async.call.once import Repeatable, repeatable
@@ -66,6 +67,8 @@ class JetStreamKeyedCalls:
     :ivar later: where calls are put off.
     """
 
+    _log = Logger()
+
     later: Later
 
     def __init__(self, store: Store) -> None:
@@ -74,20 +77,20 @@ class JetStreamKeyedCalls:
 
     async def agree(self) -> None:
         """Have the secret that all daemons of this installation share: the first one draws it.
+        Where the stream was made anew, the first who has it still puts it there.
 
         It is on the disk before the first call is promised that it names: the barrier covers
         all that was written before.
 
         :raises QueueError, NatsError: it cannot be had now.
         """
-        if self._secret is None:
-            drawn = secrets.token_bytes(_SECRET_BYTES)
-            only_first = [(b"Nats-Expected-Last-Subject-Sequence", b"0")]
-            try:
-                await self._store.put(SECRET, only_first, drawn)
-            except AlreadyStored:
-                drawn = (await self._store.jetstream.get_last_message(CONTROL, SECRET)).payload
-            self._secret = drawn
+        secret = self._secret or secrets.token_bytes(_SECRET_BYTES)
+        only_first = [(b"Nats-Expected-Last-Subject-Sequence", b"0")]
+        try:
+            await self._store.put(SECRET, only_first, secret)
+        except AlreadyStored:
+            secret = (await self._store.jetstream.get_last_message(CONTROL, SECRET)).payload
+        self._secret = secret
 
     def name(self, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
         if self._secret is None:
@@ -140,8 +143,10 @@ class JetStreamKeyedCalls:
                 raise _not_stored(queue_error(reason)) from reason
             try:
                 return read_accepted(Found.of(found))
-            except (FromTheFuture, Unreadable) as reason:
+            except FromTheFuture as reason:
                 raise QueueUnavailable(str(reason)) from reason
+            except Unreadable as reason:
+                self._log.error("passed over in {stream}: {reason}", stream=stream, reason=reason)
         return None
 
     def put_only(self, request: QueueRequest) -> Deferred[None]:

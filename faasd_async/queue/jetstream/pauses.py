@@ -7,6 +7,8 @@ that there is something new. The notice follows the storing: an order that is he
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -14,7 +16,7 @@ from twisted.python.failure import Failure
 
 from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import NatsError
-from faasd_async.nats.jetstream import MessageNotFound
+from faasd_async.nats.jetstream import MessageNotFound, StreamInfo
 from faasd_async.nats.wire import Message
 from faasd_async.queue.interface import Source
 from faasd_async.queue.jetstream.store import Store, queue_error
@@ -46,6 +48,7 @@ class JetStreamPauses(Paused):
         self._store = store
         self._client = client
         self._orders: dict[Source, tuple[int, bool]] = {}
+        self._created: datetime | None = None
         client.subscribe(NOTICE, self._noticed)
 
     def pause(self, source: Source) -> Deferred[None]:
@@ -70,7 +73,7 @@ class JetStreamPauses(Paused):
         :raises NatsError: it cannot be read now.
         """
         info = await self._store.jetstream.stream_info(CONTROL, subjects_filter=ALL_PAUSES)
-        found = {}
+        found: dict[Source, tuple[int, bool]] = {}
         for subject in info.state.subjects or {}:
             try:
                 message = await self._store.jetstream.get_last_message(CONTROL, subject)
@@ -79,8 +82,21 @@ class JetStreamPauses(Paused):
             except MessageNotFound:
                 continue
             except (ForeignSubject, msgspec.MsgspecError) as reason:
-                self._log.error("a pause cannot be read: {reason}", reason=reason)
+                self._log.error(
+                    "a pause cannot be read: {subject}: {reason}", subject=subject, reason=reason
+                )
+        self._forget(info)
         self._obey(found)
+
+    def _forget(self, info: StreamInfo) -> None:
+        """What was known and is not there any more counts no longer: the order was removed, or the
+        stream was made anew, whose sequences begin again. What was stored since it was looked has
+        a higher sequence, and stays."""
+        if info.created != self._created:
+            self._created = info.created
+            self._orders.clear()
+        last = info.state.last_seq
+        self._orders = {each: order for each, order in self._orders.items() if order[0] > last}
 
     def _obey(self, orders: dict[Source, tuple[int, bool]]) -> None:
         """Whatever is newer than what was known counts."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from faasd_async.call.ending import Ending, callback_url_of
@@ -15,7 +16,7 @@ from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackName, QueueRequest
 from faasd_async.errors import AlreadyStored, QueueError, QueueUnavailable
-from faasd_async.nats.errors import NatsError
+from faasd_async.nats.errors import BadHeader, NatsError
 from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
 from faasd_async.queue.jetstream.store import Store, queue_error
@@ -65,6 +66,8 @@ class JetStreamRecords:
     :param lease_seconds: how long a delivery may go without a sign of life.
     :param now_ns: the wall clock, Unix nanoseconds.
     """
+
+    _log = Logger()
 
     def __init__(self, store: Store, *, lease_seconds: float, now_ns: Callable[[], int]) -> None:
         self._store = store
@@ -128,14 +131,15 @@ class JetStreamRecords:
         return subject.encode(), encode_headers(fields), payload
 
     async def _remove_earlier(self, request: QueueRequest) -> bool:
-        """Make room where a record stands that a replay has left behind.
+        """Make room where a record stands that a replay has left behind, or none that anybody could
+        read.
 
         :return: whether there is room now.
         """
         found = await self._last(about_subject("outcome", request.function, request.key))
         if found is None:
             return True
-        if generation_of(Found.of(found)) >= request.generation:
+        if _is_end_of(found, request.generation):
             return False
         try:
             await self._store.jetstream.delete_message(OUTCOMES, found.sequence)
@@ -197,13 +201,15 @@ class JetStreamRecords:
         stored = await self._last(subject)
         if stored is None:
             return None
-        found = Found.of(stored)
-        if generation_of(found) < generation:
-            return None
         try:
-            return read(found)
-        except (FromTheFuture, Unreadable) as reason:
+            found = Found.of(stored)
+            return None if generation_of(found) < generation else read(found)
+        except FromTheFuture as reason:
             raise QueueUnavailable(str(reason)) from reason
+        except Unreadable as reason:
+            # Nobody ever will: it is as if it were not there.
+            self._log.error("a record that cannot be read is passed over: {reason}", reason=reason)
+            return None
 
     async def _last(self, subject: str) -> StoredMessage | None:
         try:
@@ -224,7 +230,26 @@ class Found:
 
     @classmethod
     def of(cls, message: StoredMessage) -> Found:
-        return cls(message.subject.encode(), decode_headers(message.header_block), message.payload)
+        """
+        :raises Unreadable: its headers do not follow the grammar.
+        """
+        try:
+            headers = decode_headers(message.header_block)
+        except BadHeader as reason:
+            raise Unreadable(f"{message.subject}: {reason}") from reason
+        return cls(message.subject.encode(), headers, message.payload)
+
+
+def _is_end_of(message: StoredMessage, generation: int) -> bool:
+    """Whether a terminal record is one of this generation of its call, or of a later one."""
+    try:
+        found = Found.of(message)
+        read_ending(found)
+    except FromTheFuture:
+        return True
+    except Unreadable:
+        return False
+    return generation_of(found) >= generation
 
 
 def _reason_of(failure: Failure) -> QueueError:

@@ -29,6 +29,7 @@ from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey, decode_token, encode_token
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
+from faasd_async.nats.errors import BadHeader
 from faasd_async.nats.wire import Headers, encode_headers
 from faasd_async.queue.interface import Accepted
 from faasd_async.queue.jetstream.subjects import (
@@ -405,7 +406,10 @@ def generation_of(message: Message) -> int:
 
 def _noted(message: Message) -> Headers:
     """What the queue noted in a message's own headers, their format checked."""
-    noted = message.headers
+    try:
+        noted = message.headers
+    except BadHeader as reason:
+        raise Unreadable(f"{message.subject!r}: {reason}") from reason
     written = noted.get(_FORMAT)
     if not written.isdigit():
         raise Unreadable(f"{message.subject!r}: no {_FORMAT.decode()} header")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from front_door import NOW_NS, Client, FrontDoor, PaperReply, Run, request
+from front_door import NOW_NS, Client, Failures, FrontDoor, PaperReply, Run, request
 from twisted.internet.defer import Deferred
 
 from faasd_async.errors import (
@@ -177,6 +177,18 @@ def test_a_reply_that_breaks_off(
         client.answers()
     assert said in client.received
     assert door.free == 2
+
+
+def test_a_reply_that_fails_by_a_bug(door: FrontDoor, failures: Failures) -> None:
+    """The connection is cut, and the function is let go of: nobody reads what it says."""
+    client, _, reply = streaming(door)
+    reply.says(b"only this")
+    bug = RuntimeError("a bug")
+    reply.breaks(bug)
+    assert client.closed
+    assert reply.heard == ["abort"]
+    assert door.free == 2
+    assert failures.take() == [bug]
 
 
 def test_a_reply_that_breaks_off_under_a_slow_client(door: FrontDoor) -> None:

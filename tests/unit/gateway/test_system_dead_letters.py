@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
-from front_door import NOW_NS, Answer, Client, FrontDoor, request
+from front_door import NOW_NS, Answer, Client, Failures, FrontDoor, request
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail
 
@@ -658,6 +659,17 @@ def test_a_replay_that_fails_half_way_says_what_was_done(door: FrontDoor) -> Non
     assert answer["replayed"] == 40
     assert [each["id"] for each in answer["failed"]] == [f"{each}" for each in range(40, 100)]
     assert len(left(door)) == 210
+
+
+def test_a_replay_that_fails_by_a_bug(door: FrontDoor, failures: Failures) -> None:
+    """It is logged once, as the request's failure, however many letters meet it."""
+    keep(door, *(letter(f"{number}") for number in range(3)))
+    bug = RuntimeError("a bug")
+    door.queue.put_call = lambda call: fail(bug)  # type: ignore[method-assign]
+    assert ask(door, "POST", f"{LETTERS}/replay?all=true").status == 500
+    gc.collect()
+    assert failures.take() == [bug]
+    assert len(left(door)) == 3
 
 
 def test_one_that_is_too_large_holds_up_no_other(door: FrontDoor) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
@@ -76,6 +77,66 @@ def test_a_quota_in_messages_and_in_bytes(
         assert isinstance(reason, QueueFull)
         assert words in str(reason)
         assert store.put == []
+
+
+class SlowStore(PaperStore):
+    """Answers when the test says so.
+
+    :ivar looks: who has asked what there is.
+    :ivar puts: who waits for an acknowledgement.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks: list[Deferred[StreamInfo]] = []
+        self.puts: list[Deferred[None]] = []
+
+    def stream_info(self, name: str) -> Deferred[StreamInfo]:
+        self.looks.append(Deferred())
+        return self.looks[-1]
+
+    def tells(self) -> None:
+        """What there is now."""
+        looks, self.looks = self.looks, []
+        for look in looks:
+            super().stream_info("").chainDeferred(look)
+
+    def put_durably(self, subject: str, fields: object, payload: bytes) -> Deferred[None]:
+        super().put_durably(subject, fields, payload)
+        self.puts.append(Deferred())
+        return self.puts[-1]
+
+    def acknowledges(self) -> None:
+        """All that was put."""
+        puts, self.puts = self.puts, []
+        for put in puts:
+            self.messages += 1
+            put.callback(None)
+
+
+def test_those_that_come_at_once_have_one_quota() -> None:
+    """Whether they wait for the same look, are on their way to the broker, or arrive there while
+    it is asked: no more are put than there is room for."""
+    store, now = SlowStore(), [0.0]
+    later = Later(store, 10**6, 5, _put, _put, lambda: now[0])  # type: ignore[arg-type]
+    refused: list[Failure] = []
+
+    def come(count: int) -> None:
+        for _ in range(count):
+            Deferred.fromCoroutine(later.put(REQUEST, 60.0)).addErrback(refused.append)
+
+    come(4)
+    assert len(store.looks) == 1
+    store.tells()
+    assert len(store.put) == 4
+    now[0] += 10.0
+    come(4)
+    store.acknowledges()
+    # What it says is from before they arrived.
+    store.messages = 0
+    store.tells()
+    assert (len(store.put), len(refused)) == (5, 3)
+    assert all(failure.check(QueueFull) for failure in refused)
 
 
 def test_a_broker_that_keeps_no_schedules_puts_nothing_off() -> None:

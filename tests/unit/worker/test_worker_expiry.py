@@ -96,6 +96,20 @@ def test_a_call_that_cannot_be_handed_over_expires(house: House) -> None:
     assert [each.reason for each in house.dead_letters()] == ["expired"]
 
 
+def test_it_is_told_when_its_time_is_over(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not when it would have been tried again."""
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    house.starts(f={"expires_seconds": 45.0})
+    house.puts("1", start_time_ns=NOW_NS)
+    for _ in range(45):
+        for each in house.running:
+            each.fails(NotHandedOver("refused"))
+        house.passes(1)
+    assert house.dead_letters() == []
+    house.passes(0.1)
+    assert [each.reason for each in house.dead_letters()] == ["expired"]
+
+
 def test_a_call_that_has_begun_does_not_expire(house: House) -> None:
     """Its retries may take longer."""
     house.starts(f={"expires_seconds": 3.0})

@@ -6,6 +6,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+import worker_house
 from worker_house import BEGAN_NS, CALLBACK, LEASE_SECONDS, House
 
 from faasd_async.errors import NotHandedOver, QueueFull
@@ -27,6 +28,18 @@ def test_a_retry_waits_in_the_queue(house: House) -> None:
     house.passes(3.9)
     assert house.ids == ["1"]
     house.passes(0.1)
+    assert [each.attempt for each in house.invoked] == [1, 2]
+
+
+def test_a_clock_that_is_set_back_does_not_stretch_a_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No wait is longer than a day: what seems to be due in a year is due now."""
+    house.starts(f=retry())
+    house.puts("1")
+    house.invoked[0].answers(503)
+    monkeypatch.setattr(worker_house, "BEGAN_NS", BEGAN_NS - 365 * 24 * 3600 * 10**9)
+    house.passes(4)
     assert [each.attempt for each in house.invoked] == [1, 2]
 
 

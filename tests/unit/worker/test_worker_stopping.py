@@ -17,6 +17,17 @@ def worker(house: House) -> Worker:
     return house.worker
 
 
+def test_a_function_that_asks_to_be_left_alone_leaves_no_timer(house: House) -> None:
+    """When its answer comes after the worker has stopped to take calls, nothing is opened later."""
+    house.starts(f={"concurrency": "adaptive"})
+    house.puts("1")
+    assert house.worker is not None
+    house.worker.stop_taking()
+    house.invoked[0].answers(503, ((b"Retry-After", b"50"),))
+    assert house.worker.when_idle().called
+    assert house.clock.getDelayedCalls() == []
+
+
 def test_who_stops_taking_takes_nothing_more(house: House) -> None:
     """Though there are tokens, and calls."""
     house.starts(f={"max_inflight": 2})
