@@ -122,7 +122,8 @@ class Daemon(Service):
             why = trouble()
             if why is not None:
                 return why
-        return None if self._parts.queue.ready else "the queue cannot be reached"
+        queue = self._parts.queue
+        return queue.why_full if queue.ready else "the queue cannot be reached"
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         if self._observer is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from faasd_async.call.callback_url import CallbackUrl
-from faasd_async.call.history import History
+from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 
@@ -90,6 +90,7 @@ class DeadCallback:
     :ivar status: the endpoint's last answer; 0 if there was none.
     :ivar error: why there was none; empty if there was one.
     :ivar tries: how many there were.
+    :ivar attempts: the last of them, one by one.
     """
 
     callback: CallbackRequest
@@ -98,6 +99,7 @@ class DeadCallback:
     error: str
     tries: int
     ended_ns: int
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def kind(self) -> Kind:

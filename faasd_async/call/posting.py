@@ -6,8 +6,13 @@ queue: whoever takes it next, after a restart too, reads the note.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from faasd_async.call.history import Attempt
+
+#: Of so many tries is kept how each of them went.
+MOST_KEPT = 20
 
 #: It waits for its next try, or nothing more is to be done with it.
 PostingState = Literal["waiting", "delivered", "given_up"]
@@ -22,6 +27,7 @@ class Posting:
     :ivar not_before_ns: when the next one is due, Unix nanoseconds.
     :ivar status: the last answer's; 0 if there was none.
     :ivar error: why there was none; empty if there was one.
+    :ivar attempts: the last tries, each of them.
     """
 
     state: PostingState = "waiting"
@@ -29,6 +35,17 @@ class Posting:
     not_before_ns: int = 0
     status: int = 0
     error: str = ""
+    attempts: tuple[Attempt, ...] = field(default=(), compare=False)
+
+    def with_try(self, attempt: Attempt) -> Posting:
+        """One more, which has failed."""
+        return replace(
+            self,
+            tries=self.tries + 1,
+            status=attempt.status,
+            error=attempt.error,
+            attempts=(*self.attempts, attempt)[-MOST_KEPT:],
+        )
 
     @property
     def over(self) -> bool:

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from faasd_async.call.ending import DeadCallback, Undelivered
+from faasd_async.call.history import Attempt
 from faasd_async.call.posting import NOT_POSTED, Posting
 from faasd_async.call.request import CallbackName, CallbackRequest
 from faasd_async.callback.chain import Sends
@@ -230,11 +231,12 @@ class Poster:
                 if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
                     post.delivery.give_back(self._receivers.away_seconds(post.receiver))
                     return
+                began_ns = self._now_ns()
                 tried = await self._sender.send(post.callback)
                 self._note_receiver(post.receiver, tried)
             finally:
                 post.receiver.slots.release()
-            await self._conclude(post, noted, tried)
+            await self._conclude(post, noted, tried, began_ns)
         except CancelledError:
             post.delivery.give_back()
         except QueueError as reason:
@@ -285,15 +287,14 @@ class Poster:
         else:
             self._receivers.answered(receiver, tried.seconds)
 
-    async def _conclude(self, post: _Post, noted: Posting, tried: Try) -> None:
+    async def _conclude(self, post: _Post, noted: Posting, tried: Try, began_ns: int) -> None:
         callback = post.callback
-        posting = Posting(
-            tries=noted.tries + 1, status=tried.status, error="" if tried.status else tried.error
-        )
+        error = "" if tried.status else tried.error
+        posting = noted.with_try(Attempt(began_ns, tried.status, tried.seconds, error))
         if tried.delivered:
             self._observer.called_back(callback, tried.status, tried.seconds)
             # On its way before the acknowledgement is: nobody has to wait for it.
-            delivered = replace(posting, state="delivered")
+            delivered = replace(posting, state="delivered", not_before_ns=0, attempts=())
             self._note(callback, delivered)
             post.delivery.settle()
         elif tried.status in _FINAL or self._schedule.is_used_up(
@@ -320,7 +321,13 @@ class Poster:
         callback, records = post.callback, self._queue.records
         reason = reason or _FINAL.get(posting.status, "exhausted")
         letter = DeadCallback(
-            callback, reason, posting.status, posting.error, posting.tries, self._now_ns()
+            callback,
+            reason,
+            posting.status,
+            posting.error,
+            posting.tries,
+            self._now_ns(),
+            posting.attempts,
         )
         try:
             if self._keeps_dead_letters(callback.function):

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.proxy import NEVER
 from faasd_async.gateway.refusal import Refusal, not_allowed
+from faasd_async.gateway.written import line_of
 
 _log = Logger()
 
@@ -22,7 +23,7 @@ ErrorRoute = TypeVar("ErrorRoute", bound=Callable[..., bytes])
 
 def text(request: GatewayRequest, status: int, line: str) -> bytes:
     """Answer with one line for people."""
-    return _whole(request, status, b"text/plain; charset=utf-8", line.encode() + b"\n")
+    return _whole(request, status, b"text/plain; charset=utf-8", line_of(line))
 
 
 def json(request: GatewayRequest, status: int, value: object) -> bytes:

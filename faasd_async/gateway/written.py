@@ -22,6 +22,11 @@ _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PHRASES[499] = b"Client Closed Request"
 
 
+def line_of(text: str) -> bytes:
+    """A line for people, whatever bytes a name in it was made of."""
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
 def phrase(status: int) -> bytes:
     """What stands behind a status for people."""
     return _PHRASES.get(status, b"Unknown Status")
@@ -41,7 +46,7 @@ def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: boo
     :param more: further fields.
     :param body: ``False``: only the head, for who asked for no more.
     """
-    text = refusal.text.encode() + b"\n"
+    text = line_of(refusal.text)
     about = (
         (b"Content-Type", b"text/plain; charset=utf-8"),
         (b"Content-Length", b"%d" % len(text)),

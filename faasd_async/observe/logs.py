@@ -81,7 +81,11 @@ class _Lines:
             out = sys.__stdout__ or sys.stdout
 
             def write(line: str) -> None:
-                out.write(line)
+                try:
+                    out.write(line)
+                except UnicodeEncodeError:
+                    # A name of bytes that are no text, or an output of few characters.
+                    out.write(line.encode("ascii", "backslashreplace").decode("ascii"))
                 out.flush()
 
             return write

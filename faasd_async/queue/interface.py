@@ -403,6 +403,10 @@ class Queue(Protocol):
         """Whether it can be put into and taken from just now."""
 
     @property
+    def why_full(self) -> str | None:
+        """Why no further call would be taken, as far as is known, or ``None``."""
+
+    @property
     def largest_call_bytes(self) -> int:
         """The largest body that is sure to fit, its headers aside."""
 

@@ -50,6 +50,7 @@ class MemoryQueue:
     """
 
     ready = True
+    why_full = None
     callbacks_crowded = callbacks_full = False
     largest_call_bytes = 1 << 62
 

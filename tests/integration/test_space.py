@@ -105,6 +105,14 @@ async def until(daemon: Daemon, status: int, body: bytes = b"") -> Response:
             return response
 
 
+async def until_ready(daemon: Daemon, status: int) -> Response:
+    """Ask whether it is ready until the answer is this one: it tells what was seen last."""
+    while True:
+        response = await daemon.get("/readyz")
+        if response.status == status:
+            return response
+
+
 def figure(name: str, metrics: Response) -> float:
     found = re.search(rf"^{re.escape(name)} (\S+)$", metrics.body.decode(), re.MULTILINE)
     assert found is not None
@@ -207,14 +215,17 @@ async def test_a_full_queue_refuses_and_drops_nothing(
             break
         accepted.append(response.header("X-Call-Id"))
     assert (response.status, response.header("Retry-After")) == (503, "1")
-    assert b"maximum bytes exceeded" in response.body
+    assert b"it is full, and what waits in it takes up its quota" in response.body
     assert 8 <= len(accepted) <= 10
+    ready = await until_ready(daemon, 503)
+    assert b"the queue is full: waiting calls take up [queue] max_bytes" in ready.body
     await listener.when(1)
     listener.on_request = Received.answer
     held.pop().answer()
     ran = await listener.when(len(accepted))
     assert {each.header("X-Call-Id") for each in ran} == set(accepted)
     await until(daemon, 202)
+    await until_ready(daemon, 200)
 
 
 @pytest_twisted.ensureDeferred
@@ -228,6 +239,7 @@ async def test_the_number_of_calls_is_bounded_too(
     listener.on_request = lambda request: None
     statuses = [(await daemon.request("/async-function/f")).status for _ in range(4)]
     assert statuses == [202, 202, 202, 503]
+    await until_ready(daemon, 503)
 
 
 @pytest_twisted.ensureDeferred
@@ -251,7 +263,7 @@ async def test_an_end_that_finds_the_callbacks_full_is_held(
     listener.on_request = on_request
     for _ in range(6):
         last = await daemon.request("/async-function/f", X_Callback_Url=listener.url("/back"))
-    await daemon.says("the queue has to be asked again: .*maximum bytes exceeded")
+    await daemon.says("the queue has to be asked again: .*it is full, and what waits")
     # Three callbacks fill the stream; the fourth end is held for more than its lease, and the last
     # call does not end meanwhile.
     waited = await daemon.get(f"/call/{last.header('X-Call-Id')}/result?wait=1200ms")

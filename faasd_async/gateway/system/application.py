@@ -7,7 +7,7 @@ from klein.resource import KleinResource
 
 from faasd_async.gateway.answers import explain_errors, json
 from faasd_async.gateway.channel import GatewayRequest
-from faasd_async.gateway.query import named
+from faasd_async.gateway.query import Query, named
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import Sheet
@@ -33,14 +33,17 @@ class SystemGateway:
 
     @app.route("/queues", methods=["GET"])
     async def queues(self, request: GatewayRequest) -> bytes:
+        _ask_nothing(request)
         return json(request, 200, await self._flow.sheet())
 
     @app.route("/queues/<name>/<any(pause, resume, purge):order>", methods=["POST"])
     async def order_queue(self, request: GatewayRequest, name: str, order: str) -> bytes:
+        _ask_nothing(request)
         return json(request, 200, await self._ordered(order, self._flow.queue(named(name))))
 
     @app.route("/function/<name>/<any(pause, resume, purge):order>", methods=["POST"])
     async def order_function(self, request: GatewayRequest, name: str, order: str) -> bytes:
+        _ask_nothing(request)
         return json(request, 200, await self._ordered(order, self._flow.function(named(name))))
 
     async def _ordered(self, order: str, source: Source) -> Sheet:
@@ -78,12 +81,22 @@ class SystemGateway:
 
     @app.route("/schedules", methods=["GET"])
     async def schedules(self, request: GatewayRequest) -> bytes:
+        _ask_nothing(request)
         return json(request, 200, await self._timetable.sheet())
 
     @app.route("/schedules/<name>", methods=["DELETE"])
     async def remove_schedule(self, request: GatewayRequest, name: str) -> bytes:
+        _ask_nothing(request)
         return json(request, 200, await self._timetable.remove(named(name)))
 
     @app.route("/schedules/<name>/restore", methods=["POST"])
     async def restore_schedule(self, request: GatewayRequest, name: str) -> bytes:
+        _ask_nothing(request)
         return json(request, 200, await self._timetable.restore(named(name)))
+
+
+def _ask_nothing(request: GatewayRequest) -> None:
+    """
+    :raises Refusal: 400, naming a parameter: whoever gives one means something else.
+    """
+    Query(request.args).finish()

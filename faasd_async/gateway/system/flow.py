@@ -15,6 +15,7 @@ from faasd_async.call.route import without_namespace
 from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal, unknown_function
 from faasd_async.gateway.system.flow_sheet import FlowSheet, Sheet
+from faasd_async.gateway.system.letter_sheet import shown
 from faasd_async.queue.interface import OfFunction, OfQueue, Queue, Source
 from faasd_async.runtime.deployments import Deployment
 
@@ -99,8 +100,8 @@ class Flow:
 
 def _about(source: Source) -> Sheet:
     if isinstance(source, OfFunction):
-        return {"function": source.function}
-    return {"queue": source.queue}
+        return {"function": shown(source.function)}
+    return {"queue": shown(source.queue)}
 
 
 async def _asked(answer: Deferred[T]) -> T:

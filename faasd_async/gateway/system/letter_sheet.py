@@ -8,11 +8,12 @@ are shown as they are.
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.ending import DeadCallback, DeadLetter, Letter, SealedLetter
 from faasd_async.call.headers import Headers, first
-from faasd_async.call.history import History
+from faasd_async.call.history import Attempt
 from faasd_async.call.moments import rfc3339
 
 #: The header fields whose values are hidden, in lower case.
@@ -40,7 +41,7 @@ def summary(letter: Letter) -> Sheet:
     """A letter in a line of a list, for JSON."""
     if isinstance(letter, SealedLetter):
         sheet = address(letter)
-        return sheet | {"unreadable": _shown(letter.why), "size": letter.size_bytes}
+        return sheet | {"unreadable": shown(letter.why), "size": letter.size_bytes}
     if isinstance(letter, DeadCallback):
         return _callback(letter)
     return _call(letter)
@@ -67,21 +68,21 @@ def whole(letter: Letter, *, secrets: bool) -> Sheet:
 def address(letter: Letter) -> Sheet:
     """Which letter it is, for JSON."""
     return {
-        "id": _shown(letter.key.call_id),
-        "accept": _shown(letter.key.accept),
+        "id": shown(letter.key.call_id),
+        "accept": shown(letter.key.accept),
         "kind": letter.kind,
-        "function": _shown(letter.function),
+        "function": shown(letter.function),
     }
 
 
 def _call(letter: DeadLetter) -> Sheet:
     request = letter.request
     return address(letter) | {
-        "queue": _shown(request.queue),
+        "queue": shown(request.queue),
         "reason": letter.reason,
         "status": letter.status,
         "error": letter.error,
-        "attempts": _attempts(request.history),
+        "attempts": _attempts(request.history.attempts),
         "replays": request.generation,
         "accepted": rfc3339(request.start_time_ns),
         "ended": rfc3339(letter.ended_ns),
@@ -97,6 +98,7 @@ def _callback(letter: DeadCallback) -> Sheet:
         "status": letter.status,
         "error": letter.error,
         "tries": letter.tries,
+        "attempts": _attempts(letter.attempts),
         "replays": callback.replays,
         "accepted": rfc3339(int(started) if started.isdigit() else 0),
         "ended": rfc3339(letter.ended_ns),
@@ -105,7 +107,7 @@ def _callback(letter: DeadCallback) -> Sheet:
     }
 
 
-def _attempts(history: History) -> list[Sheet]:
+def _attempts(attempts: Sequence[Attempt]) -> list[Sheet]:
     return [
         {
             "number": number,
@@ -114,7 +116,7 @@ def _attempts(history: History) -> list[Sheet]:
             "seconds": attempt.seconds,
             "error": attempt.error,
         }
-        for number, attempt in enumerate(history.attempts, 1)
+        for number, attempt in enumerate(attempts, 1)
     ]
 
 
@@ -145,6 +147,6 @@ def _url(url: CallbackUrl | None, secrets: bool) -> str | None:
     return url.text if secrets else url.without_credentials
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A name that JSON can hold, whatever bytes somebody made it of."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

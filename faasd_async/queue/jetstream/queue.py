@@ -126,6 +126,8 @@ class JetStreamQueue:
             self.keyed.put_only,
             now_seconds,
         )
+        self._calls = Filling(clock, self._jetstream, CALLS, self._streams.calls_share)
+        self._store.when_full = self._calls.refused
         self._callbacks = Filling(clock, self._jetstream, CALLBACKS, self._streams.callbacks_share)
         self._settlements = Settlements()
         self._subscriptions: list[JetStreamSubscription[Any]] = []
@@ -137,6 +139,12 @@ class JetStreamQueue:
     @property
     def largest_call_bytes(self) -> int:
         return self._largest_payload_bytes - _HEAD_BYTES
+
+    @property
+    def why_full(self) -> str | None:
+        if not self._calls.is_full:
+            return None
+        return "the queue is full: waiting calls take up [queue] max_bytes or max_messages"
 
     # -- coming and going
 

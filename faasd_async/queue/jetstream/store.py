@@ -36,6 +36,9 @@ Fields = Sequence[tuple[bytes, bytes]]
 MOST_UNANSWERED = 10_000
 MOST_HELD_BYTES = 32 * 2**20
 
+#: What a stream stores about a message besides.
+_ABOUT_BYTES = 64
+
 
 class Store:
     """JetStream, with this package's errors and this deployment's durability.
@@ -49,6 +52,7 @@ class Store:
         self._durability = durability
         self._unanswered = 0
         self._held_bytes = 0
+        self.when_full: Callable[[int], object] = lambda size_bytes: None
 
     def put(self, subject: str, fields: Fields, payload: bytes) -> Deferred[PubAck]:
         """Have a message acknowledged.
@@ -121,6 +125,8 @@ class Store:
         def acknowledged(ack: PubAck | NatsError) -> None:
             self._unanswered -= 1
             if isinstance(ack, NatsError):
+                if isinstance(ack, StreamFull):
+                    self.when_full(size + len(subject) + len(header_block) + _ABOUT_BYTES)
                 durable(queue_error(ack))
             else:
                 self._durability.when_durable(durable)
@@ -174,6 +180,8 @@ def queue_error(error: NatsError) -> QueueError:
         return CallTooLarge(error.size_bytes, error.limit_bytes)
     if isinstance(error, (ConnectionDropped, RequestTimedOut)):
         return MaybeStored(str(error))
-    if isinstance(error, (StreamFull, ResourcesExceeded)):
-        return QueueFull(str(error))
+    if isinstance(error, StreamFull):
+        return QueueFull("it is full, and what waits in it takes up its quota")
+    if isinstance(error, ResourcesExceeded):
+        return QueueFull("the NATS server has no room for more")
     return QueueUnavailable(str(error))

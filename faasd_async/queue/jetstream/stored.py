@@ -25,7 +25,7 @@ from faasd_async.call.ending import (
     State,
     Undelivered,
 )
-from faasd_async.call.history import History
+from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey, decode_token, encode_token
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
@@ -369,12 +369,15 @@ class _Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     tries: int
     ended_ns: int
     error: str = ""
+    attempts: tuple[Attempt, ...] = ()
 
 
 def write_dead_callback(letter: DeadCallback) -> tuple[Fields, bytes]:
     """:return: NATS headers and payload."""
     fields, payload = write_callback(letter.callback)
-    failure = _Failure(letter.reason, letter.status, letter.tries, letter.ended_ns, letter.error)
+    failure = _Failure(
+        letter.reason, letter.status, letter.tries, letter.ended_ns, letter.error, letter.attempts
+    )
     return [*fields, (_DEATH, _in_ascii(failure))], payload
 
 
@@ -383,7 +386,13 @@ def read_dead_callback(message: Message) -> DeadCallback:
     callback = _callback(message, lambda subject: read_queued_subject(subject)[1:])
     failure = _decoded(message, message.headers.get(_DEATH), _Failure)
     return DeadCallback(
-        callback, failure.reason, failure.status, failure.error, failure.tries, failure.ended_ns
+        callback,
+        failure.reason,
+        failure.status,
+        failure.error,
+        failure.tries,
+        failure.ended_ns,
+        failure.attempts,
     )
 
 

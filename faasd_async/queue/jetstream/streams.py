@@ -94,6 +94,11 @@ class Streams:
             state = (await self._jetstream.stream_info(name)).state
             tell(name, state.bytes, state.messages, quota_bytes)
 
+    def calls_share(self, size_bytes: int, messages: int) -> float:
+        """As :meth:`callbacks_share`, of calls."""
+        layout = self.layout
+        return max(size_bytes / layout.calls_bytes, messages / layout.waiting_messages)
+
     def callbacks_share(self, size_bytes: int, messages: int) -> float:
         """How much of their quotas so many bytes of so many callbacks take up; 1 is all."""
         layout = self.layout

@@ -230,6 +230,8 @@ def test_tries_are_used_up(house: House) -> None:
     (letter,) = house.dead()
     assert letter.callback == ONE
     assert (letter.reason, letter.status, letter.error, letter.tries) == ("exhausted", 500, "", 3)
+    began = [NOW * 10**9 + seconds * 10**9 for seconds in (0, 20, 40)]
+    assert [(each.at_ns, each.status) for each in letter.attempts] == [(at, 500) for at in began]
     assert house.told[-1] == ("given up", "1", "status 500", 3)
     note = house.note(ONE)
     assert note is not None

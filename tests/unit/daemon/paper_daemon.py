@@ -168,6 +168,7 @@ class House:
         )
         cast(Any, parts.doors).close = self._close
         cast(Any, parts.queue).ready = True
+        cast(Any, parts.queue).why_full = None
         self.parts = parts
         given: dict[str, Any] = {
             "functions": NO_FUNCTIONS,

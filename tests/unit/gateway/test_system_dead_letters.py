@@ -79,7 +79,8 @@ def dead_callback(call_id: str = "1", function: str = "f") -> DeadCallback:
     headers = ((b"X-Call-Id", b"1"), (b"X-Start-Time", b"%d" % ACCEPTED_NS))
     url = parse(b"http://user:word@h.test/cb?q")
     callback = CallbackRequest(function, CallKey(call_id, "0"), url, headers, b"answer")
-    return DeadCallback(callback, "gone", 410, "", 3, ENDED_NS)
+    tries = (Attempt(ACCEPTED_NS, 410, 0.5),)
+    return DeadCallback(callback, "gone", 410, "", 3, ENDED_NS, tries)
 
 
 def keep(door: FrontDoor, *letters: DeadLetter | DeadCallback) -> None:
@@ -198,6 +199,15 @@ def test_a_callback_in_the_list(door: FrontDoor) -> None:
                 "status": 410,
                 "error": "",
                 "tries": 3,
+                "attempts": [
+                    {
+                        "number": 1,
+                        "at": "2020-09-13T12:26:40.000000Z",
+                        "status": 410,
+                        "seconds": 0.5,
+                        "error": "",
+                    }
+                ],
                 "replays": 0,
                 "accepted": "2020-09-13T12:26:40.000000Z",
                 "ended": "2020-09-13T12:28:10.000001Z",

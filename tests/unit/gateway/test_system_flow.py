@@ -44,6 +44,45 @@ def put(door: FrontDoor, count: int, function: str = "f", queue: str = "slow") -
         door.queue.put_call(QueueRequest(function, queue, key, at_ns, b"/", (), b""))
 
 
+@pytest.mark.parametrize("order", ["pause", "resume", "purge"])
+@pytest.mark.parametrize("target", ["function/f", "queues/slow"])
+def test_what_is_not_known_is_no_order(door: FrontDoor, target: str, order: str) -> None:
+    """400, naming it, and nothing is done: whoever says more means something else."""
+    put(door, 1)
+    answer = ask(door, "POST", f"/system/{target}/{order}?dry_run=1")
+    assert (answer.status, b"'dry_run' is not known here" in answer.body) == (400, True)
+    assert door.queue.pauses.sources == frozenset()
+    (line,) = told(door, "GET", "/system/queues")["queues"]
+    assert line["waiting"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("POST", "/system/function/%ff/pause"),
+        ("POST", "/system/queues/%ff/purge"),
+        ("GET", "/system/dead-letters/%ff"),
+        ("POST", "/system/schedules/%ff/restore"),
+        ("DELETE", "/system/schedules/%ff"),
+        ("GET", "/system/dead-letters?function=%ff&kind=%ff"),
+    ],
+)
+def test_a_name_that_is_no_text(door: FrontDoor, method: str, target: str) -> None:
+    """There is nothing that is called so, and that is said as well as it can be."""
+    answer = ask(door, method, target)
+    assert answer.status in (400, 404)
+    assert rb"\udcff" in answer.body or rb"\xff" in answer.body
+
+
+def test_what_is_paused_under_a_name_that_is_no_text_can_be_resumed(door: FrontDoor) -> None:
+    """However it came to that."""
+    source = OfFunction("\udcff")
+    door.queue.pauses.pause(source)
+    sheet = told(door, "POST", "/system/function/%ff/resume")
+    assert sheet == {"function": "\ufffd", "paused": False}
+    assert source not in door.queue.pauses
+
+
 @pytest.mark.parametrize(
     ("target", "source", "about"),
     [

@@ -44,6 +44,14 @@ def test_nothing_is_opened_before_there_is_something_to_say(tmp_path: Path) -> N
     assert path.read_text().endswith("[faasd_async.tests#info] now something\n")
 
 
+def test_a_name_that_is_no_text_is_logged_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an output that is particular about its characters."""
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    monkeypatch.setattr(sys, "__stdout__", out)
+    logger(make_observer(None, False, Level("info"))).info("paused {name}", name="\udcff")
+    assert out.buffer.getvalue().endswith(b"paused \\udcff\n")  # type: ignore[attr-defined]
+
+
 def test_a_log_is_not_for_everybody(tmp_path: Path) -> None:
     """Its file is the owner's and the group's."""
     path = tmp_path / "log"
