@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from faasd_async.call.ending import DeadCallback, Undelivered
-from faasd_async.call.history import Attempt
+from faasd_async.call.history import FAILED_INSIDE, Attempt
 from faasd_async.call.posting import NOT_POSTED, Posting
 from faasd_async.call.request import CallbackName, CallbackRequest
 from faasd_async.callback.chain import Sends
@@ -232,8 +232,7 @@ class Poster:
                     post.delivery.give_back(self._receivers.away_seconds(post.receiver))
                     return
                 began_ns = self._now_ns()
-                tried = await self._sender.send(post.callback)
-                self._note_receiver(post.receiver, tried)
+                tried = await self._try(post)
             finally:
                 post.receiver.slots.release()
             await self._conclude(post, noted, tried, began_ns)
@@ -246,6 +245,21 @@ class Poster:
                 reason=reason,
             )
             post.delivery.give_back(_QUEUE_AGAIN_SECONDS)
+
+    async def _try(self, post: _Post) -> Try:
+        """Try once. A try that we fail over ourselves counts as well: we may do so each time."""
+        try:
+            tried = await self._sender.send(post.callback)
+        except (CancelledError, QueueError):
+            raise
+        except Exception:
+            self._log.failure(
+                "the callback of {call_id} failed inside the sender",
+                call_id=post.callback.key.call_id,
+            )
+            return Try(0, 0.0, FAILED_INSIDE)
+        self._note_receiver(post.receiver, tried)
+        return tried
 
     async def _noted(self, delivery: Delivery[CallbackRequest]) -> Posting:
         if delivery.delivered == 1 and not delivery.inherited:

@@ -18,6 +18,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from faasd_async.runtime.process.left_behind import leader_with
+
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 READY = re.compile(r"Daemon#info\] ready: ")
 START_SECONDS = 30
@@ -183,23 +185,29 @@ class Daemon(Output):
 
     async def end(self) -> None:
         """Leave nothing behind, neither daemon nor broker, nor the processes of functions."""
-        noted = self.noted_groups
         if self.transport is not None and self.status is None:
             await self.kill()
-            for group in noted:
-                with suppress(ProcessLookupError):
-                    os.killpg(group, signal.SIGKILL)
+        # Whoever killed it, and whether a next one was to end what it left behind.
+        for group in self.noted_groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         if self.broker_runs:
             with suppress(ProcessLookupError):
                 os.kill(self.broker_pid, signal.SIGKILL)
 
     @property
     def noted_groups(self) -> list[int]:
-        """The process groups of its functions: those it would leave behind if it were killed."""
+        """The process groups that it leaves behind: by what it has noted, and as long as the
+        numbers mean the same processes."""
+        groups = []
         with suppress(FileNotFoundError):
-            lines = (self.state / "processes").read_text().splitlines()
-            return [int(line.split()[1]) for line in lines if line.strip()]
-        return []
+            for line in (self.state / "processes").read_text().splitlines():
+                if line.strip():
+                    _, pid, started = line.split()
+                    leader = leader_with(int(pid))
+                    if leader is None or leader.started == int(started):
+                        groups.append(int(pid))
+        return groups
 
     # -- HTTP
 

@@ -13,6 +13,7 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs
 
 from faasd_async.call.callback_url import parse
 from faasd_async.call.ending import DeadCallback
+from faasd_async.call.history import FAILED_INSIDE
 from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackRequest
@@ -62,9 +63,11 @@ class House:
     """A poster on a clock, whose tries end when the test says so.
 
     :ivar told: what it has told its observer.
+    :ivar events: what was logged.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, events: list[LogEvent]) -> None:
+        self.events = events
         self.clock = Clock()
         self.queue = MemoryQueue(self.clock, LEASE_SECONDS)
         self.receivers = Receivers(self.clock, MOST)
@@ -144,7 +147,7 @@ class House:
 @pytest.fixture
 def house() -> Iterator[House]:
     with capturedLogs() as events:
-        house = House()
+        house = House(events)
         house.poster.start()
         yield house
         house.poster.stop_taking()
@@ -237,6 +240,20 @@ def test_tries_are_used_up(house: House) -> None:
     assert note is not None
     assert note.state == "given_up"
     assert house.waiting() == []
+
+
+def test_a_callback_that_we_fail_over_ourselves_comes_to_its_end(house: House) -> None:
+    """Each time counts as a try, of which the receiver knows nothing."""
+    house.put(ONE)
+    for _ in range(3):
+        house.sendings[-1].tried.errback(RuntimeError("a bug"))
+        house.passes(100)
+    (letter,) = house.dead()
+    assert (letter.reason, letter.error, letter.tries) == ("exhausted", FAILED_INSIDE, 3)
+    assert house.receivers.find(ONE.url).failures == 0
+    assert house.waiting() == []
+    assert [each["log_failure"].type for each in failures(house.events)] == [RuntimeError] * 3
+    house.events.clear()
 
 
 @pytest.mark.parametrize(("status", "reason"), [(410, "gone"), (508, "looped")])
