@@ -26,7 +26,7 @@ LOOK_SECONDS = 1.0
 class Ground:
     """Files and directories that must stay what they are.
 
-    :param paths: of those that are not there yet, the next :meth:`take` is told.
+    :param paths: the innermost last; of those that are not there yet, the next :meth:`take` sees.
     :ivar lost: what is gone, in words; ``None`` as long as nothing is known to be.
     """
 
@@ -56,13 +56,22 @@ class Ground:
 
         :return: :attr:`lost`.
         """
-        if self.lost is None:
-            for path, descriptor in list(self._held.items()):
-                why = _why_lost(path, descriptor)
-                if why is not None:
-                    self.lost = why
-                    break
+        for path in self._paths:
+            self._compare(path)
         return self.lost
+
+    def glance(self) -> str | None:
+        """As :meth:`look`, at the innermost alone: whatever becomes of what is around it, its path
+        names it no more."""
+        innermost = next((path for path in reversed(self._paths) if path in self._held), None)
+        if innermost is not None:
+            self._compare(innermost)
+        return self.lost
+
+    def _compare(self, path: Path) -> None:
+        descriptor = self._held.get(path)
+        if self.lost is None and descriptor is not None:
+            self.lost = _why_lost(path, descriptor)
 
     def release(self) -> None:
         """Look no more."""

@@ -75,7 +75,7 @@ class Ground(Protocol):
     @property
     def lost(self) -> str | None: ...
 
-    def look(self) -> str | None:
+    def glance(self) -> str | None:
         """:attr:`lost`, looked at now; in any thread."""
 
 
@@ -84,7 +84,7 @@ class _Firm:
 
     lost = None
 
-    def look(self) -> str | None:
+    def glance(self) -> str | None:
         return None
 
 
@@ -229,7 +229,7 @@ class Barrier:
             self._reactor.callFromThread(self._disk_failed, reason)
         else:
             seconds = self._reactor.seconds() - began
-            self._reactor.callFromThread(self._flushed, self._ground.look(), seconds)
+            self._reactor.callFromThread(self._flushed, self._ground.glance(), seconds)
 
     def _flushed(self, lost: str | None, seconds: float) -> None:
         self._flushing = False

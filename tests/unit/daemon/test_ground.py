@@ -51,6 +51,16 @@ def test_it_is_moved_away(house: House, which: str) -> None:
     assert "was deleted or moved away under the running daemon" in why
 
 
+@pytest.mark.parametrize("which", ["state", "store"])
+def test_a_glance_is_enough_for_the_store(house: House, which: str) -> None:
+    """Whatever around it is moved away; what lies beside it is not looked at."""
+    house.lock.unlink()
+    assert house.ground.glance() is None
+    path: Path = getattr(house, which)
+    path.rename(path.with_name("elsewhere"))
+    assert str(house.store) in (house.ground.glance() or "")
+
+
 def test_it_is_deleted_and_made_anew(house: House) -> None:
     """What the path names now is another one."""
     shutil.rmtree(house.store)

@@ -103,7 +103,7 @@ class PaperGround:
         self.lost: str | None = None
         self.gone: str | None = None
 
-    def look(self) -> str | None:
+    def glance(self) -> str | None:
         self.lost = self.gone
         return self.lost
 
