@@ -474,6 +474,7 @@ class Held(Acknowledged):
     """A disk that is not ready before the test says so."""
 
     def __init__(self, reactor: Any) -> None:
+        super().__init__()
         self._reactor = reactor
         self.promises: DeferredQueue[Promise] = DeferredQueue()
 
