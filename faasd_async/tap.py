@@ -31,8 +31,7 @@ from faasd_async.callback.outbox import Outbox
 from faasd_async.callback.poster import Poster
 from faasd_async.callback.receivers import Receivers
 from faasd_async.callback.schedule import Schedule
-from faasd_async.callback.sending import Sender
-from faasd_async.callback.world import world_client
+from faasd_async.callback.world import World
 from faasd_async.daemon import Daemon, Parts
 from faasd_async.errors import ConfigurationError
 from faasd_async.gateway.accept import Acceptance
@@ -512,7 +511,7 @@ class Assembly:
             self._leases(),
             Chain(
                 self.reactor,
-                Sender(self.reactor, world_client(self.reactor), self._callback_timeout_seconds),
+                World(self.reactor, self._callback_timeout_seconds),
                 is_own=self.policy.is_own,
                 enqueue=partial(accept_chained, acceptance),
                 max_hops=callback.max_hops,

@@ -7,8 +7,10 @@ neither an underscore nor, alas, the address of an IPv6 host: that one goes past
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
+from urllib.parse import urlsplit
 
 from hyperlink import URL
 
@@ -17,8 +19,24 @@ from faasd_async.call.callback_url import CallbackUrl
 #: Most callbacks go where others went a moment ago.
 _REMEMBERED = 256
 
+_USUAL_PORT = 80
 
 _IPV6_ORIGIN = re.compile(r"https?://\[([^\]]*)\](?::\d+)?(?=[/?]|\Z)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request goes that our own client sends.
+
+    :ivar host: as it is looked up.
+    :ivar authority: as ``Host`` tells it.
+    :ivar target: raw path and query.
+    """
+
+    host: str
+    port: int
+    authority: bytes
+    target: bytes
 
 
 class _AsItIs(URL):
@@ -34,6 +52,17 @@ def request_url(url: CallbackUrl) -> URL:
     :raises ValueError: nothing can be requested there.
     """
     return _read(url.without_credentials)
+
+
+@lru_cache(_REMEMBERED)
+def place_of(url: CallbackUrl) -> Place:
+    """As :func:`request_url`."""
+    parts = urlsplit(_read(url.without_credentials).to_text())
+    host = parts.hostname or ""
+    shown = f"[{host}]" if ":" in host else host
+    authority = shown if url.port == _USUAL_PORT else f"{shown}:{url.port}"
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return Place(host, url.port, authority.encode("ascii"), target.encode("ascii"))
 
 
 def why_undeliverable(url: CallbackUrl) -> str | None:

@@ -19,7 +19,7 @@ from faasd_async.call.headers import Headers, first, replaced
 from faasd_async.call.request import CallbackRequest
 from faasd_async.call.route import FunctionRoute, cut
 from faasd_async.callback.letter import HOPS
-from faasd_async.callback.sending import LOOPED, Try
+from faasd_async.callback.tried import LOOPED, Try
 
 #: Accepts a call; brings a status, why it is no 202, and ``Retry-After``.
 Enqueue = Callable[[FunctionRoute, Headers, bytes], Awaitable[tuple[int, str, bytes | None]]]
@@ -28,7 +28,8 @@ Enqueue = Callable[[FunctionRoute, Headers, bytes], Awaitable[tuple[int, str, by
 class Sends(Protocol):
     """Who makes tries."""
 
-    def send(self, callback: CallbackRequest) -> Awaitable[Try]: ...
+    def send(self, callback: CallbackRequest) -> Deferred[Try]:
+        """Try once. Whatever goes wrong is told by what it brings; it can be cancelled."""
 
 
 class Chain:
@@ -53,11 +54,14 @@ class Chain:
         self._enqueue = enqueue
         self._max_hops = max_hops
 
-    async def send(self, callback: CallbackRequest) -> Try:
-        """As :meth:`.sending.Sender.send`."""
+    def send(self, callback: CallbackRequest) -> Deferred[Try]:
+        """As :meth:`Sends.send`."""
         route = self._route(callback.url)
         if route is None:
-            return await self._world.send(callback)
+            return self._world.send(callback)
+        return Deferred.fromCoroutine(self._accept(callback, route))
+
+    async def _accept(self, callback: CallbackRequest, route: FunctionRoute) -> Try:
         hops = hops_of(callback.headers) + 1
         if hops > self._max_hops:
             return Try(LOOPED, 0.0, f"this would be call {hops} of a chain: it may be a loop")

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -30,7 +30,7 @@ from faasd_async.call.request import CallbackName, CallbackRequest
 from faasd_async.callback.chain import Sends
 from faasd_async.callback.receivers import Receiver, Receivers
 from faasd_async.callback.schedule import Schedule
-from faasd_async.callback.sending import LOOPED, Try
+from faasd_async.callback.tried import LOOPED, Try
 from faasd_async.errors import QueueError
 from faasd_async.queue.interface import Delivery, Queue, Subscription
 from faasd_async.queue.leases import Leases
@@ -49,6 +49,9 @@ _EARLY_SECONDS = 0.1
 
 #: By these a receiver says that no further try will do.
 _FINAL: Mapping[int, Undelivered] = {410: "gone", LOOPED: "looped"}
+
+#: We failed over it ourselves. That counts as a try: we may do so each time.
+_FAILED_INSIDE = Try(0, 0.0, FAILED_INSIDE)
 
 #: What a receiver says that wants to be spared, whatever the callback.
 _SPARE_ME = frozenset((429, 503))
@@ -72,11 +75,13 @@ class _Post:
 
     :ivar delivery: the newest of its deliveries: the one that will be settled.
     :ivar work: what is going on; cancelling it gives the callback back.
+    :ivar began_ns: when the try began, Unix nanoseconds.
     """
 
     delivery: Delivery[CallbackRequest]
     receiver: Receiver
     work: Deferred[None] = field(default_factory=Deferred)
+    began_ns: int = 0
 
     @property
     def callback(self) -> CallbackRequest:
@@ -199,9 +204,12 @@ class Poster:
         self._receivers.hold(post.receiver)
         self._leases.hold(post.delivery)
         self._posts[post.callback.name] = post
-        post.work = Deferred.fromCoroutine(self._work(post))
-        post.work.addErrback(self._broken, post)
-        post.work.addBoth(lambda _: self._end(post))
+        if _is_fresh(post.delivery) and not self._queue.callbacks_full:
+            post.work = self._try(post, NOT_POSTED)
+        else:
+            post.work = Deferred.fromCoroutine(self._look(post))
+        post.work.addErrback(self._failed, post)
+        post.work.addBoth(self._end, post)
 
     def _top_up_within(self, seconds: float) -> None:
         """Ask for more, once for all that came in one go."""
@@ -219,50 +227,60 @@ class Poster:
 
     # -- one delivery
 
-    async def _work(self, post: _Post) -> None:
-        try:
-            noted = await self._noted(post.delivery)
-            if await self._makes_room(post, noted):
-                return
-            if not self._is_due(post, noted) or await self._is_beyond_help(post, noted):
-                return
-            await post.receiver.slots.acquire()
-            try:
-                if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
-                    post.delivery.give_back(self._receivers.away_seconds(post.receiver))
-                    return
-                began_ns = self._now_ns()
-                tried = await self._try(post)
-            finally:
-                post.receiver.slots.release()
-            await self._conclude(post, noted, tried, began_ns)
-        except CancelledError:
-            post.delivery.give_back()
-        except QueueError as reason:
-            self._log.warn(
-                "the callback of {call_id} has to wait for the queue: {reason}",
-                call_id=post.callback.key.call_id,
-                reason=reason,
-            )
-            post.delivery.give_back(_QUEUE_AGAIN_SECONDS)
+    async def _look(self, post: _Post) -> None:
+        """Try, if that is what is due after what was tried before."""
+        noted = await self._noted(post.delivery)
+        if await self._makes_room(post, noted) or not self._is_due(post, noted):
+            return
+        if not await self._is_beyond_help(post, noted):
+            await self._try(post, noted)
 
-    async def _try(self, post: _Post) -> Try:
-        """Try once. A try that we fail over ourselves counts as well: we may do so each time."""
+    def _try(self, post: _Post, noted: Posting) -> Deferred[None]:
+        """Wait for the receiver's token, try, and see to what comes of it.
+
+        There is no coroutine before it is known that the try has failed: few do.
+        """
+        token: Deferred[Any] = post.receiver.slots.acquire()
+        return token.addCallback(self._send, post, noted)
+
+    def _send(self, _: object, post: _Post, noted: Posting) -> Deferred[None] | None:
+        if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
+            post.delivery.give_back(self._receivers.away_seconds(post.receiver))
+            post.receiver.slots.release()
+            return None
+        post.began_ns = self._now_ns()
         try:
-            tried = await self._sender.send(post.callback)
-        except (CancelledError, QueueError):
-            raise
+            trying = self._sender.send(post.callback)
         except Exception:
-            self._log.failure(
-                "the callback of {call_id} failed inside the sender",
-                call_id=post.callback.key.call_id,
-            )
-            return Try(0, 0.0, FAILED_INSIDE)
-        self._note_receiver(post.receiver, tried)
-        return tried
+            trying = fail()
+        trying.addErrback(self._not_tried, post)
+        return trying.addCallback(self._tried, post, noted)
+
+    def _not_tried(self, failure: Failure, post: _Post) -> Try | Failure:
+        if failure.check(CancelledError, QueueError):
+            post.receiver.slots.release()
+            return failure
+        self._log.failure(
+            "the callback of {call_id} failed inside the sender",
+            failure=failure,
+            call_id=post.callback.key.call_id,
+        )
+        return _FAILED_INSIDE
+
+    def _tried(self, tried: Try, post: _Post, noted: Posting) -> Deferred[None] | None:
+        if tried is not _FAILED_INSIDE:
+            self._note_receiver(post.receiver, tried)
+        post.receiver.slots.release()
+        if not tried.delivered:
+            return Deferred.fromCoroutine(self._conclude(post, noted, tried))
+        self._observer.called_back(post.callback, tried.status, tried.seconds)
+        # On its way before the acknowledgement is: nobody has to wait for it.
+        self._note(post.callback, Posting("delivered", noted.tries + 1, status=tried.status))
+        post.delivery.settle()
+        return None
 
     async def _noted(self, delivery: Delivery[CallbackRequest]) -> Posting:
-        if delivery.delivered == 1 and not delivery.inherited:
+        if _is_fresh(delivery):
             return NOT_POSTED
         return await self._queue.records.find_posting(delivery.parcel.name) or NOT_POSTED
 
@@ -301,18 +319,12 @@ class Poster:
         else:
             self._receivers.answered(receiver, tried.seconds)
 
-    async def _conclude(self, post: _Post, noted: Posting, tried: Try, began_ns: int) -> None:
-        callback = post.callback
+    async def _conclude(self, post: _Post, noted: Posting, tried: Try) -> None:
+        """See to a try that has failed."""
         error = "" if tried.status else tried.error
-        posting = noted.with_try(Attempt(began_ns, tried.status, tried.seconds, error))
-        if tried.delivered:
-            self._observer.called_back(callback, tried.status, tried.seconds)
-            # On its way before the acknowledgement is: nobody has to wait for it.
-            delivered = replace(posting, state="delivered", not_before_ns=0, attempts=())
-            self._note(callback, delivered)
-            post.delivery.settle()
-        elif tried.status in _FINAL or self._schedule.is_used_up(
-            posting.tries, self._tended_seconds(callback)
+        posting = noted.with_try(Attempt(post.began_ns, tried.status, tried.seconds, error))
+        if tried.status in _FINAL or self._schedule.is_used_up(
+            posting.tries, self._tended_seconds(post.callback)
         ):
             await self._give_it_up(post, posting)
         else:
@@ -371,16 +383,33 @@ class Poster:
 
     # -- the end of the work
 
-    def _broken(self, failure: Failure, post: _Post) -> None:
-        self._log.failure(
-            "the callback of {call_id} failed inside the poster; it is given back",
-            failure=failure,
-            call_id=post.callback.key.call_id,
-        )
-        post.delivery.give_back(_BROKEN_AGAIN_SECONDS)
+    def _failed(self, failure: Failure, post: _Post) -> None:
+        """Give back what cannot be gone on with."""
+        reason = failure.value
+        if isinstance(reason, CancelledError):
+            post.delivery.give_back()
+        elif isinstance(reason, QueueError):
+            self._log.warn(
+                "the callback of {call_id} has to wait for the queue: {reason}",
+                call_id=post.callback.key.call_id,
+                reason=reason,
+            )
+            post.delivery.give_back(_QUEUE_AGAIN_SECONDS)
+        else:
+            self._log.failure(
+                "the callback of {call_id} failed inside the poster; it is given back",
+                failure=failure,
+                call_id=post.callback.key.call_id,
+            )
+            post.delivery.give_back(_BROKEN_AGAIN_SECONDS)
 
-    def _end(self, post: _Post) -> None:
+    def _end(self, _: object, post: _Post) -> None:
         del self._posts[post.callback.name]
         self._receivers.let_go(post.receiver)
         self._leases.drop(post.delivery)
         self._top_up_within(0)
+
+
+def _is_fresh(delivery: Delivery[CallbackRequest]) -> bool:
+    """Whether nothing can have been tried of it."""
+    return delivery.delivered == 1 and not delivery.inherited

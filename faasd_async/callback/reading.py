@@ -9,8 +9,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.iweb import IResponse
 
-#: What an endpoint may say to a callback before it is cut short.
-LONGEST_ANSWER_BYTES = 64 * 1024
+from faasd_async.callback.written import LONGEST_ANSWER_BYTES
 
 
 def read_away(response: IResponse) -> Deferred[None]:

@@ -1,10 +1,8 @@
-"""One try: a POST, and what came of it, in words an operator can use."""
+"""One try by treq: a POST, and what came of it, in words an operator can use."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from OpenSSL.SSL import Error as TlsError
 from treq.client import HTTPClient
@@ -18,15 +16,11 @@ from twisted.web.client import (
 )
 from twisted.web.http_headers import Headers as HttpHeaders
 
-from faasd_async import __version__
 from faasd_async.call.request import CallbackRequest
 from faasd_async.callback.address import request_url
 from faasd_async.callback.reading import read_away
-
-_USER_AGENT = f"faasd-async/{__version__}".encode()
-
-#: The status of a callback that would have gone on for ever.
-LOOPED = 508
+from faasd_async.callback.tried import Try
+from faasd_async.callback.written import fields_of
 
 _WRAPPERS = (
     RequestGenerationFailed,
@@ -34,28 +28,6 @@ _WRAPPERS = (
     ResponseFailed,
     ResponseNeverReceived,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """What came of one try.
-
-    :ivar status: the receiver's; 0 if there was none.
-    :ivar error: why there was none; empty if there was one.
-    :ivar retry_after: its ``Retry-After``.
-    """
-
-    status: int
-    seconds: float
-    error: str = ""
-    retry_after: bytes | None = None
-
-    @property
-    def delivered(self) -> bool:
-        return 200 <= self.status < 300
-
-    def __str__(self) -> str:
-        return self.error or f"status {self.status}"
 
 
 class Sender:
@@ -113,12 +85,8 @@ class Sender:
 
 def _fields(callback: CallbackRequest) -> HttpHeaders:
     fields = HttpHeaders()
-    for name, value in (*callback.headers, (b"User-Agent", _USER_AGENT)):
+    for name, value in fields_of(callback):
         fields.addRawHeader(name, value)
-    url = callback.url
-    if url.username is not None:
-        pair = f"{url.username}:{url.password or ''}".encode()
-        fields.setRawHeaders(b"Authorization", [b"Basic " + b64encode(pair)])
     return fields
 
 

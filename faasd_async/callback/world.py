@@ -1,20 +1,56 @@
-"""The way out into the world: treq over a pool of connections."""
+"""The way out into the world: our own client, and treq for what that does not do.
+
+treq, and the requests it brings along, take a while to import and several MiB of memory: they come
+with the first callback that needs them.
+"""
 
 from __future__ import annotations
 
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from treq.client import HTTPClient
-from treq.cookies import IndexableCookieJar
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.internet.defer import Deferred
 
+from faasd_async.call.request import CallbackRequest
+from faasd_async.callback.plain import CONNECT_SECONDS, IDLE_SECONDS, PlainSender
 from faasd_async.callback.receivers import SLOTS
+from faasd_async.callback.tried import Try
+from faasd_async.http.errors import Unsendable
 
-_CONNECT_SECONDS = 10.0
+if TYPE_CHECKING:
+    from treq.client import HTTPClient
 
-#: Idle connections are let go before most servers would close them.
-_IDLE_SECONDS = 4
+    from faasd_async.callback.sending import Sender
+
+
+class World:
+    """Makes tries, wherever they go.
+
+    :param timeout_seconds: how long one may take, given the function's name.
+    """
+
+    def __init__(self, reactor: Any, timeout_seconds: Callable[[str], float]) -> None:
+        self._reactor = reactor
+        self._timeout_seconds = timeout_seconds
+        self._plain = PlainSender(reactor, timeout_seconds)
+        self._sender: Sender | None = None
+
+    def send(self, callback: CallbackRequest) -> Deferred[Try]:
+        """Try once. Whatever goes wrong is told by what it brings; it can be cancelled."""
+        if callback.url.scheme == "http":
+            try:
+                return self._plain.send(callback)
+            except Unsendable:
+                pass  # A field with a line break in it: treq mends such.
+        return Deferred.fromCoroutine(self._treq().send(callback))
+
+    def _treq(self) -> Sender:
+        if self._sender is None:
+            from faasd_async.callback.sending import Sender
+
+            client = world_client(self._reactor)
+            self._sender = Sender(self._reactor, client, self._timeout_seconds)
+        return self._sender
 
 
 def world_client(reactor: Any) -> HTTPClient:
@@ -23,10 +59,16 @@ def world_client(reactor: Any) -> HTTPClient:
     It takes no cookies: what one receiver sets is nothing to the next callback, and a jar that
     every receiver may fill has no bound.
     """
+    from http.cookiejar import DefaultCookiePolicy
+
+    from treq.client import HTTPClient
+    from treq.cookies import IndexableCookieJar
+    from twisted.web.client import Agent, HTTPConnectionPool
+
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = SLOTS
-    pool.cachedConnectionTimeout = _IDLE_SECONDS
+    pool.cachedConnectionTimeout = IDLE_SECONDS
     pool.retryAutomatically = False
     no_cookies = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
-    agent = Agent(reactor, pool=pool, connectTimeout=_CONNECT_SECONDS)
+    agent = Agent(reactor, pool=pool, connectTimeout=CONNECT_SECONDS)
     return HTTPClient(agent, cookiejar=no_cookies)

@@ -59,7 +59,9 @@ WALLS: dict[str, frozenset[str]] = {
     # The pigeonholes; of the settings they know what is to be kept of a result, and no more.
     "queue": frozenset({"backoff", "call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
-    "callback": frozenset({"call", "errors", "queue.interface", "queue.leases", "settings"}),
+    "callback": frozenset(
+        {"call", "errors", "http", "queue.interface", "queue.leases", "settings", "wheel"}
+    ),
     # The foreman, who takes from any queue and works at any bench.
     "worker": frozenset(
         {

@@ -14,7 +14,7 @@ from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.callback.chain import Chain, hops_of
-from faasd_async.callback.sending import LOOPED, Try
+from faasd_async.callback.tried import LOOPED, Try
 
 
 class House:
@@ -49,7 +49,7 @@ class House:
         fields = [(b"X-Call-Id", b"call-1"), (b"Webhook-Id", b"msg_1"), *headers]
         callback = CallbackRequest("f", CallKey("call-1", "0"), parse(url), fields, b"answer")
         found: list[Any] = []
-        Deferred.fromCoroutine(self.chain.send(callback)).addCallback(found.append)
+        self.chain.send(callback).addCallback(found.append)
         (tried,) = found
         assert isinstance(tried, Try)
         return tried

@@ -20,7 +20,7 @@ from faasd_async.call.request import CallbackRequest
 from faasd_async.callback.poster import Poster
 from faasd_async.callback.receivers import FAILURES_UNTIL_REST, SLOTS, Receivers
 from faasd_async.callback.schedule import Schedule
-from faasd_async.callback.sending import Sender, Try
+from faasd_async.callback.tried import Try
 from faasd_async.errors import QueueUnavailable
 from faasd_async.queue.interface import Delivery, Queue, Selection
 from faasd_async.queue.leases import Leases
@@ -81,7 +81,7 @@ class House:
             self.clock,
             cast(Queue, queue),
             Leases(self.clock, LEASE_SECONDS),
-            cast(Sender, self),
+            self,
             self.receivers,
             SCHEDULE,
             max_inflight=MOST,

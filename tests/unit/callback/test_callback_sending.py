@@ -21,7 +21,8 @@ from twisted.web.http_headers import Headers
 from faasd_async.call.callback_url import parse
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest
-from faasd_async.callback.sending import Sender, Try
+from faasd_async.callback.sending import Sender
+from faasd_async.callback.tried import Try
 
 LIMIT_SECONDS = 30.0
 

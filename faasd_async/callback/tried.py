@@ -1,0 +1,30 @@
+"""What a try brought, whichever way it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: The status of a callback that would have gone on for ever.
+LOOPED = 508
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What came of one try.
+
+    :ivar status: the receiver's; 0 if there was none.
+    :ivar error: why there was none; empty if there was one.
+    :ivar retry_after: its ``Retry-After``.
+    """
+
+    status: int
+    seconds: float
+    error: str = ""
+    retry_after: bytes | None = None
+
+    @property
+    def delivered(self) -> bool:
+        return 200 <= self.status < 300
+
+    def __str__(self) -> str:
+        return self.error or f"status {self.status}"
