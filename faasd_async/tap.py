@@ -34,6 +34,7 @@ from faasd_async.callback.schedule import Schedule
 from faasd_async.callback.world import World
 from faasd_async.daemon import Daemon, Parts
 from faasd_async.errors import ConfigurationError
+from faasd_async.garbage import look_less_often
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
@@ -188,7 +189,9 @@ def makeService(options: Options) -> IService:
     # Twisted tells of every factory that starts and stops: one for each outgoing connection.
     Factory.noisy = False
     keep_monotonic(reactor)
-    return Assembly(reactor, options).daemon()
+    daemon = Assembly(reactor, options).daemon()
+    look_less_often()
+    return daemon
 
 
 def keep_monotonic(reactor: Any) -> None:

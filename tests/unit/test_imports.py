@@ -30,6 +30,8 @@ WALLS: dict[str, frozenset[str]] = {
     "lines": frozenset(),
     # Deadlines by the thousand.
     "wheel": frozenset(),
+    # How often garbage is looked for.
+    "garbage": frozenset(),
     # A lock on a file, and files that are nobody else's business.
     "flock": frozenset(),
     "private_files": frozenset({"errors"}),
