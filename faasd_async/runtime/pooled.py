@@ -205,8 +205,18 @@ class _Call(Exchange):
         self._reply: FlowingReply | None = None
         self.when_replied: Deferred[Reply] = Deferred(self._cancelled)
 
-    def replied(self, status: int, fields: Fields) -> None:
-        self._reply = reply = FlowingReply(status, _end_to_end(fields), self)
+    def go_on(self, status: int, fields: Fields, pieces: list[bytes], complete: bool) -> None:
+        if self.over or self.status:
+            super().go_on(status, fields, pieces, complete)
+            return
+        # The body's beginning, or all of it, is there with the head: so it can be passed on.
+        self.status = status
+        reply = FlowingReply(status, _end_to_end(fields), self, pieces)
+        if complete:
+            self.over = True
+            reply.finish()
+        else:
+            self._reply = reply
         self._take_when_replied().callback(reply)
 
     def received(self, piece: bytes) -> None:

@@ -8,7 +8,7 @@ already read is ever in memory.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -34,6 +34,7 @@ class FlowingReply:
     """The :class:`~faasd_async.runtime.interface.Reply` of every runtime.
 
     :param source: is told the receiver's wishes, until it has called :meth:`finish`.
+    :param pieces: of the body, that came along with the head.
     """
 
     __slots__ = (
@@ -41,11 +42,13 @@ class FlowingReply:
         "_status", "_write",
     )  # fmt: skip
 
-    def __init__(self, status: int, headers: Headers, source: Source) -> None:
+    def __init__(
+        self, status: int, headers: Headers, source: Source, pieces: Iterable[bytes] = ()
+    ) -> None:
         self._status = status
         self._headers = headers
         self._source = source
-        self._held: deque[bytes] = deque()
+        self._held = deque(pieces)
         self._write: Callable[[bytes], object] | None = None
         self._delivered: Deferred[None] | None = None
         self._paused = False

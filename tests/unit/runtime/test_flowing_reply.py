@@ -99,6 +99,16 @@ def test_whole_before_taken(reply: FlowingReply, receiver: Receiver) -> None:
     assert (receiver.pieces, receiver.ends) == ([b"early"], [None])
 
 
+def test_what_came_along_with_the_head(source: Source, receiver: Receiver) -> None:
+    """It is delivered first, and the source is not paused for it."""
+    reply = FlowingReply(200, [], source, [b"a", b"b"])
+    reply.deliver_to(receiver.write)
+    reply.feed(b"c")
+    reply.finish()
+    assert receiver.pieces == [b"a", b"b", b"c"]
+    assert "pause" not in source.told
+
+
 def test_failure_after_the_pieces(reply: FlowingReply, receiver: Receiver) -> None:
     """A body that broke is delivered as far as it came."""
     reply.feed(b"part")
