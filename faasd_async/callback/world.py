@@ -1,7 +1,6 @@
 """The way out into the world: our own client, and treq for what that does not do.
 
-treq, and the requests it brings along, take a while to import and several MiB of memory: they come
-with the first callback that needs them.
+treq and what it brings along are imported with the first callback that needs them.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from twisted.web.resource import IResource
 
 from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute, cut
+from faasd_async.direct import write_at_once
 from faasd_async.gateway.accept import Acceptance, Receipt
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import GatewayChannel, GatewaySite, peer_name
@@ -217,16 +218,11 @@ class ShortcutChannel(GatewayChannel):
         self._answer(Refusal(500, "the daemon failed; its log says why"))
 
     def send(self, data: bytes) -> None:
-        """Write at once what the socket takes: waiting for the reactor to say that it would
-        take something costs two system calls more."""
-        transport = self.transport
-        if self._is_plain and not transport.dataBuffer and not transport._tempDataBuffer:
-            sent = transport.writeSomeData(data)
-            if not isinstance(sent, int):
-                return  # the connection is gone; the reactor is about to say so
-            data = data[sent:]
-        if data:
-            transport.write(data)
+        """Write at once what the socket takes."""
+        if self._is_plain:
+            write_at_once(self.transport, data)
+        else:
+            self.transport.write(data)
 
 
 class ShortcutCaller:

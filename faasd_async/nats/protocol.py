@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from faasd_async.direct import is_plain, write_at_once
 from faasd_async.nats.errors import (
     ConnectionDropped,
     MaxPayloadExceeded,
@@ -69,6 +70,7 @@ class NatsProtocol(Protocol):
         self._frames: list[bytes] = []
         self._write_call: IDelayedCall | None = None
         self._paused = False
+        self._is_plain = False
         self._closing = False
         self._on_pongs: deque[Callable[[NatsError | None], None]] = deque()
         self._probes_outstanding = 0
@@ -184,7 +186,10 @@ class NatsProtocol(Protocol):
         self._frames = []
         data = b"".join(frames)
         self._statistics.out_bytes += len(data)
-        self.transport.write(data)
+        if self._is_plain:
+            write_at_once(self.transport, data)
+        else:
+            self.transport.write(data)
         if not self._paused:
             self.pending_bytes = 0
 
@@ -192,6 +197,7 @@ class NatsProtocol(Protocol):
 
     def connectionMade(self) -> None:
         """Take over the transport."""
+        self._is_plain = is_plain(self.transport)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)

@@ -30,6 +30,8 @@ WALLS: dict[str, frozenset[str]] = {
     "lines": frozenset(),
     # Deadlines by the thousand.
     "wheel": frozenset(),
+    # Writing to a socket at once.
+    "direct": frozenset(),
     # How often garbage is looked for.
     "garbage": frozenset(),
     # A lock on a file, and files that are nobody else's business.
@@ -51,7 +53,7 @@ WALLS: dict[str, frozenset[str]] = {
     # The wire: a protocol core, which would run anywhere.
     "nats.wire": frozenset({"errors"}),
     # The pipework, which knows no functions.
-    "nats": frozenset({"backoff", "errors", "flock", "lines", "private_files"}),
+    "nats": frozenset({"backoff", "direct", "errors", "flock", "lines", "private_files"}),
     # More pipework that knows no functions.
     "http": frozenset({"errors", "wheel"}),
     # The workbenches, which know no queues.
@@ -81,6 +83,7 @@ WALLS: dict[str, frozenset[str]] = {
     "gateway": frozenset(
         {
             "call",
+            "direct",
             "errors",
             "queue.interface",
             "runtime.collect",
