@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 MAX_URL_BYTES = 4096
+
+#: Most callbacks go where others went a moment ago.
+_REMEMBERED = 256
 
 _VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _CONTROL_OR_SPACE = re.compile(rb"[\x00-\x20\x7f]")
@@ -56,6 +60,7 @@ class CallbackUrl:
         return f"<CallbackUrl {self}>"
 
 
+@lru_cache(_REMEMBERED)
 def parse(raw: bytes) -> CallbackUrl:
     """Read a callback URL from a header's value.
 

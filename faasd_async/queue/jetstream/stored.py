@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -58,6 +59,9 @@ _MAX_ATTEMPTS = b"Faas-Max-Attempts"
 
 #: JetStream's own: when a message of a stream that keeps schedules is due.
 SCHEDULE = b"Nats-Schedule"
+
+#: Of so many callback URLs the target is kept: most go where others went a moment ago.
+_REMEMBERED = 256
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -445,6 +449,7 @@ def _as_text(fields: call_headers.Headers) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
 
 
+@lru_cache(_REMEMBERED)
 def _target(url: CallbackUrl) -> bytes:
     rest = url.without_credentials.partition("://")[2]
     query = rest.partition("?")[2]
