@@ -43,6 +43,14 @@ class Broker(Protocol):
     def stop(self) -> Deferred[None]: ...
 
 
+class Sweeping(Protocol):
+    """Who removes what an earlier daemon left behind of functions that are gone."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> Deferred[None]: ...
+
+
 class Hand(Protocol):
     """Who takes parcels from the queue."""
 
@@ -65,6 +73,7 @@ class Parts:
     broker: Broker | None
     queue: Queue
     deployments: Deployments
+    sweeping: Sweeping
     hands: tuple[Hand, ...]
     doors: Doors
 
@@ -174,6 +183,7 @@ class Daemon(Service):
             await parts.broker.start()
         self._wait_for("the functions are starting")
         await parts.deployments.deploy(self._functions)
+        parts.sweeping.start()
         self._log.info("{count} functions are deployed", count=len(parts.deployments))
         self._wait_for("the queue is being recovered")
         if parts.broker is None:
@@ -238,6 +248,7 @@ class Daemon(Service):
             await self._starting
         await self._bring_down(self._drain)
         await self._bring_down(parts.queue.stop)
+        await self._bring_down(parts.sweeping.stop)
         await self._bring_down(parts.deployments.stop)
         await self._bring_down(parts.processes.stop)
         if parts.broker is not None:

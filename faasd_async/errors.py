@@ -70,6 +70,12 @@ class NotHandedOver(InvocationError):
     """
 
 
+class NotRunning(NotHandedOver):
+    """The function's container is not there, and the text says why (HTTP 503)."""
+
+    status = 503
+
+
 class InvocationBroken(InvocationError):
     """The function was reached and broke off before its answer was whole (HTTP 502)."""
 

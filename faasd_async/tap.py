@@ -78,6 +78,8 @@ from faasd_async.queue.leases import Leases
 from faasd_async.queue.memory import MemoryQueue
 from faasd_async.queue.space import Disk, Space
 from faasd_async.reloading import Reading
+from faasd_async.runtime.container.installation import Installation, engine_at
+from faasd_async.runtime.container.sweeping import Sweeping
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.making import make_runtime
 from faasd_async.runtime.process.notes import ProcessNotes
@@ -227,8 +229,19 @@ class Assembly:
         self.policy = DestinationPolicy(
             self.settings.callback.policy == "private", lambda: self.doors.port_numbers
         )
+        self.containers = Installation(
+            engine_at(reactor, self.settings.containers.socket, os.environ),
+            self.state_dir,
+            now_seconds=time.time,
+            patience_seconds=self.settings.worker.drain_timeout_seconds,
+        )
         self.deployments = Deployments(
-            partial(make_runtime, reactor=reactor, note=self.processes.note)
+            partial(
+                make_runtime,
+                reactor=reactor,
+                note=self.processes.note,
+                containers=self.containers,
+            )
         )
 
     def _grounds(self) -> list[Path]:
@@ -277,6 +290,7 @@ class Assembly:
             broker=broker,
             queue=queue,
             deployments=self.deployments,
+            sweeping=Sweeping(self.reactor, self.containers.ours, self.deployments.__contains__),
             hands=(worker, self._poster(queue, acceptance), self._ticks(queue)),
             doors=self.doors,
         )

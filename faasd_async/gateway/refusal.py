@@ -69,7 +69,7 @@ def of_queue_error(error: QueueError, fields: Fields) -> Refusal:
 
 
 def of_invocation_error(error: InvocationError) -> Refusal:
-    return Refusal(error.status, str(error))
+    return Refusal(error.status, str(error), RETRY_SOON if error.status == 503 else ())
 
 
 async def answered(answer: Deferred[Told]) -> Told:

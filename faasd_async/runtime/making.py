@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
+from faasd_async.runtime.container.installation import Installation
+from faasd_async.runtime.container.runtime import ContainerRuntime
 from faasd_async.runtime.interface import Runtime
 from faasd_async.runtime.process.fork import ForkRuntime, Serializing, Streaming
 from faasd_async.runtime.process.http import HttpRuntime
@@ -21,14 +23,19 @@ def make_runtime(
     reactor: IRuntimeReactor,
     daemon: Mapping[str, str] = os.environ,
     note: Note = unnoted,
+    containers: Installation | None = None,
 ) -> Runtime:
     """Make the runtime that *settings* ask for; nothing is opened before it is started.
 
     :param daemon: the environment that commands inherit a part of.
     :param note: is told of each process.
+    :param containers: where the containers of images run.
     """
     if settings.command is not None:
         return _of_command(settings, settings.command, reactor, daemon, note)
+    if settings.image is not None:
+        assert containers is not None
+        return ContainerRuntime(reactor, settings, containers)
     assert settings.url is not None
     return Upstream(
         reactor,

@@ -91,6 +91,11 @@ class Upstream:
             invocation.function, timeout_seconds, self.exchange(invocation)
         )
 
+    @property
+    def in_flight(self) -> int:
+        """How many invocations are under way, those of :meth:`exchange` not counted."""
+        return len(self._under_way)
+
     def when_over(self) -> Deferred[None]:
         """At once: what a function does behind a connection that was closed cannot be seen."""
         return succeed(None)

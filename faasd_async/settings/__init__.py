@@ -4,6 +4,8 @@ from faasd_async.settings.layers import load
 from faasd_async.settings.model import (
     CallbackSettings,
     CommandSettings,
+    ContainerSettings,
+    ContainersSettings,
     FunctionSettings,
     GatewaySettings,
     LogSettings,
@@ -20,6 +22,8 @@ from faasd_async.settings.model import (
 __all__ = [
     "CallbackSettings",
     "CommandSettings",
+    "ContainerSettings",
+    "ContainersSettings",
     "FunctionSettings",
     "GatewaySettings",
     "LogSettings",

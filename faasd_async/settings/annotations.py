@@ -12,7 +12,7 @@ from faasd_async.settings.cron import read_cron
 from faasd_async.settings.mistakes import Refusal, shown
 from faasd_async.settings.model import FunctionSettings
 from faasd_async.settings.quantities import format_duration, parse_duration
-from faasd_async.settings.values import Reader, integer_text, name
+from faasd_async.settings.values import Reader, boolean_text, integer_text, name, url_path
 
 T = TypeVar("T")
 
@@ -22,6 +22,15 @@ RETRY_CODES = "com.openfaas.retry.codes"
 RETRY_MIN_WAIT = "com.openfaas.retry.min_wait"
 RETRY_MAX_WAIT = "com.openfaas.retry.max_wait"
 
+HEALTH_PATH = "com.openfaas.health.http.path"
+SCALE_ZERO = "com.openfaas.scale.zero"
+ZERO_DURATION = "com.openfaas.scale.zero-duration"
+
+_MAY_BE_LABELS = (SCALE_ZERO, ZERO_DURATION)
+
+#: How long a function that scales to zero is kept, if it does not say.
+USUAL_ZERO_SECONDS = 15 * 60.0
+
 #: Its cron-connector's: the schedule counts beside this topic alone.
 TOPIC, CRON_TOPIC = "topic", "cron-function"
 SCHEDULE = "schedule"
@@ -30,6 +39,8 @@ SCHEDULE = "schedule"
 def over_function(where: str, below: FunctionSettings, notices: list[str]) -> FunctionSettings:
     """Lay the annotations of a function over what it has from below.
 
+    What concerns scaling may stand among its labels, too.
+
     :param where: names the file and the function in a notice.
     :param notices: takes a line for each annotation that is ignored.
     """
@@ -37,11 +48,14 @@ def over_function(where: str, below: FunctionSettings, notices: list[str]) -> Fu
     def ignore(key: str, why: str) -> None:
         notices.append(f"{where} annotations.{shown(key)} is ignored: {why}")
 
+    attached = {key: value for key, value in below.labels.items() if key in _MAY_BE_LABELS}
+    attached.update(below.annotations)
+
     def take(key: str, read: Reader[T], default: T) -> T:
-        if key not in below.annotations:
+        if key not in attached:
             return default
         try:
-            return read(below.annotations[key])
+            return read(attached[key])
         except Refusal as refusal:
             ignore(key, str(refusal))
             return default
@@ -57,12 +71,23 @@ def over_function(where: str, below: FunctionSettings, notices: list[str]) -> Fu
             " allowed: min_wait up to max_wait",
         )
         min_wait, max_wait = retry.min_wait_seconds, retry.max_wait_seconds
+    container = below.container
+    zero_after = container.zero_after_seconds
+    if SCALE_ZERO in attached:
+        scales = take(SCALE_ZERO, boolean_text, zero_after > 0)
+        usual = zero_after or USUAL_ZERO_SECONDS
+        zero_after = take(ZERO_DURATION, parse_duration, usual) if scales else 0.0
     schedule = below.schedule
     if below.annotations.get(TOPIC) == CRON_TOPIC:
         schedule = replace(schedule, cron=take(SCHEDULE, read_cron, schedule.cron))
     return replace(
         below,
         schedule=schedule,
+        container=replace(
+            container,
+            ready_path=take(HEALTH_PATH, url_path, container.ready_path),
+            zero_after_seconds=zero_after,
+        ),
         queue=take(QUEUE, name, below.queue),
         retry=replace(
             retry,

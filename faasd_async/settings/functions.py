@@ -12,6 +12,7 @@ from typing import NamedTuple, get_args
 from msgspec.structs import replace
 
 from faasd_async.settings.annotations import over_function
+from faasd_async.settings.containers import IMAGE_ONLY, read_image, shared_with_commands
 from faasd_async.settings.cron import read_cron, timezone
 from faasd_async.settings.mistakes import Refusal, shown
 from faasd_async.settings.model import (
@@ -20,6 +21,7 @@ from faasd_async.settings.model import (
     CommandMode,
     CommandSettings,
     Concurrency,
+    ContainerSettings,
     DeadLetters,
     FunctionSettings,
     Missed,
@@ -63,17 +65,8 @@ MISSED: tuple[Missed, ...] = get_args(Missed)
 URL_MAX_INFLIGHT = 10
 
 _ONE_FUNCTION_ONLY = ("url", "command", "image", "port", "upstream_url", "schedule", "payload")
-_COMMAND_ONLY = (
-    "mode",
-    "environment",
-    "directory",
-    "prefix_logs",
-    "content_type",
-    "port",
-    "upstream_url",
-    "ready_path",
-    "healthcheck_interval",
-)
+_COMMAND_ONLY = ("mode", "directory", "content_type", "upstream_url")
+_COMMAND_OR_IMAGE = ("environment", "prefix_logs", "port", "ready_path", "healthcheck_interval")
 _HTTP_ONLY = ("port", "upstream_url", "ready_path", "healthcheck_interval")
 
 
@@ -101,12 +94,11 @@ def read_defaults(table: Table, base: str, max_body_bytes: int) -> Template:
     for key in _ONE_FUNCTION_ONLY:
         table.forbid(key, "only in a function's own table")
     annotations = _merged(table, "annotations", table_of_strings, NOTHING)
-    defaults = Template(
-        replace(_read(table, built_in.function, max_body_bytes), annotations=annotations),
-        _read_process(table, built_in.process, base),
-    )
+    process = _read_process(table, built_in.process, base)
+    function = read_image(table, _read(table, built_in.function, max_body_bytes))
+    container = shared_with_commands(table, function.container, process)
     table.finish()
-    return defaults
+    return Template(replace(function, container=container, annotations=annotations), process)
 
 
 def read_functions(
@@ -129,8 +121,11 @@ def read_functions(
         own = table.section(key)
         _check_name(own, key, namespace)
         annotations = _merged(own, "annotations", table_of_strings, template.function.annotations)
+        labels = _merged(own, "labels", table_of_strings, template.function.labels)
         annotated = over_function(
-            own.path, replace(template.function, name=key, annotations=annotations), notices
+            own.path,
+            replace(template.function, name=key, annotations=annotations, labels=labels),
+            notices,
         )
         function = _read_function(own, Template(annotated, template.process), base, max_body_bytes)
         functions[key] = function
@@ -157,15 +152,18 @@ def _read_function(
 ) -> FunctionSettings:
     url: str | None = table.take("url", http_url, None)
     words: tuple[str, ...] | None = table.take("command", command, None)
-    function = _read(table, template.function, max_body_bytes)
+    function = read_image(table, _read(table, template.function, max_body_bytes))
     process = _read_process(table, template.process, base)
     if process.port and not process.upstream_url:
         process = replace(process, upstream_url=f"http://127.0.0.1:{process.port}")
     _check_kind(table, process)
     table.finish()
     suits_its_kind = len(os.sched_getaffinity(0)) if words else URL_MAX_INFLIGHT
+    container = shared_with_commands(table, function.container, process)
     return replace(
         function,
+        container=container if function.image else ContainerSettings(),
+        secrets=function.secrets if function.image else (),
         url=url,
         command=replace(process, words=words) if words else None,
         max_inflight=function.max_inflight or suits_its_kind,
@@ -174,16 +172,23 @@ def _read_function(
 
 def _check_kind(table: Table, process: CommandSettings) -> None:
     """Note what contradicts the kind of function this is."""
-    table.forbid("image", "url or command, for this version does not run containers")
-    if "url" in table and "command" in table:
-        table.mistake_here("found both url and command; allowed: one of them")
-    elif "url" in table:
+    kinds = [key for key in ("url", "command", "image") if key in table]
+    if len(kinds) != 1:
+        found = " and ".join(kinds) or "neither url nor command nor image"
+        table.mistake_here(f"found {found}; allowed: one of url, command and image")
+        return
+    if kinds != ["command"]:
         for key in _COMMAND_ONLY:
             table.forbid(key, "only with command")
-    elif "command" not in table:
-        if "image" not in table:
-            table.mistake_here("found neither url nor command; allowed: one of them")
-    elif process.mode == "http":
+    if kinds != ["image"]:
+        for key in IMAGE_ONLY:
+            table.forbid(key, "only with image")
+    if kinds == ["url"]:
+        for key in _COMMAND_OR_IMAGE:
+            table.forbid(key, "only with command or image")
+    if kinds != ["command"]:
+        return
+    if process.mode == "http":
         table.forbid("content_type", 'only with mode = "streaming" or "serializing"')
     else:
         for key in _HTTP_ONLY:

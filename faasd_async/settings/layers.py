@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from faasd_async.settings.checks import check_places, check_programs, check_streaming
+from faasd_async.settings.containers import read_containers
 from faasd_async.settings.endpoints import endpoint
 from faasd_async.settings.environment import OpenFaasNames
 from faasd_async.settings.file import (
@@ -83,6 +84,7 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
     nats = _read_nats(root.section("nats"), names, base, queue)
     worker = names.over_worker(read_worker(root.section("worker")))
     callback = read_callback(root.section("callback"))
+    containers = read_containers(root.section("containers"), base)
     log = read_log(root.section("log"))
     functions, notices = _read_functions(root, names, base, gateway)
     root.finish()
@@ -93,6 +95,7 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
         nats=nats,
         worker=worker,
         callback=callback,
+        containers=containers,
         log=log,
         functions=functions,
         notices=tuple(notices),

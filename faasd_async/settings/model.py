@@ -28,6 +28,7 @@ Backoff = Literal["full", "equal", "exponential"]
 DeadLetters = Literal["failed", "never"]
 Concurrency = Literal["adaptive", "fixed"]
 Missed = Literal["skip", "once"]
+Pull = Literal["always", "missing", "never"]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -125,6 +126,15 @@ class CallbackSettings(Struct, frozen=True, kw_only=True):
     max_hops: int = 16
 
 
+class ContainersSettings(Struct, frozen=True, kw_only=True):
+    """``[containers]``: the engine that runs the functions that are images.
+
+    :ivar socket: a path; ``None``: looked for where Docker and Podman have theirs.
+    """
+
+    socket: str | None = None
+
+
 class LogSettings(Struct, frozen=True, kw_only=True):
     """``[log]``."""
 
@@ -177,6 +187,31 @@ class CommandSettings(Struct, frozen=True, kw_only=True):
     healthcheck_interval_seconds: float = 30.0
 
 
+class ContainerSettings(Struct, frozen=True, kw_only=True):
+    """What a function that is an image has besides it.
+
+    :ivar fprocess: the variable of that name, which tells OpenFaaS' watchdog what to run.
+    :ivar port: where it listens, in the container.
+    :ivar memory_bytes: what it may use; 0: as much as there is.
+    :ivar cpus: likewise, of processors.
+    :ivar start_timeout_seconds: how long a call waits for it to be ready.
+    :ivar zero_after_seconds: it is let go of when it was not called for so long; 0: never.
+    """
+
+    environment: Mapping[str, str] = NOTHING
+    fprocess: str | None = None
+    port: int = 8080
+    memory_bytes: int = 0
+    cpus: float = 0.0
+    read_only: bool = False
+    pull: Pull = "missing"
+    ready_path: str = "/_/health"
+    healthcheck_interval_seconds: float = 30.0
+    prefix_logs: bool = True
+    start_timeout_seconds: float = 30.0
+    zero_after_seconds: float = 0.0
+
+
 class ScheduleSettings(Struct, frozen=True, kw_only=True):
     """When a function is called by the daemon itself.
 
@@ -198,11 +233,19 @@ class ScheduleSettings(Struct, frozen=True, kw_only=True):
 
 
 class FunctionSettings(Struct, frozen=True, kw_only=True):
-    """``[functions.<name>]`` over ``[defaults]``: exactly one of ``url`` and ``command`` is set."""
+    """``[functions.<name>]`` over ``[defaults]``: it has exactly one of ``url``, ``command`` and
+    ``image``.
+
+    :ivar secrets: what of ``secrets/`` in the state directory it is given, as files; images only.
+    :ivar container: likewise for images only.
+    """
 
     name: str
     url: str | None = None
     command: CommandSettings | None = None
+    image: str | None = None
+    secrets: tuple[str, ...] = ()
+    container: ContainerSettings = ContainerSettings()
     timeout_seconds: float = MINUTE
     async_timeout_seconds: float = 5 * MINUTE
     connect_timeout_seconds: float = 5.0
@@ -232,6 +275,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     nats: NatsSettings
     worker: WorkerSettings
     callback: CallbackSettings
+    containers: ContainersSettings = ContainersSettings()
     log: LogSettings
     functions: Mapping[str, FunctionSettings]
     notices: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -18,19 +17,15 @@ from faasd_async.runtime.process.program import Program
 from faasd_async.runtime.process.readiness import answers, listens
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.upstream import Upstream
+from faasd_async.runtime.watch import watch
 from faasd_async.settings import CommandSettings
-
-FIRST_LOOK_SECONDS = 0.01
-LONGEST_LOOK_SECONDS = 1.0
 
 
 class Server:
     """A server that has been started.
 
     :param upstream_at: makes the way to a URL.
-    :param busy: whether calls are under way. A server that can do but one thing at a time would
-        seem dead then, so it is left in peace.
-    :param looked: is told after each look whether the server is ready.
+    :param busy: as for :func:`~faasd_async.runtime.watch.watch`, like *looked*.
     :param note: is told of its process.
     :ivar upstream: the way to it.
     :raises OSError: it cannot be started.
@@ -73,7 +68,15 @@ class Server:
 
         :return: its exit code.
         """
-        watching = Deferred.fromCoroutine(self._watch())
+        watching = Deferred.fromCoroutine(
+            watch(
+                self._reactor,
+                self._look,
+                busy=self._busy,
+                looked=self._looked,
+                interval_seconds=self._command.healthcheck_interval_seconds,
+            )
+        )
         watching.addErrback(self._stopped_watching)
         try:
             return await self._group.when_ended
@@ -85,18 +88,6 @@ class Server:
     def end(self) -> None:
         """Make it end; what it says to that is still logged."""
         self._group.end()
-
-    async def _watch(self) -> None:
-        pause = FIRST_LOOK_SECONDS
-        while True:
-            ready = self._busy() or await self._look()
-            self._looked(ready)
-            if ready:
-                pause = FIRST_LOOK_SECONDS
-                await deferLater(self._reactor, self._command.healthcheck_interval_seconds)
-            else:
-                await deferLater(self._reactor, pause)
-                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
 
     async def _look(self) -> bool:
         if self._command.ready_path is None:

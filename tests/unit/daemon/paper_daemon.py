@@ -163,6 +163,7 @@ class House:
             broker=cast(Any, self.deferring(start="broker starts", stop="broker stops")),
             queue=cast(Any, self.deferring(start="queue starts", stop="queue stops")),
             deployments=cast(Any, self.deployments),
+            sweeping=cast(Any, self.part(start="sweeping starts", stop="sweeping stops")),
             hands=(self.worker, self.poster),
             doors=cast(Any, self.part(open="doors open")),
         )

@@ -1,0 +1,1 @@
+"""Functions that are images: containers of an engine that speaks Docker's API."""

@@ -1,0 +1,54 @@
+"""What all the containers of a daemon share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.web.client import Agent, HTTPConnectionPool
+
+from faasd_async.runtime.container.engine import Engine
+from faasd_async.runtime.container.launching import Launcher
+from faasd_async.runtime.container.ours import Ours
+from faasd_async.runtime.container.secrets import Secrets
+from faasd_async.runtime.container.socket import AlwaysTheEngine, EngineEndpoint, candidates
+
+#: What a container may take to end, as with Docker; the daemon's own patience may be shorter.
+USUAL_GRACE_SECONDS = 10.0
+
+
+class Installation:
+    """The engine, and what there is of this daemon's on it.
+
+    :param now_seconds: the wall clock, Unix time.
+    :param patience_seconds: what a container may take to end, at most.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        state_dir: Path,
+        *,
+        now_seconds: Callable[[], float],
+        patience_seconds: float = USUAL_GRACE_SECONDS,
+    ) -> None:
+        secrets = Secrets(state_dir)
+        self.engine = engine
+        self.ours = Ours(engine, state_dir, secrets)
+        self.launcher = Launcher(engine, self.ours, secrets)
+        self.now_seconds = now_seconds
+        self.grace_seconds = min(USUAL_GRACE_SECONDS, patience_seconds)
+
+
+def engine_at(reactor: Any, socket: str | None, environment: Mapping[str, str]) -> Engine:
+    """The engine at a socket; nothing is opened before it is asked.
+
+    :param socket: a path; ``None``: where engines have theirs.
+    :param environment: the daemon's.
+    """
+    endpoint = EngineEndpoint(reactor, (socket,) if socket else candidates(environment))
+    agent = Agent.usingEndpointFactory(
+        reactor, AlwaysTheEngine(endpoint), HTTPConnectionPool(reactor, persistent=False)
+    )
+    return Engine(reactor, agent)
