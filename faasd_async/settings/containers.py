@@ -38,11 +38,10 @@ def read_containers(table: Table, base: str) -> ContainersSettings:
 
 
 def read_image(table: Table, below: FunctionSettings) -> FunctionSettings:
-    """The keys of an image, those that it shares with commands excepted."""
+    """The keys of an image, its name and those that it shares with commands excepted."""
     container = below.container
     return replace(
         below,
-        image=table.take("image", image, below.image),
         secrets=table.take("secrets", list_of(secret_name), below.secrets),
         container=replace(
             container,
@@ -79,7 +78,7 @@ def shared_with_commands(
     )
 
 
-def image(value: object) -> str:
+def image_name(value: object) -> str:
     """Read the name of an image, with its registry, tag or digest, if it has one."""
     if isinstance(value, str) and _IMAGE.fullmatch(value) and "//" not in value:
         return value

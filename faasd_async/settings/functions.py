@@ -12,7 +12,12 @@ from typing import NamedTuple, get_args
 from msgspec.structs import replace
 
 from faasd_async.settings.annotations import over_function
-from faasd_async.settings.containers import IMAGE_ONLY, read_image, shared_with_commands
+from faasd_async.settings.containers import (
+    IMAGE_ONLY,
+    image_name,
+    read_image,
+    shared_with_commands,
+)
 from faasd_async.settings.cron import read_cron, timezone
 from faasd_async.settings.mistakes import Refusal, shown
 from faasd_async.settings.model import (
@@ -152,6 +157,7 @@ def _read_function(
 ) -> FunctionSettings:
     url: str | None = table.take("url", http_url, None)
     words: tuple[str, ...] | None = table.take("command", command, None)
+    image: str | None = table.take("image", image_name, None)
     function = read_image(table, _read(table, template.function, max_body_bytes))
     process = _read_process(table, template.process, base)
     if process.port and not process.upstream_url:
@@ -162,9 +168,10 @@ def _read_function(
     container = shared_with_commands(table, function.container, process)
     return replace(
         function,
-        container=container if function.image else ContainerSettings(),
-        secrets=function.secrets if function.image else (),
         url=url,
+        image=image,
+        container=container if image else ContainerSettings(),
+        secrets=function.secrets if image else (),
         command=replace(process, words=words) if words else None,
         max_inflight=function.max_inflight or suits_its_kind,
     )

@@ -54,7 +54,8 @@ class Table:
         """The value of ``key``, or the default if it is absent, wrong or forbidden."""
         if key in self._forbidden:
             return default
-        self._allowed.append(key)
+        if key not in self._allowed:
+            self._allowed.append(key)
         if key not in self._found:
             return default
         try:

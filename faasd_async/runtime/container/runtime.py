@@ -147,12 +147,16 @@ class ContainerRuntime:
         finally:
             self._waiting.discard(ready)
 
+    def _wanted(self) -> bool:
+        """Whether calls are with the container, or wait for it."""
+        container = self._container
+        return len(self._under_way) > 0 or (
+            container is not None and container.upstream.in_flight > 0
+        )
+
     def _busy(self) -> bool:
         """Whether calls are with the container."""
-        container = self._container
-        if not self._ready or container is None:
-            return False
-        return container.upstream.in_flight + len(self._under_way) > 0
+        return self._ready and self._wanted()
 
     # -- its life
 
@@ -238,7 +242,7 @@ class ContainerRuntime:
             self._end(container)
 
         idling = Deferred.fromCoroutine(
-            when_idle(self._reactor, after_seconds, lambda: self._calls, self._busy)
+            when_idle(self._reactor, after_seconds, lambda: self._calls, self._wanted)
         )
         return idling.addCallbacks(idle, lambda reason: reason.trap(CancelledError) and None)
 

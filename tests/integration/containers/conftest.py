@@ -33,13 +33,12 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman | str]:
 
 
 @pytest.fixture
-def engine(_engine: Podman | str) -> Iterator[Podman]:
-    """An engine without containers."""
+def engine(_engine: Podman | str) -> Podman:
+    """The engine; what other daemons have left on it is there too."""
     if isinstance(_engine, str):
         print(_engine)
         pytest.skip(NO_ENGINE)
-    yield _engine
-    _engine.remove_all()
+    return _engine
 
 
 @pytest.fixture

@@ -50,7 +50,8 @@ async def test_it_is_called(start_daemon: StartDaemon, engine: Podman, listener:
 @pytest_twisted.ensureDeferred
 async def test_what_it_is_given(start_daemon: StartDaemon, engine: Podman, state: Path) -> None:
     """Variables, a secret it cannot change, labels, limits and a root file system that is read-only
-    stand with the engine, and its port is published on loopback alone."""
+    stand with the engine, and its port is published on loopback alone. When the daemon stops, it
+    is asked to end, may say so, and is gone with all of this."""
     (state / "secrets").mkdir(parents=True)
     secret = state / "secrets" / "token"
     secret.touch(0o600)
@@ -77,7 +78,9 @@ async def test_what_it_is_given(start_daemon: StartDaemon, engine: Podman, state
     assert container["Config"]["Labels"]["team"] == "a"
     assert {each["HostIp"] for each in host["PortBindings"]["8080/tcp"]} == {"127.0.0.1"}
     assert not (state / "containers").stat().st_mode & 0o077
-    await daemon.stop()
+    assert await daemon.stop() == 0
+    assert "web: asked to end" in daemon.log
+    assert engine.containers(state) == []
     assert not list((state / "containers").iterdir())
 
 
@@ -101,12 +104,6 @@ async def test_scale_to_zero_and_back(
     second, *others = {each.body for each in answers}
     assert others == []
     assert second != first
-    await daemon.says("web is at zero")
-    assert engine.containers(state) == []
-    accepted = await daemon.request("/async-function/web", b"late")
-    call = accepted.header("X-Call-Id")
-    result = await daemon.get(f"/call/{call}/result?wait=20s")
-    assert (result.status, result.body) == (200, b"late")
 
 
 @pytest_twisted.ensureDeferred
@@ -125,39 +122,26 @@ async def test_it_crashes(start_daemon: StartDaemon, engine: Podman, state: Path
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_daemon_stops(start_daemon: StartDaemon, engine: Podman, state: Path) -> None:
-    """The container is asked to end, may say so, and is gone when the daemon is."""
-    daemon = await start_daemon(configured(engine))
-    await daemon.get("/function/web")
-    assert await daemon.stop() == 0
-    assert "web: asked to end" in daemon.log
-    assert engine.containers(state) == []
-
-
-@pytest_twisted.ensureDeferred
 async def test_the_daemon_is_killed(start_daemon: StartDaemon, engine: Podman, state: Path) -> None:
-    """The next daemon goes on with its container; if the settings have changed, with a new one
-    alone; and it removes that of a function that is not there any more."""
-    killed = await start_daemon(configured(engine))
+    """The next daemon goes on with the container that it left behind, and removes that of a
+    function that is gone; if the settings have changed, it has a new one alone."""
+    gone = f"[functions.gone]\nimage = '{IMAGE}'\n"
+    killed = await start_daemon(configured(engine) + gone)
     host = (await killed.get("/function/web?host")).body
+    await killed.get("/function/gone")
     await killed.kill()
-    adopting = await start_daemon(configured(engine))
+    adopting = await start_daemon(configured(engine), wait_ready=False)
+    await adopting.says("removing faasd-async-gone-")
     assert (await adopting.get("/function/web?host")).body == host
-    assert len(engine.containers(state)) == 1
     await adopting.get("/function/web?crash")
     await adopting.says(r"web: crashing\n")
     await adopting.says("web is ready")
     host = (await adopting.get("/function/web?host")).body
+    assert len(engine.containers(state)) == 1
     await adopting.kill()
     changed = await start_daemon(configured(engine, "memory = '64MiB'"))
     assert (await changed.get("/function/web?host")).body != host
     assert only(engine.containers(state))["HostConfig"]["Memory"] == 64 * 2**20
-    await changed.kill()
-    other = await start_daemon(configured(engine, name="other"), wait_ready=False)
-    await other.says("removing faasd-async-web-")
-    assert (await other.get("/function/other?host")).status == 200
-    await other.stop()
-    assert engine.containers(state) == []
 
 
 @pytest_twisted.ensureDeferred
@@ -213,12 +197,9 @@ async def test_the_engine_comes_late(
 
 @pytest_twisted.ensureDeferred
 async def test_the_image_is_not_there(start_daemon: StartDaemon, engine: Podman) -> None:
-    """A call is told so, in the engine's own words where there are any."""
+    """A call is told so."""
     config = configured(engine).replace(IMAGE, "localhost/no-such-image:1")
     daemon = await start_daemon(config)
     refused = await daemon.request("/function/web", b"x")
     assert refused.status == 503
     assert b"the image localhost/no-such-image:1 is not there" in refused.body
-    daemon.configure(config.replace("'never'", "'missing'"))
-    daemon.signal(signal.SIGHUP)
-    await daemon.says("cannot be started: the image localhost/no-such-image:1 cannot be pulled")

@@ -39,6 +39,7 @@ UP = [
     "left behind ends",
     "broker starts",
     "functions start",
+    "sweeping starts",
     "queue starts",
     "worker starts",
     "poster starts",
@@ -53,6 +54,7 @@ DOWN = [
     "poster is idle",
     "functions are idle",
     "queue stops",
+    "sweeping stops",
     "functions stop",
     "notes end",
     "broker stops",
@@ -171,7 +173,7 @@ def test_the_daemons_log_is_twistds(house: House) -> None:
         ("left behind ends", UP[1:3]),
         ("broker starts", UP[1:4]),
         ("functions start", UP[1:5]),
-        ("queue starts", UP[1:6]),
+        ("queue starts", UP[1:7]),
     ],
 )
 def test_a_part_cannot_start(

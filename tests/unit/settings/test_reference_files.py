@@ -23,9 +23,13 @@ WITHOUT_A_DEFAULT = {
     ("nats", "token"),
     *(("nats", f"{key}_file") for key in ("nkey", "credentials", "ca", "certificate", "key")),
     ("nats", "client_id"),
+    ("containers", "socket"),
     ("defaults", "max_inflight"),
     ("defaults", "directory"),
     ("defaults", "ready_path"),
+    ("defaults", "fprocess"),
+    ("defaults", "memory"),
+    ("defaults", "cpus"),
 }
 """What the reference can only show by an example."""
 
@@ -96,7 +100,8 @@ def test_examples_of_functions_in_the_reference_are_right(tmp_path: Path) -> Non
         "\n".join(re.findall(r"^#   (\[functions.*|[a-z_]+ = .*)$", text, re.MULTILINE))
     )
     functions = load(str(path), {}).functions
-    assert set(functions) == {"thumbnails", "figlet", "api", "report"}
+    assert set(functions) == {"thumbnails", "figlet", "api", "resize", "report"}
+    assert functions["resize"].container.zero_after_seconds == 600
     assert functions["report"].schedule.cron == "30 2 * * MON-FRI"
     assert functions["api"].command is not None
     assert functions["api"].command.port == 9001

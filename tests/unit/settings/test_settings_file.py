@@ -66,6 +66,8 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         policy = "public"
         max_inflight = 3
         max_hops = 0
+        [containers]
+        socket = "unix:///run/engine.sock"
         [log]
         format = "json"
         level = "debug"
@@ -130,6 +132,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "max_inflight": 3,
             "max_hops": 0,
         },
+        "containers": {"socket": "/run/engine.sock"},
         "log": {"format": "json", "level": "debug"},
         "functions": {},
         "notices": (),
@@ -215,8 +218,8 @@ A_NAME = 'a name of at most 63 letters, digits, "-", "_" and "."'
         ("gateway = 5", "gateway: found 5; allowed: a table"),
         (
             "[wroker]",
-            "wroker: unknown key, perhaps worker; allowed: callback, defaults, functions,"
-            " gateway, log, nats, queue, state_dir, worker",
+            "wroker: unknown key, perhaps worker; allowed: callback, containers, defaults,"
+            " functions, gateway, log, nats, queue, state_dir, worker",
         ),
         (
             "[log]\ncolour = true",

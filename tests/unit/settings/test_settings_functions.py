@@ -10,6 +10,7 @@ import pytest
 
 from faasd_async.settings import (
     CommandSettings,
+    ContainerSettings,
     ResultSettings,
     RetrySettings,
     ScheduleSettings,
@@ -26,10 +27,15 @@ COMMAND = 'command = "cat"'
 def test_function_has_defaults(load_text: Load) -> None:
     """A function that says nothing but its URL has every setting."""
     settings = load_text(f"[functions.a]\n{URL}")
-    assert msgspec.to_builtins(settings.functions["a"], enc_hook=dict) == {
+    assert settings.functions["a"].container == ContainerSettings()
+    found = msgspec.to_builtins(settings.functions["a"], enc_hook=dict)
+    del found["container"]
+    assert found == {
         "name": "a",
         "url": "http://127.0.0.1:9000",
         "command": None,
+        "image": None,
+        "secrets": (),
         "timeout_seconds": 60.0,
         "async_timeout_seconds": 300.0,
         "connect_timeout_seconds": 5.0,
@@ -106,10 +112,13 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         cron="*/5 9-17 * * MON-FRI", timezone="Europe/Berlin", payload="now", missed="once"
     )
     rest = msgspec.structs.asdict(function)
+    assert rest.pop("container") == ContainerSettings()
     del rest["command"], rest["retry"], rest["results"], rest["schedule"]
     assert rest == {
         "name": "api",
         "url": None,
+        "image": None,
+        "secrets": (),
         "timeout_seconds": 1.0,
         "async_timeout_seconds": 2.0,
         "connect_timeout_seconds": 3.0,
@@ -298,12 +307,18 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
 @pytest.mark.parametrize(
     ("keys", "line"),
     [
-        ("", "[functions.a]: found neither url nor command; allowed: one of them"),
-        (f"{URL}\n{COMMAND}", "[functions.a]: found both url and command; allowed: one of them"),
         (
-            'image = "alpine"',
-            "[functions.a] image: found here; allowed: url or command, for this version does not"
-            " run containers",
+            "",
+            "[functions.a]: found neither url nor command nor image; allowed: one of url, command"
+            " and image",
+        ),
+        (
+            f"{URL}\n{COMMAND}",
+            "[functions.a]: found url and command; allowed: one of url, command and image",
+        ),
+        (
+            f'{URL}\nimage = "alpine"',
+            "[functions.a]: found url and image; allowed: one of url, command and image",
         ),
         ('url = "localhost:80"', f'[functions.a] url: found "localhost:80"; allowed: {A_URL}'),
         ('url = "/path"', f'[functions.a] url: found "/path"; allowed: {A_URL}'),
@@ -332,9 +347,10 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
             f"{COMMAND}\nasync_timeot = 1",
             "[functions.a] async_timeot: unknown key, perhaps async_timeout; allowed: annotations,"
             " async_timeout, callback_timeout, command, concurrency, connect_timeout, content_type,"
-            " dead_letters, directory, environment, expires, healthcheck_interval, labels,"
-            " max_body, max_inflight, missed, mode, payload, port, prefix_logs, queue, ready_path,"
-            " results, retry, schedule, timeout, timezone, upstream_url, url",
+            " cpus, dead_letters, directory, environment, expires, fprocess, healthcheck_interval,"
+            " image, labels, max_body, max_inflight, memory, missed, mode, payload, port,"
+            " prefix_logs, pull, queue, read_only, ready_path, results, retry, schedule, secrets,"
+            " start_timeout, timeout, timezone, upstream_url, url, zero_after",
         ),
         (
             f"{COMMAND}\nmax_inflight = 0",
@@ -382,7 +398,7 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
         (f'{URL}\nmode = "http"', "[functions.a] mode: found here; allowed: only with command"),
         (
             f'{URL}\nenvironment = {{ KEY = "hush" }}',
-            "[functions.a] environment: found here; allowed: only with command",
+            "[functions.a] environment: found here; allowed: only with command or image",
         ),
         (
             f"{COMMAND}\nport = 9000",
@@ -464,7 +480,8 @@ def test_function_is_a_table(mistakes: Mistakes) -> None:
     """A function that is no table is one mistake about it, and it lacks what it must have."""
     assert mistakes('[functions]\na = "cat"') == [
         'faas.toml: [functions] a: found "cat"; allowed: a table',
-        "faas.toml: [functions.a]: found neither url nor command; allowed: one of them",
+        "faas.toml: [functions.a]: found neither url nor command nor image; allowed: one of url,"
+        " command and image",
     ]
 
 
