@@ -1,16 +1,18 @@
-"""The body of an engine's answer, as it comes."""
+"""The bodies of what is asked of an engine, and of what it answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IBodyProducer, IResponse
+from zope.interface import implementer
 
 from faasd_async.runtime.container.errors import EngineError
 
@@ -40,6 +42,28 @@ async def read_whole(response: IResponse, most_bytes: int) -> bytes:
 
     await read(response, keep)
     return b"".join(pieces)
+
+
+@implementer(IBodyProducer)
+class Written:
+    """A body that is written in one go."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.length = len(content)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:  # noqa: N802
+        consumer.write(self._content)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """It is out already."""
+
+    def resumeProducing(self) -> None:
+        """Likewise."""
+
+    def stopProducing(self) -> None:
+        """Likewise."""
 
 
 class _Body(Protocol):

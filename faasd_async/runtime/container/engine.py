@@ -20,7 +20,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
 from faasd_async.lines import Lines
-from faasd_async.runtime.container.body import read, read_whole
+from faasd_async.runtime.container.body import Written, read, read_whole
 from faasd_async.runtime.container.errors import EngineError, EngineUnreachable, NoSuchThing
 
 #: What the engine may take for an ordinary answer, and to fetch an image.
@@ -191,7 +191,7 @@ class Engine:
             method,
             f"http://engine{path}",
             headers=Headers({} if content is None else {"Content-Type": ["application/json"]}),
-            data=None if content is None else json.dumps(content).encode(),
+            data=None if content is None else Written(json.dumps(content).encode()),
             allow_redirects=False,
             unbuffered=True,
         )
@@ -241,11 +241,11 @@ def _error_in(line: bytes) -> str:
         return ""
 
 
-def _translated(reason: BaseException) -> EngineError:
-    """What lies under the wrappers of the HTTP client."""
+def _translated(reason: BaseException) -> EngineError | CancelledError:
+    """What lies under the wrappers of the HTTP client, which wraps a cancellation too."""
     while (reasons := getattr(reason, "reasons", None)) and reasons[0].value is not reason:
         reason = reasons[0].value
-    if isinstance(reason, EngineError):
+    if isinstance(reason, EngineError | CancelledError):
         return reason
     words = str(reason).rstrip(".") or type(reason).__name__
     return EngineUnreachable(f"the container engine does not answer: {words}")

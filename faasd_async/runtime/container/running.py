@@ -93,8 +93,9 @@ class Container:
             return None
         finally:
             watching.cancel()
-            await logging.addTimeout(LAST_WORDS_SECONDS, self._reactor)
+            self._looked(False)
             await self.upstream.stop()
+            await logging.addTimeout(LAST_WORDS_SECONDS, self._reactor)
 
     def end(self, grace_seconds: float) -> None:
         """Make it end; what it says to that is still logged."""
