@@ -53,20 +53,26 @@ class Ours:
         :return: its name, if there is one; it runs.
         """
         adopted = None
-        for each in await self._left_behind():
-            if each.labels.get(FUNCTION) != function:
-                continue
-            same = each.labels.get(MADE_AS) == made_as and each.image_id == image_id
-            if adopted is None and same and each.is_running:
-                adopted = each.name
-                self._in_hand.add(adopted)
-                self._log.info(
-                    "{function} goes on in {container}, which an earlier daemon left behind",
-                    function=function,
-                    container=adopted,
-                )
-            else:
-                await self._remove_left_behind(each)
+        try:
+            for each in await self._left_behind():
+                if each.labels.get(FUNCTION) != function:
+                    continue
+                same = each.labels.get(MADE_AS) == made_as and each.image_id == image_id
+                if adopted is None and same and each.is_running:
+                    adopted = each.name
+                    self._in_hand.add(adopted)
+                else:
+                    await self._remove_left_behind(each)
+        except BaseException:
+            # Nobody has it, then: it is found again.
+            self._in_hand.discard(adopted or "")
+            raise
+        if adopted is not None:
+            self._log.info(
+                "{function} goes on in {container}, which an earlier daemon left behind",
+                function=function,
+                container=adopted,
+            )
         return adopted
 
     async def create(

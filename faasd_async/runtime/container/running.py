@@ -123,17 +123,23 @@ class Container:
 
     async def _when_ended(self) -> int | None:
         pauses = Backoff(FIRST_ASKING_SECONDS, LONGEST_ASKING_SECONDS)
+        failed_at = float("-inf")
         while True:
             try:
                 return await self._engine.when_ended(self.name)
             except NoSuchThing:
                 return None
             except EngineError as reason:
-                self._log.warn(
-                    "{function}: whether it runs cannot be asked now: {reason}",
-                    function=self._settings.name,
-                    reason=str(reason),
-                )
+                now = self._reactor.seconds()
+                if now - failed_at > 2 * LONGEST_ASKING_SECONDS:
+                    # Not the same trouble as before: that would have come again sooner.
+                    pauses.steady()
+                    self._log.warn(
+                        "{function}: whether it runs cannot be asked now: {reason}",
+                        function=self._settings.name,
+                        reason=str(reason),
+                    )
+                failed_at = now
             await deferLater(self._reactor, pauses.next_seconds())
 
     async def _log_what_it_writes(self) -> None:

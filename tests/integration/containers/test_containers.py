@@ -179,10 +179,13 @@ async def test_the_engine_comes_late(
     start_daemon: StartDaemon, engine: Podman, tmp_path: Path
 ) -> None:
     """Without an engine the function answers 503 and says why, and others work; a call that was
-    queued meanwhile runs when there is one."""
+    queued meanwhile runs when there is one. Without its image it says so, too."""
     socket = tmp_path / "later.sock"
     config = configured(engine).replace(str(engine.socket), str(socket))
-    daemon = await start_daemon(f"{config}[functions.echo]\ncommand = 'cat'\n")
+    daemon = await start_daemon(
+        f"{config}[functions.echo]\ncommand = 'cat'\n"
+        "[functions.none]\nimage = 'localhost/no-such-image:1'\npull = 'never'\n"
+    )
     refused = await daemon.request("/function/web", b"x")
     assert refused.status == 503
     assert f"there is no container engine at {socket}" in refused.body.decode()
@@ -193,13 +196,6 @@ async def test_the_engine_comes_late(
     socket.symlink_to(engine.socket)
     result = await daemon.get(f"/call/{accepted.header('X-Call-Id')}/result?wait=25s")
     assert (result.status, result.body) == (200, b"late")
-
-
-@pytest_twisted.ensureDeferred
-async def test_the_image_is_not_there(start_daemon: StartDaemon, engine: Podman) -> None:
-    """A call is told so."""
-    config = configured(engine).replace(IMAGE, "localhost/no-such-image:1")
-    daemon = await start_daemon(config)
-    refused = await daemon.request("/function/web", b"x")
+    refused = await daemon.request("/function/none", b"x")
     assert refused.status == 503
     assert b"the image localhost/no-such-image:1 is not there" in refused.body

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from faasd_async.runtime.container.frames import STDERR, STDOUT, Frames
 
 SENT = (
@@ -11,18 +9,18 @@ SENT = (
 )
 
 
-@pytest.mark.parametrize("cut", range(len(SENT) + 1))
-def test_frames_at_every_cut(cut: int) -> None:
+def test_frames_at_every_cut() -> None:
     """However the bytes come in pieces, each stream has its own."""
-    streams = {STDOUT: b"", STDERR: b""}
+    for cut in range(len(SENT) + 1):
+        streams = {STDOUT: b"", STDERR: b""}
 
-    def received(stream: int, piece: bytes) -> None:
-        streams[stream] += piece
+        def received(stream: int, piece: bytes, streams: dict[int, bytes] = streams) -> None:
+            streams[stream] += piece
 
-    frames = Frames(received)
-    frames.feed(SENT[:cut])
-    frames.feed(SENT[cut:])
-    assert streams == {STDOUT: b"hello", STDERR: b"x" * 257}
+        frames = Frames(received)
+        frames.feed(SENT[:cut])
+        frames.feed(SENT[cut:])
+        assert streams == {STDOUT: b"hello", STDERR: b"x" * 257}
 
 
 def test_a_piece_is_handed_on_at_once() -> None:

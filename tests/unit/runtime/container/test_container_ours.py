@@ -8,6 +8,7 @@ import pytest
 from paper_engine import IMAGE_ID, PaperEngine
 from twisted.internet.defer import Deferred
 
+from faasd_async.runtime.container.errors import EngineError
 from faasd_async.runtime.container.ours import FUNCTION, MADE_AS, STATE_DIR, Ours
 
 
@@ -36,6 +37,18 @@ def test_one_that_is_as_it_would_be_made(engine: PaperEngine, ours: Ours, tmp_pa
     """It is taken over; a second one is removed, for there are never two."""
     engine.put("a", labels(tmp_path), is_running=True)
     engine.put("b", labels(tmp_path), is_running=True)
+    assert adopt(ours) == "a"
+    assert set(engine.containers) == {"a"}
+
+
+def test_another_cannot_be_removed(engine: PaperEngine, ours: Ours, tmp_path: Path) -> None:
+    """Then the one that would have been taken over is found again when it can."""
+    engine.put("a", labels(tmp_path), is_running=True)
+    engine.put("b", labels(tmp_path), is_running=True)
+    engine.refuse = "DELETE"
+    failed = Deferred.fromCoroutine(ours.adopt("web", "d", IMAGE_ID))
+    failed.addErrback(lambda reason: reason.trap(EngineError) and None)
+    engine.refuse = ""
     assert adopt(ours) == "a"
     assert set(engine.containers) == {"a"}
 
