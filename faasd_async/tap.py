@@ -53,6 +53,7 @@ from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.ground import Ground
@@ -85,6 +86,7 @@ from faasd_async.runtime.making import make_runtime
 from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings, NatsSettings, Settings, load
 from faasd_async.settings.changes import restart_needed
+from faasd_async.settings.credentials import Credentials, read_credentials
 from faasd_async.statelock import StateLock
 from faasd_async.systemd import Notifier
 from faasd_async.wallclock import WallClock, newest_below
@@ -121,6 +123,7 @@ class Options(usage.Options):
     """The command line behind ``twistd faasd-async``.
 
     :ivar settings: what was read.
+    :ivar credentials: the operator's, if there is authentication.
     :ivar observer: where the log goes; ``None`` leaves it to twistd.
     """
 
@@ -133,6 +136,7 @@ class Options(usage.Options):
     ]
 
     settings: Settings
+    credentials: Credentials | None = None
     level: Level
     observer: ILogObserver | None = None
 
@@ -149,6 +153,7 @@ class Options(usage.Options):
         self["state-dir"] = self["state-dir"] and os.path.abspath(self["state-dir"])
         try:
             self.settings = self.read_settings(self._runs_in())
+            self.credentials = read_credentials(self.settings.gateway)
         except ConfigurationError as reason:
             sys.stderr.write(f"{reason}\n")
             raise SystemExit(1) from None
@@ -218,6 +223,8 @@ class Assembly:
         self.ground = Ground(reactor, self._grounds())
         self.disk = Disk(self.reactor, self.settings.state_dir)
         self.static = self.settings.queue.mode == "static"
+        self.operators = Operators(options.credentials)
+        self.withhold = self.operators.withhold if options.credentials else None
         self.figures = Figures()
         # What twistd's own observers show is not known here.
         level = options.level if options.observer else None
@@ -581,6 +588,7 @@ class Assembly:
             now_ns=time.time_ns,
             accepted=self.watch.accepted,
             why_no_room=space.why_no_room if space else lambda size_bytes: None,
+            withhold=self.withhold,
         )
 
     def _gateway(
@@ -594,7 +602,11 @@ class Assembly:
     ) -> Gateway:
         settings = self.settings
         proxy = Proxy(
-            directory, clock=self.reactor, now_ns=time.time_ns, invoked=self.watch.invoked
+            directory,
+            clock=self.reactor,
+            now_ns=time.time_ns,
+            invoked=self.watch.invoked,
+            withhold=self.withhold,
         )
         return Gateway(
             acceptance,
@@ -607,6 +619,7 @@ class Assembly:
             ),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
+            operators=self.operators,
         )
 
     def _calls(self, queue: Queue, settlement: Settlement, waiting: Waiting) -> CallsGateway:
@@ -620,7 +633,7 @@ class Assembly:
             now_ns=time.time_ns,
         )
         status = Status(queue.lookup, queue.peers)
-        return CallsGateway(status, results, cancellation, Events(status, waiting))
+        return CallsGateway(status, results, cancellation, Events(status, waiting), self.operators)
 
     def _dead_letters(self, queue: Queue) -> DeadLetterOffice:
         replay = Replay(queue, self.deployments, time.time_ns, self.watch.accepted)

@@ -18,7 +18,16 @@ from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import MaybeStored, QueueError
-from faasd_async.gateway.arrival import OURS, Arrival, Directory, Tracing, forwarded, path_of, trace
+from faasd_async.gateway.arrival import (
+    OURS,
+    Arrival,
+    Directory,
+    Tracing,
+    Withhold,
+    forwarded,
+    path_of,
+    trace,
+)
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.deadlines import Deadlines
 from faasd_async.gateway.refusal import (
@@ -70,6 +79,7 @@ class Acceptance:
     :param now_ns: the wall clock, Unix nanoseconds.
     :param accepted: told of each call that was accepted.
     :param why_no_room: why there is no room for a call of so many bytes, or ``None``.
+    :param withhold: leaves out of a call's header fields what is not for functions.
     """
 
     def __init__(
@@ -84,6 +94,7 @@ class Acceptance:
         now_ns: Callable[[], int],
         accepted: Callable[[QueueRequest], None],
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
+        withhold: Withhold | None = None,
     ) -> None:
         self._directory = directory
         self._queue = queue
@@ -93,6 +104,7 @@ class Acceptance:
         self._now_ns = now_ns
         self._accepted = accepted
         self._why_no_room = why_no_room
+        self._withhold = withhold
 
     def largest_body_bytes(self, deployment: Deployment) -> int:
         return min(deployment.settings.max_body_bytes, self._queue.largest_call_bytes)
@@ -175,13 +187,14 @@ class Acceptance:
         repeatable = self._repeatable(arrival, said, deployment)
         key_for = adopt_call_key if repeatable is None else repeatable.key
         tracing = trace(arrival, now_ns, key_for)
+        headers = forwarded(arrival, tracing, without=_KEPT)
         request = QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
             key=tracing.key,
             start_time_ns=tracing.start_time_ns,
             target=arrival.route.target,
-            headers=forwarded(arrival, tracing, without=_KEPT),
+            headers=headers if self._withhold is None else self._withhold(headers),
             body=arrival.body,
             callback=callback,
             on_failure=on_failure,

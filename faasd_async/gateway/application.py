@@ -15,7 +15,7 @@ from faasd_async.gateway.answers import explain_errors, text, written_json
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.calls.application import CallsGateway, show
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
-from faasd_async.gateway.operator import admit
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.prefer import applied, read_preferences, without
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
@@ -31,6 +31,7 @@ class Gateway:
 
     :param why_not_ready: what a caller would have to wait for, or ``None``.
     :param largest_body_bytes: the limit for any body.
+    :param operators: lets those in who may give orders.
     """
 
     app = Klein()
@@ -48,6 +49,7 @@ class Gateway:
         *,
         why_not_ready: Callable[[], str | None],
         largest_body_bytes: int,
+        operators: Operators,
     ) -> None:
         self._acceptance = acceptance
         self._proxy = proxy
@@ -55,6 +57,7 @@ class Gateway:
         self._system = system
         self._why_not_ready = why_not_ready
         self._largest_body_bytes = largest_body_bytes
+        self._operators = operators
 
     def site(self, read_timeout_seconds: float, reactor: IReactorTime) -> GatewaySite:
         """The factory to listen with."""
@@ -145,8 +148,14 @@ class Gateway:
     @app.route("/system/", branch=True)
     def system(self, request: GatewayRequest) -> KleinResource:
         """What only an operator may ask."""
-        admit(request.peer_host, request.field_lines)
+        self._operators.admit(request.peer_host, request.field_lines)
         return self._system.resource()
+
+    @app.route("/ui", branch=True)
+    def ui(self, request: GatewayRequest) -> bytes:
+        """Where OpenFaaS has its page: the operator's, too, and there is none."""
+        self._operators.admit(request.peer_host, request.field_lines)
+        raise Refusal(404, "there is nothing here")
 
 
 def _arrival(request: GatewayRequest) -> Arrival:

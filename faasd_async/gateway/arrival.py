@@ -16,6 +16,9 @@ from faasd_async.runtime.deployments import Deployment
 #: Said by the caller, but ours to say to the function.
 OURS = frozenset((b"host", b"x-call-id", b"x-start-time"))
 
+#: Leaves out of header fields what is not for functions.
+Withhold = Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]]
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:

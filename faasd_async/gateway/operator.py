@@ -1,9 +1,11 @@
-"""Who may give orders, as long as there is no password: somebody at this very machine.
+"""Who may give orders: who knows the password, or, as long as there is none, somebody at this very
+machine.
 
-A loopback peer alone is not enough. A reverse proxy on this machine brings strangers in from
-loopback too, and says so in ``Forwarded`` or ``X-Forwarded-*``; a browser on this machine sends
-what any page it shows tells it to, and names that page in ``Origin``, or asks under a name of the
-page's choosing in ``Host``.
+Without a password a loopback peer alone is not enough. A reverse proxy on this machine brings
+strangers in from loopback too, and says so in ``Forwarded`` or ``X-Forwarded-*``; a browser on this
+machine sends what any page it shows tells it to, and names that page in ``Origin``, or asks under a
+name of the page's choosing in ``Host``. With a password a browser may know it, and send it along
+with whatever a page of somebody else's has it send.
 """
 
 from __future__ import annotations
@@ -12,9 +14,49 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from faasd_async.call.headers import Headers, first
-from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.refusal import Fields, Refusal
+from faasd_async.settings.credentials import Credentials
 
 _OWN_NAMES = frozenset(("localhost", "ip6-localhost"))
+
+#: As OpenFaaS asks.
+_ASKS_FOR_PASSWORD: Fields = ((b"WWW-Authenticate", b'Basic realm="Restricted"'),)
+
+
+class Operators:
+    """Tells operators from others.
+
+    :param credentials: what they know; ``None``: there is no password.
+    """
+
+    def __init__(self, credentials: Credentials | None = None) -> None:
+        self._credentials = credentials
+
+    def admit(self, peer_host: str | None, headers: Headers) -> None:
+        """Let an operator in; see :func:`admit`.
+
+        :raises Refusal: 401, the password is not known; 403, it is not sure to be one.
+        """
+        if self._credentials is None:
+            admit(peer_host, headers)
+            return
+        said = first(headers, b"authorization")
+        if said is None or not self._credentials.match(said):
+            raise Refusal(401, "invalid credentials", _ASKS_FOR_PASSWORD)
+        origin = first(headers, b"origin")
+        if origin is not None and not _is_origin_of(origin, headers):
+            raise Refusal(403, "/system answers no pages of other hosts")
+
+    def withhold(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """What may go on to a function: the password is nobody's business."""
+        credentials = self._credentials
+        if credentials is None:
+            return headers
+        return [
+            (name, value)
+            for name, value in headers
+            if name.lower() != b"authorization" or not credentials.match(value)
+        ]
 
 
 def admit(peer_host: str | None, headers: Headers) -> None:
@@ -37,6 +79,13 @@ def admit(peer_host: str | None, headers: Headers) -> None:
     host = first(headers, b"host")
     if host is not None and not _names_this_machine("//" + host.decode("latin-1")):
         raise Refusal(403, "/system answers only under a loopback address or localhost")
+
+
+def _is_origin_of(origin: bytes, headers: Headers) -> bool:
+    """Whether a page came from where its request goes, perhaps by way of a proxy."""
+    host = origin.partition(b"://")[2].lower()
+    here = (first(headers, b"host"), first(headers, b"x-forwarded-host"))
+    return host in [each.strip().lower() for each in here if each]
 
 
 def _names_this_machine(url: str) -> bool:

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from faasd_async.call.headers import Headers, replaced
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import InvocationError
-from faasd_async.gateway.arrival import Arrival, Directory, Tracing, forwarded, trace
+from faasd_async.gateway.arrival import Arrival, Directory, Tracing, Withhold, forwarded, trace
 from faasd_async.gateway.refusal import (
     RETRY_SOON,
     Refusal,
@@ -70,6 +70,7 @@ class Proxy:
 
     :param now_ns: the wall clock, Unix nanoseconds.
     :param invoked: told how each call ended: function, call id, status, seconds.
+    :param withhold: leaves out of a call's header fields what is not for functions.
     """
 
     def __init__(
@@ -79,11 +80,13 @@ class Proxy:
         clock: IReactorTime,
         now_ns: Callable[[], int],
         invoked: Callable[[str, str, int, float], None],
+        withhold: Withhold | None = None,
     ) -> None:
         self._directory = directory
         self._clock = clock
         self._now_ns = now_ns
         self._invoked = invoked
+        self._withhold = withhold
 
     def find(self, method: bytes, route: FunctionRoute) -> Deployment:
         """Whom a call is for.
@@ -107,7 +110,7 @@ class Proxy:
         # There is one, so this does not wait.
         deployment.tokens.acquire()
         passage = Passage(deployment, tracing, caller, self._clock, self._invoked)
-        passage.begin(arrival)
+        passage.begin(arrival, self._withhold)
         return None if passage.over else passage
 
     def _admit(self, arrival: Arrival) -> tuple[Deployment, Tracing]:
@@ -154,14 +157,15 @@ class Passage:
         self._waiting: Deferred[Reply] | Deferred[None] | None = None
         self.over = False
 
-    def begin(self, arrival: Arrival) -> None:
+    def begin(self, arrival: Arrival, withhold: Withhold | None) -> None:
         """Invoke the function."""
+        headers = forwarded(arrival, self._tracing)
         invocation = Invocation(
             function=self._deployment.name,
             call_id=self._tracing.key.call_id,
             method=arrival.method,
             target=arrival.route.target,
-            headers=forwarded(arrival, self._tracing),
+            headers=headers if withhold is None else withhold(headers),
             body=arrival.body,
         )
         limit_seconds = self._deployment.settings.timeout_seconds

@@ -1,9 +1,10 @@
 """OpenFaaS' own environment variables, which count over the file.
 
 A compose block of its gateway or queue-worker can so be moved as it is. A variable that has no
-effect here is named in a notice, and one whose absence would be unsafe stops the start.
+effect here is named in a notice.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
@@ -26,13 +27,13 @@ from faasd_async.settings.values import (
     host,
     integer_text,
     name,
+    path_below,
 )
 
 WITHOUT_EFFECT = (
     "write_timeout",
     "functions_provider_url",
     "logs_provider_url",
-    "secret_mount_path",
     "scale_from_zero",
     "max_idle_conns",
     "max_idle_conns_per_host",
@@ -84,23 +85,19 @@ class OpenFaasNames:
     def _present(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if name in self._table]
 
-    def check_authentication(self) -> None:
-        """Note a mistake if authentication is asked for: nobody may believe that it is on."""
-        if self._table.take("basic_auth", boolean_text, False):
-            self._table.mistake(
-                "basic_auth",
-                "found true; allowed: false, for this version has no authentication: listen only"
-                " where every caller is trusted",
-            )
-
     def over_gateway(self, below: GatewaySettings) -> GatewaySettings:
-        """Lay ``read_timeout`` and ``function_namespace`` over ``[gateway]``."""
+        """Lay ``read_timeout``, ``function_namespace``, ``basic_auth`` and ``secret_mount_path``
+        over ``[gateway]``."""
         return replace(
             below,
             read_timeout_seconds=self._table.take(
                 "read_timeout", parse_duration, below.read_timeout_seconds
             ),
             namespace=self._table.take("function_namespace", name, below.namespace),
+            basic_auth=self._table.take("basic_auth", boolean_text, below.basic_auth),
+            secret_mount_path=self._table.take(
+                "secret_mount_path", path_below(os.getcwd()), below.secret_mount_path
+            ),
         )
 
     def over_worker(self, below: WorkerSettings) -> WorkerSettings:

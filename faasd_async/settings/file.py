@@ -78,7 +78,7 @@ def read_document(path: str) -> dict[str, object]:
         raise ConfigurationError(f"{at}: not TOML: {reason}") from None
 
 
-def read_gateway(table: Table) -> GatewaySettings:
+def read_gateway(table: Table, base: str) -> GatewaySettings:
     """``[gateway]``."""
     default = GatewaySettings()
     settings = GatewaySettings(
@@ -89,6 +89,10 @@ def read_gateway(table: Table) -> GatewaySettings:
             "read_timeout", parse_duration, default.read_timeout_seconds
         ),
         namespace=table.take("namespace", name, default.namespace),
+        basic_auth=table.take("basic_auth", boolean, default.basic_auth),
+        secret_mount_path=table.take(
+            "secret_mount_path", path_below(base), default.secret_mount_path
+        ),
     )
     table.finish()
     return settings

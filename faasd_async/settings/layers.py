@@ -77,9 +77,8 @@ def load(
 def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
     """What file and environment say; ``state_dir`` is empty if the file does not say it."""
     # In the order of the reference file, in which the mistakes are told.
-    names.check_authentication()
     state_dir = root.take("state_dir", path_below(base), "")
-    gateway = names.over_gateway(read_gateway(root.section("gateway")))
+    gateway = names.over_gateway(read_gateway(root.section("gateway"), base))
     queue = read_queue(root.section("queue"))
     nats = _read_nats(root.section("nats"), names, base, queue)
     worker = names.over_worker(read_worker(root.section("worker")))

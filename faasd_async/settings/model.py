@@ -34,13 +34,18 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True):
-    """``[gateway]``: the front door. The listeners are Twisted endpoint strings."""
+    """``[gateway]``: the front door. The listeners are Twisted endpoint strings.
+
+    :ivar secret_mount_path: where user name and password are, if there is ``basic_auth``.
+    """
 
     listen: tuple[str, ...] = ("tcp:8080",)
     metrics_listen: tuple[str, ...] = ("tcp:8082:interface=127.0.0.1",)
     max_body_bytes: int = 64 * MIB
     read_timeout_seconds: float = MINUTE
     namespace: str = "openfaas-fn"
+    basic_auth: bool = False
+    secret_mount_path: str = "/run/secrets"
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from faasd_async.gateway.calls.events import Events
 from faasd_async.gateway.calls.results import Results, Shown, receipt
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.channel import GatewayRequest
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.prefer import LONGEST_SECONDS, Preferences, read_preferences
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
@@ -30,11 +31,17 @@ class CallsGateway:
     explain_errors(app)
 
     def __init__(
-        self, status: Status, results: Results, cancellation: Cancellation, events: Events
+        self,
+        status: Status,
+        results: Results,
+        cancellation: Cancellation,
+        events: Events,
+        operators: Operators,
     ) -> None:
         self._status = status
         self._cancellation = cancellation
         self._events = events
+        self._operators = operators
         self.results = results
 
     def resource(self) -> KleinResource:
@@ -43,7 +50,7 @@ class CallsGateway:
     @app.route("/<call_id>", methods=_READ_ONLY)
     async def status(self, request: GatewayRequest, call_id: str) -> bytes:
         query = Query(request.args)
-        asked = asked_for(request, call_id, query)
+        asked = asked_for(request, call_id, query, self._operators)
         query.finish()
         step = await self._status.step(await self._status.find(asked), asked)
         request.setHeader(b"Cache-Control", b"no-store")
@@ -56,7 +63,7 @@ class CallsGateway:
     async def cancel_named(self, request: GatewayRequest, call_id: str) -> bytes:
         """Cancel a call, whatever route it was named by."""
         query = Query(request.args)
-        asked = asked_for(request, call_id, query)
+        asked = asked_for(request, call_id, query, self._operators)
         query.finish()
         known = await self._cancellation.cancel(asked)
         return show(request, receipt(known.name))
@@ -64,7 +71,7 @@ class CallsGateway:
     @app.route("/<call_id>/result", methods=_READ_ONLY)
     async def result(self, request: GatewayRequest, call_id: str) -> bytes:
         query = Query(request.args)
-        asked = asked_for(request, call_id, query)
+        asked = asked_for(request, call_id, query, self._operators)
         preferences = read_preferences(request.field_lines)
         seconds = _wait_seconds(query, preferences)
         query.finish()
@@ -76,7 +83,7 @@ class CallsGateway:
     @app.route("/<call_id>/events", methods=_READ_ONLY)
     async def events(self, request: GatewayRequest, call_id: str) -> None:
         query = Query(request.args)
-        asked = asked_for(request, call_id, query)
+        asked = asked_for(request, call_id, query, self._operators)
         query.finish()
         last_id = request.getHeader(b"last-event-id") or b""
 

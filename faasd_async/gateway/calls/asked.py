@@ -13,7 +13,7 @@ from urllib.parse import quote
 from faasd_async.call.known import CallName, Known
 from faasd_async.gateway.arrival import path_of
 from faasd_async.gateway.channel import GatewayRequest
-from faasd_async.gateway.operator import admit
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.query import Query, named
 from faasd_async.gateway.refusal import Refusal
 
@@ -28,21 +28,22 @@ class Asked(NamedTuple):
     accept: str | None
 
 
-def asked_for(request: GatewayRequest, segment: str, query: Query) -> Asked:
+def asked_for(request: GatewayRequest, segment: str, query: Query, operators: Operators) -> Asked:
     """Which call a path and its query name.
 
     :param segment: of the path, as it was written.
-    :raises Refusal: 403, the id is a short one and this is not the operator; 400.
+    :raises Refusal: 401 or 403, the id is a short one and this is not the operator; 400.
     """
     call_id = named(segment)
     if len(call_id) < SHORTEST_SECRET:
         try:
-            admit(request.peer_host, request.field_lines)
+            operators.admit(request.peer_host, request.field_lines)
         except Refusal as refusal:
             raise Refusal(
                 refusal.status,
                 f"an id of fewer than {SHORTEST_SECRET} characters is shown to the operator alone:"
                 f" {refusal.text}",
+                refusal.fields,
             ) from None
     return Asked(call_id, query.text("accept"))
 

@@ -39,6 +39,7 @@ from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.queue.interface import Source
@@ -338,6 +339,7 @@ class FrontDoor:
     :ivar widths: how many calls of functions may run, as the worker has found out.
     :ivar forbidden: why no callback may go anywhere, if none may.
     :ivar full: why there is no room for a call, if there is none.
+    :ivar operators: who may give orders.
     :ivar coming: the sizes of those for which it was asked.
     """
 
@@ -360,6 +362,7 @@ class FrontDoor:
     forbidden: str | None = None
     full: str | None = None
     coming: list[int] = field(default_factory=list)
+    operators: Operators = field(default_factory=Operators)
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, lease_seconds=30.0)
@@ -374,12 +377,14 @@ class FrontDoor:
             now_ns=lambda: NOW_NS,
             accepted=self.accepted.append,
             why_no_room=self._why_no_room,
+            withhold=self.operators.withhold,
         )
         proxy = Proxy(
             directory,
             clock=self.clock,
             now_ns=lambda: NOW_NS,
             invoked=lambda *told: self.ended.append(told),
+            withhold=self.operators.withhold,
         )
         replay = Replay(self.queue, self.deployments, lambda: NOW_NS, self.accepted.append)
         self.waiting = Waiting(self.clock, self.queue.peers.hear)
@@ -388,7 +393,13 @@ class FrontDoor:
         gateway = Gateway(
             acceptance,
             proxy,
-            CallsGateway(status, results, self._cancellation(), Events(status, self.waiting)),
+            CallsGateway(
+                status,
+                results,
+                self._cancellation(),
+                Events(status, self.waiting),
+                self.operators,
+            ),
             SystemGateway(
                 dead_letters=DeadLetterOffice(replay, self._refuse),
                 flow=self._flow(),
@@ -401,6 +412,7 @@ class FrontDoor:
             ),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,
+            operators=self.operators,
         )
         self.site = gateway.site(READ_TIMEOUT_SECONDS, self.clock)
         if not self.shortcut:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from faasd_async.errors import ConfigurationError
-from faasd_async.settings import Settings, load
+from faasd_async.settings import Settings
 
 Load = Callable[..., Settings]
 Mistakes = Callable[..., list[str]]
@@ -133,7 +132,6 @@ def test_variables_without_effect_are_named_in_one_notice(load_text: Load) -> No
         "functions_provider_url": "http://faasd-provider:8081/",
         "logs_provider_url": "http://faasd-provider:8081/",
         "basic_auth": "false",
-        "secret_mount_path": "/run/secrets/",
         "scale_from_zero": "true",
         "max_idle_conns": "1",
         "max_idle_conns_per_host": "1",
@@ -154,7 +152,7 @@ def test_variables_without_effect_are_named_in_one_notice(load_text: Load) -> No
     }
     assert load_text("", environment).notices == (
         "environment variables are ignored, for this version has no use for them: write_timeout,"
-        " functions_provider_url, logs_provider_url, secret_mount_path, scale_from_zero,"
+        " functions_provider_url, logs_provider_url, scale_from_zero,"
         " max_idle_conns, max_idle_conns_per_host, direct_functions, direct_functions_suffix,"
         " probe_functions, auth_proxy_url, auth_proxy_pass_body, faas_prometheus_host,"
         " faas_prometheus_port, faas_gateway_address, faas_gateway_port, faas_function_suffix,"
@@ -173,8 +171,6 @@ def test_variables_of_retries_are_named_with_the_setting(load_text: Load) -> Non
 @pytest.mark.parametrize(
     ("toml", "name", "value", "what"),
     [
-        ("", "basic_auth", "true", "found true; allowed: false, for this version has no"
-         " authentication: listen only where every caller is trusted"),
         ("", "basic_auth", "on", 'found "on"; allowed: true or false, 1 or 0'),
         ("", "read_timeout", "never", 'found "never"; allowed: a duration above 0 and up to 10'
          ' years, such as "90s", "1h30m" or 90'),
@@ -195,7 +191,10 @@ def test_mistake_in_the_environment_is_told_exactly(
     assert mistakes(toml, {name: value}) == [f"environment: {name}: {what}"]
 
 
-def test_authentication_stops_the_start_without_a_file_too() -> None:
-    """Nobody may believe that authentication is on, however the daemon is started."""
-    with pytest.raises(ConfigurationError, match="this version has no authentication"):
-        load(None, {"basic_auth": "1"})
+def test_authentication_is_asked_for_as_openfaas_does(load_text: Load) -> None:
+    """The two variables count over the file, and are no news to the operator."""
+    file = "[gateway]\nbasic_auth = false\nsecret_mount_path = '/elsewhere'\n"
+    settings = load_text(file, {"basic_auth": "true", "secret_mount_path": "/run/secrets/"})
+    assert settings.gateway.basic_auth
+    assert settings.gateway.secret_mount_path == "/run/secrets"
+    assert settings.notices == ()

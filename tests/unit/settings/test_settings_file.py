@@ -38,6 +38,8 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         max_body = "1MiB"
         read_timeout = 5
         namespace = "fn"
+        basic_auth = true
+        secret_mount_path = "secrets"
         [queue]
         backend = "memory"
         mode = "static"
@@ -81,6 +83,8 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "max_body_bytes": 2**20,
             "read_timeout_seconds": 5.0,
             "namespace": "fn",
+            "basic_auth": True,
+            "secret_mount_path": str(tmp_path / "secrets"),
         },
         "queue": {
             "backend": "memory",

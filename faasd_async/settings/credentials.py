@@ -1,0 +1,68 @@
+"""The operator's user name and password, from the files that OpenFaaS keeps them in."""
+
+from __future__ import annotations
+
+import os
+from binascii import Error as NotBase64
+from binascii import a2b_base64
+from hashlib import sha256
+from hmac import compare_digest
+
+from faasd_async.errors import ConfigurationError
+from faasd_async.settings.mistakes import quoted
+from faasd_async.settings.model import GatewaySettings
+
+USER_FILE = "basic-auth-user"
+PASSWORD_FILE = "basic-auth-password"
+
+
+class Credentials:
+    """A user name and a password, of which only a digest is kept."""
+
+    def __init__(self, user: bytes, password: bytes) -> None:
+        self._digest = sha256(user + b":" + password).digest()
+
+    def match(self, authorization: bytes) -> bool:
+        """Whether the value of an ``Authorization`` field says them (RFC 7617).
+
+        It takes the same time whatever part of them is right.
+        """
+        scheme, _, encoded = authorization.partition(b" ")
+        if scheme.lower() != b"basic":
+            return False
+        try:
+            said = a2b_base64(encoded.strip(), strict_mode=True)
+        except NotBase64:
+            return False
+        return compare_digest(sha256(said).digest(), self._digest)
+
+
+def read_credentials(gateway: GatewaySettings) -> Credentials | None:
+    """Read both files, the white space around what is in them left out.
+
+    :return: ``None`` if there is no authentication.
+    :raises ConfigurationError: one of them is missing or empty.
+    """
+    if not gateway.basic_auth:
+        return None
+    user = _read(gateway.secret_mount_path, USER_FILE)
+    if b":" in user:
+        path = os.path.join(gateway.secret_mount_path, USER_FILE)
+        raise ConfigurationError(f"{path}: found a name with a colon; allowed: one without")
+    return Credentials(user, _read(gateway.secret_mount_path, PASSWORD_FILE))
+
+
+def _read(directory: str, name: str) -> bytes:
+    path = os.path.join(directory, name)
+    try:
+        with open(path, "rb") as file:
+            content = file.read().strip()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read: {error.strerror}; basic_auth = true needs the files"
+            f" {USER_FILE} and {PASSWORD_FILE} in secret_mount_path, {quoted(directory)}"
+        ) from None
+    if not content:
+        what = "user name" if name == USER_FILE else "password"
+        raise ConfigurationError(f"{path}: found nothing; allowed: a {what}")
+    return content
