@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,6 +88,7 @@ class Daemon(Service):
     :param troubles: each says why no new call is accepted although all is up, or ``None``.
     :param systemd: is told of each step.
     :param when_clock_believed: fires when what has to do with time may begin.
+    :param deploy: deploys the functions of the settings, and perhaps others besides.
     """
 
     _log = Logger()
@@ -105,12 +106,18 @@ class Daemon(Service):
         systemd: Notifier,
         troubles: Sequence[Callable[[], str | None]] = (),
         when_clock_believed: Callable[[], Deferred[None]] = lambda: succeed(None),
+        deploy: Callable[[Mapping[str, FunctionSettings]], Awaitable[object]] | None = None,
     ) -> None:
         self._reactor = reactor
         self._parts = parts
         self._functions = functions
+        self._deploy = deploy
         self._reloading = Reloading(
-            reload, parts.deployments.deploy, notices, begins=systemd.reloading, ends=systemd.ready
+            reload,
+            deploy or parts.deployments.deploy,
+            notices,
+            begins=systemd.reloading,
+            ends=systemd.ready,
         )
         self._systemd = systemd
         self._drain_timeout_seconds = drain_timeout_seconds
@@ -182,7 +189,7 @@ class Daemon(Service):
         if parts.broker is not None:
             await parts.broker.start()
         self._wait_for("the functions are starting")
-        await parts.deployments.deploy(self._functions)
+        await (self._deploy or parts.deployments.deploy)(self._functions)
         parts.sweeping.start()
         self._log.info("{count} functions are deployed", count=len(parts.deployments))
         self._wait_for("the queue is being recovered")

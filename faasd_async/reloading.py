@@ -45,7 +45,7 @@ class Reloading:
     def __init__(
         self,
         read: Callable[[], Reading],
-        deploy: Callable[[Mapping[str, FunctionSettings]], Awaitable[None]],
+        deploy: Callable[[Mapping[str, FunctionSettings]], Awaitable[object]],
         told: tuple[str, ...],
         *,
         begins: Callable[[], None] = lambda: None,

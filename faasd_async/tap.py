@@ -19,6 +19,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.protocol import Factory
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
@@ -34,6 +35,10 @@ from faasd_async.callback.schedule import Schedule
 from faasd_async.callback.world import World
 from faasd_async.daemon import Daemon, Parts
 from faasd_async.errors import ConfigurationError
+from faasd_async.functions.reading import DeploymentReader
+from faasd_async.functions.roster import Roster
+from faasd_async.functions.secrets import SecretStore
+from faasd_async.functions.store import DeploymentStore
 from faasd_async.garbage import look_less_often
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
@@ -48,14 +53,19 @@ from faasd_async.gateway.chained import accept_chained
 from faasd_async.gateway.channel import GatewaySite
 from faasd_async.gateway.doors import Doors
 from faasd_async.gateway.figures import FiguresGateway
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
-from faasd_async.gateway.operator import Operators
+from faasd_async.gateway.system.functions import Functions
+from faasd_async.gateway.system.log_lines import LogLines
+from faasd_async.gateway.system.orders import Namespace
+from faasd_async.gateway.system.provider import Provider
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
+from faasd_async.gateway.system.secrets import Secrets
 from faasd_async.ground import Ground
 from faasd_async.nats import BadCredentials, Limits, NatsClient, ServerAddress, Tls
 from faasd_async.nats.nkey import Credentials, read_credentials_file, read_nkey_file
@@ -82,11 +92,15 @@ from faasd_async.reloading import Reading
 from faasd_async.runtime.container.installation import Installation, engine_at
 from faasd_async.runtime.container.sweeping import Sweeping
 from faasd_async.runtime.deployments import Deployments
+from faasd_async.runtime.interface import Runtime
+from faasd_async.runtime.journal import Journal
 from faasd_async.runtime.making import make_runtime
 from faasd_async.runtime.process.notes import ProcessNotes
+from faasd_async.runtime.process.usage import RunningProcesses
 from faasd_async.settings import FunctionSettings, NatsSettings, Settings, load
 from faasd_async.settings.changes import restart_needed
-from faasd_async.settings.credentials import Credentials, read_credentials
+from faasd_async.settings.credentials import Credentials as Password
+from faasd_async.settings.credentials import read_credentials
 from faasd_async.statelock import StateLock
 from faasd_async.systemd import Notifier
 from faasd_async.wallclock import WallClock, newest_below
@@ -136,7 +150,7 @@ class Options(usage.Options):
     ]
 
     settings: Settings
-    credentials: Credentials | None = None
+    credentials: Password | None = None
     level: Level
     observer: ILogObserver | None = None
 
@@ -236,19 +250,37 @@ class Assembly:
         self.policy = DestinationPolicy(
             self.settings.callback.policy == "private", lambda: self.doors.port_numbers
         )
+        self.journal = Journal(time.time_ns)
+        self.running = RunningProcesses()
+
+        def elsewhere(change: Callable[[], None]) -> Deferred[None]:
+            return deferToThreadPool(reactor, reactor.getThreadPool(), change)
+
+        self.secrets = SecretStore(self.state_dir, elsewhere)
         self.containers = Installation(
             engine_at(reactor, self.settings.containers.socket, os.environ),
             self.state_dir,
             now_seconds=time.time,
             patience_seconds=self.settings.worker.drain_timeout_seconds,
         )
-        self.deployments = Deployments(
-            partial(
-                make_runtime,
-                reactor=reactor,
-                note=self.processes.note,
-                containers=self.containers,
-            )
+        self.deployments = Deployments(self._make_runtime)
+        self.roster = Roster(
+            self.deployments,
+            DeploymentStore(self.state_dir / "functions", elsewhere),
+            self.secrets,
+            DeploymentReader(self.settings, os.environ),
+            now_ns=time.time_ns,
+            changed=self.journal.forget_others,
+        )
+
+    def _make_runtime(self, settings: FunctionSettings) -> Runtime:
+        return make_runtime(
+            settings,
+            self.reactor,
+            note=self.running.noting(settings.name, self.processes.note),
+            containers=self.containers,
+            keep=self.journal.keep,
+            secrets_of=self.secrets.directory_of,
         )
 
     def _grounds(self) -> list[Path]:
@@ -311,13 +343,14 @@ class Assembly:
             observer=self.options.observer,
             systemd=Notifier(self.reactor, os.environ),
             when_clock_believed=self._wall_clock(broker).when_believed,
+            deploy=self.roster.deploy_file,
             troubles=(barrier.why_refused, *([space.why_refused] if space else [])),
         )
         calls = self._calls(queue, settlement, waiting)
         gateway = self._gateway(queue, daemon, acceptance, directory, calls, flow)
         for endpoint in settings.gateway.listen:
             site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
-            parts.doors.add(endpoint, site, partial(_let_go, site, waiting))
+            parts.doors.add(endpoint, site, partial(_let_go, site, waiting, self.journal))
         reports = (self._report(queue), partial(sheet.report, self.figures.flow, self.reactor))
         figures = FiguresGateway(self.figures.render, partial(_refresh, reports))
         for endpoint in settings.gateway.metrics_listen:
@@ -616,10 +649,25 @@ class Assembly:
                 dead_letters=self._dead_letters(queue),
                 flow=flow,
                 timetable=self._timetable(queue),
+                provider=self._provider(),
             ),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
             operators=self.operators,
+        )
+
+    def _provider(self) -> Provider:
+        namespace = Namespace(self.settings.gateway.namespace)
+        return Provider(
+            namespace,
+            Functions(
+                self.roster,
+                namespace,
+                counts=self.figures.invocations,
+                usage_of=self.running.usage,
+            ),
+            Secrets(self.secrets, self.roster, namespace),
+            LogLines(self.journal, self.roster, namespace, time.time_ns),
         )
 
     def _calls(self, queue: Queue, settlement: Settlement, waiting: Waiting) -> CallsGateway:
@@ -643,6 +691,7 @@ class Assembly:
         fresh = self.options.read_settings()
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
+        self.roster.reader = DeploymentReader(fresh, os.environ)
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
 
 
@@ -685,10 +734,11 @@ def _tell_all(told: Iterable[Callable[[CallKey], None]], key: CallKey) -> None:
         tell(key)
 
 
-def _let_go(site: GatewaySite, waiting: Waiting) -> None:
+def _let_go(site: GatewaySite, waiting: Waiting, journal: Journal) -> None:
     """A door is closed: clients leave when they have their answer, and nobody waits for one."""
     site.let_clients_go()
     waiting.close()
+    journal.close()
 
 
 def _refresh(reports: Iterable[Callable[[], Deferred[None]]]) -> Deferred[None]:

@@ -36,6 +36,13 @@ def written_json(request: GatewayRequest, status: int, written: bytes) -> bytes:
     return _whole(request, status, b"application/json", written)
 
 
+def done(request: GatewayRequest, status: int) -> bytes:
+    """Answer with a status, which says it all."""
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Length", b"0")
+    return b""
+
+
 def _whole(request: GatewayRequest, status: int, content_type: bytes, body: bytes) -> bytes:
     request.setResponseCode(status)
     request.setHeader(b"Content-Type", content_type)

@@ -6,15 +6,18 @@ one, a synchronous caller that finds none free is turned away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from weakref import WeakValueDictionary
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from faasd_async.errors import FaasdAsyncError, StartError
+from faasd_async.runtime.asleep import Asleep
 from faasd_async.runtime.collect import invoker_of
-from faasd_async.runtime.interface import Invocation, Reply, Runtime
+from faasd_async.runtime.interface import Invocation, Readiness, Reply, Runtime
 from faasd_async.runtime.tokens import Room, Tokens, nobody
 from faasd_async.settings import FunctionSettings
 
@@ -41,6 +44,19 @@ class Deployment:
     @property
     def name(self) -> str:
         return self.settings.name
+
+    @property
+    def available_replicas(self) -> int:
+        """How many replicas would take a call at this moment, as far as anybody can tell."""
+        if isinstance(self.runtime, Readiness) and not self.runtime.is_ready:
+            return 0
+        return self.settings.replicas
+
+    def wake(self, runtime: Runtime) -> None:
+        """Have a workbench that is up, after all."""
+        self.runtime = runtime
+        self.invoke_whole = invoker_of(runtime)
+        self.settings = replace(self.settings, replicas=1)
 
     @property
     def free(self) -> int:
@@ -97,10 +113,13 @@ class Deployments(Mapping[str, Deployment]):
         self._make_runtime = make_runtime
         self._deployed: dict[str, Deployment] = {}
         self.complete = False
+        self._stopped = False
         self._retiring: dict[Deployment, Deferred[None]] = {}
         #: Kept for as long as a deployment uses them, one that retires included.
         self._rooms: WeakValueDictionary[str, Room] = WeakValueDictionary()
         self.when_changed: Callable[[], None] = nobody
+        #: Told of a function without replicas that was called, and has one now.
+        self.when_woken: Callable[[str], None] = lambda name: None
 
     def __getitem__(self, name: str) -> Deployment:
         return self._deployed[name]
@@ -111,24 +130,42 @@ class Deployments(Mapping[str, Deployment]):
     def __len__(self) -> int:
         return len(self._deployed)
 
-    async def deploy(self, functions: Mapping[str, FunctionSettings]) -> None:
+    async def deploy(
+        self, functions: Mapping[str, FunctionSettings], spare: Collection[str] = ()
+    ) -> Mapping[str, FaasdAsyncError]:
         """Make *functions* the deployments: start what is new or changed, retire what is not
         wanted any more. What stayed the same goes on undisturbed.
 
+        :param spare: the names of those without which the rest is deployed: one that cannot be
+            started stays as it was, or is left out.
+        :return: why these were not started.
         :raises FaasdAsyncError: a function cannot be started; then, as when this is cancelled,
             nothing has changed, and what had been started is stopped.
         """
         fresh: dict[str, Deployment] = {}
+        failed: dict[str, FaasdAsyncError] = {}
         try:
             for name, settings in functions.items():
                 if name not in self._deployed or self._deployed[name].settings != settings:
                     fresh[name] = self._make(settings)
-                    await fresh[name].runtime.start()
+                    try:
+                        await fresh[name].runtime.start()
+                    except FaasdAsyncError as reason:
+                        if name not in spare:
+                            raise
+                        failed[name] = reason
+                        await self._stop(fresh.pop(name))
+            if self._stopped:
+                raise StartError("the daemon is stopping")
         except Exception:  # a cancelled start is one, too
             await self._stop_all(fresh.values())
             raise
         before = self._deployed
-        self._deployed = {name: fresh.get(name) or before[name] for name in functions}
+        self._deployed = {
+            name: fresh.get(name) or before[name]
+            for name in functions
+            if name in fresh or name in before
+        }
         self.complete = True
         for name, deployment in fresh.items():
             self._rooms[name] = deployment.tokens.room
@@ -137,10 +174,21 @@ class Deployments(Mapping[str, Deployment]):
         for name, deployment in before.items():
             if self._deployed.get(name) is not deployment:
                 self._retire(deployment)
+        return failed
 
     def _make(self, settings: FunctionSettings) -> Deployment:
         room = self._rooms.get(settings.name)
-        return Deployment(settings, self._make_runtime(settings), room)
+        runtime = self._make_runtime(settings)
+        if settings.replicas:
+            return Deployment(settings, runtime, room)
+
+        def woken() -> None:
+            deployment.wake(runtime)
+            if self._deployed.get(settings.name) is deployment:
+                self.when_woken(settings.name)
+
+        deployment = Deployment(settings, Asleep(settings.name, runtime, woken), room)
+        return deployment
 
     def _retire(self, deployment: Deployment) -> None:
         if deployment.name not in self._deployed:
@@ -161,6 +209,7 @@ class Deployments(Mapping[str, Deployment]):
 
     async def stop(self) -> None:
         """Let go of every workbench, those still retiring included."""
+        self._stopped = True
         deployed, self._deployed = self._deployed, {}
         retiring = dict(self._retiring)
         await self._stop_all([*deployed.values(), *retiring])

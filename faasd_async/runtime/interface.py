@@ -111,6 +111,14 @@ class Runtime(Protocol):
 
 
 @runtime_checkable
+class Readiness(Protocol):
+    """A runtime that knows whether it would take an invocation at once."""
+
+    @property
+    def is_ready(self) -> bool: ...
+
+
+@runtime_checkable
 class WholeRuntime(Runtime, Protocol):
     """A runtime that gathers replies itself, and does so for less than it costs to pass them on."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+
+from msgspec.structs import replace
 
 from faasd_async.runtime.container.installation import Installation
 from faasd_async.runtime.container.runtime import ContainerRuntime
 from faasd_async.runtime.interface import Runtime
+from faasd_async.runtime.journal import Keep, unkept
 from faasd_async.runtime.process.fork import ForkRuntime, Serializing, Streaming
 from faasd_async.runtime.process.http import HttpRuntime
 from faasd_async.runtime.process.notes import Note, unnoted
@@ -17,6 +20,9 @@ from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.upstream import Upstream
 from faasd_async.settings import CommandSettings, FunctionSettings
 
+#: Tells a command where its secrets are, as it tells OpenFaaS' own functions.
+SECRETS_VARIABLE = "secret_mount_path"
+
 
 def make_runtime(
     settings: FunctionSettings,
@@ -24,15 +30,23 @@ def make_runtime(
     daemon: Mapping[str, str] = os.environ,
     note: Note = unnoted,
     containers: Installation | None = None,
+    keep: Keep = unkept,
+    secrets_of: Callable[[str], str] | None = None,
 ) -> Runtime:
     """Make the runtime that *settings* ask for; nothing is opened before it is started.
 
     :param daemon: the environment that commands inherit a part of.
     :param note: is told of each process.
     :param containers: where the containers of images run.
+    :param keep: is given the lines that they write.
+    :param secrets_of: where a function finds the secrets that it names.
     """
     if settings.command is not None:
-        return _of_command(settings, settings.command, reactor, daemon, note)
+        command = settings.command
+        if settings.secrets and secrets_of is not None:
+            given = {SECRETS_VARIABLE: secrets_of(settings.name), **command.environment}
+            command = replace(command, environment=given)
+        return _of_command(settings, command, reactor, daemon, note, keep)
     if settings.image is not None:
         assert containers is not None
         return ContainerRuntime(reactor, settings, containers)
@@ -52,6 +66,7 @@ def _of_command(
     reactor: IRuntimeReactor,
     daemon: Mapping[str, str],
     note: Note,
+    keep: Keep,
 ) -> Runtime:
     find = partial(find_program, settings.name, command, daemon)
     if command.mode == "http":
@@ -63,6 +78,7 @@ def _of_command(
             max_inflight=settings.max_inflight,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             note=note,
+            keep=keep,
         )
     return ForkRuntime(
         reactor,
@@ -72,4 +88,5 @@ def _of_command(
         content_type=command.content_type,
         prefix_logs=command.prefix_logs,
         note=note,
+        keep=keep,
     )

@@ -16,6 +16,7 @@ from faasd_async.settings.model import (
     ScheduleSettings,
     Settings,
     StreamingSettings,
+    Template,
     WorkerSettings,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "ScheduleSettings",
     "Settings",
     "StreamingSettings",
+    "Template",
     "WorkerSettings",
     "load",
 ]

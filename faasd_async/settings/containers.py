@@ -17,13 +17,13 @@ from faasd_async.settings.model import (
 )
 from faasd_async.settings.quantities import parse_duration, parse_duration_or_zero, parse_size
 from faasd_async.settings.table import Table
-from faasd_async.settings.values import NAME, Reader, boolean, choice, list_of, path_below, text
+from faasd_async.settings.values import Reader, boolean, choice, path_below, text
 
 PULLS: tuple[Pull, ...] = get_args(Pull)
 
 #: The keys of a function that only an image can have.
 IMAGE_ONLY = (
-    "fprocess", "memory", "cpus", "read_only", "pull", "secrets", "start_timeout", "zero_after",
+    "fprocess", "memory", "cpus", "read_only", "pull", "start_timeout", "zero_after",
 )  # fmt: skip
 
 _IMAGE = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9._:/@]{0,511}")
@@ -42,7 +42,6 @@ def read_image(table: Table, below: FunctionSettings) -> FunctionSettings:
     container = below.container
     return replace(
         below,
-        secrets=table.take("secrets", list_of(secret_name), below.secrets),
         container=replace(
             container,
             fprocess=table.take("fprocess", text, container.fprocess),
@@ -83,16 +82,6 @@ def image_name(value: object) -> str:
     if isinstance(value, str) and _IMAGE.fullmatch(value) and "//" not in value:
         return value
     raise Refusal(shown(value), 'the name of an image, such as "ghcr.io/openfaas/figlet:latest"')
-
-
-def secret_name(value: object) -> str:
-    """Read the name of a secret, which is a file's."""
-    if isinstance(value, str) and NAME.fullmatch(value) and not value.startswith("."):
-        return value
-    raise Refusal(
-        shown(value),
-        'a name of at most 63 letters, digits, "-", "_" and ".", which is not first',
-    )
 
 
 def _cpus(value: object) -> float:

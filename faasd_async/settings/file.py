@@ -11,6 +11,7 @@ from faasd_async.settings.model import (
     Backend,
     CallbackPolicy,
     CallbackSettings,
+    DeployKind,
     Durability,
     GatewaySettings,
     LogFormat,
@@ -39,6 +40,7 @@ from faasd_async.settings.values import (
 )
 from faasd_async.settings.waits import check_waits
 
+DEPLOY_KINDS: tuple[DeployKind, ...] = get_args(DeployKind)
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 QUEUE_MODES: tuple[QueueMode, ...] = get_args(QueueMode)
 DURABILITIES: tuple[Durability, ...] = get_args(Durability)
@@ -93,6 +95,7 @@ def read_gateway(table: Table, base: str) -> GatewaySettings:
         secret_mount_path=table.take(
             "secret_mount_path", path_below(base), default.secret_mount_path
         ),
+        deploy=table.take("deploy", list_of(choice(DEPLOY_KINDS)), default.deploy),
     )
     table.finish()
     return settings

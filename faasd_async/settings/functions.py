@@ -7,7 +7,7 @@ handed to it as a :class:`Template`, of which each key replaces a part.
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple, get_args
+from typing import get_args
 
 from msgspec.structs import replace
 
@@ -33,6 +33,7 @@ from faasd_async.settings.model import (
     ResultSettings,
     RetrySettings,
     ScheduleSettings,
+    Template,
 )
 from faasd_async.settings.quantities import (
     format_size,
@@ -50,6 +51,7 @@ from faasd_async.settings.values import (
     choice,
     command,
     content_type,
+    file_name,
     http_url,
     integer,
     list_of,
@@ -71,19 +73,11 @@ URL_MAX_INFLIGHT = 10
 
 _ONE_FUNCTION_ONLY = ("url", "command", "image", "port", "upstream_url", "schedule", "payload")
 _COMMAND_ONLY = ("mode", "directory", "content_type", "upstream_url")
-_COMMAND_OR_IMAGE = ("environment", "prefix_logs", "port", "ready_path", "healthcheck_interval")
+_COMMAND_OR_IMAGE = (
+    *("environment", "prefix_logs", "port", "ready_path", "healthcheck_interval"),
+    "secrets",
+)
 _HTTP_ONLY = ("port", "upstream_url", "ready_path", "healthcheck_interval")
-
-
-class Template(NamedTuple):
-    """A function to be: nameless, and not yet of a kind.
-
-    :ivar function: what every function has; ``max_inflight`` 0 stands for what suits its kind.
-    :ivar process: what a command has besides, but for its words.
-    """
-
-    function: FunctionSettings
-    process: CommandSettings
 
 
 def read_defaults(table: Table, base: str, max_body_bytes: int) -> Template:
@@ -171,7 +165,7 @@ def _read_function(
         url=url,
         image=image,
         container=container if image else ContainerSettings(),
-        secrets=function.secrets if image else (),
+        secrets=() if url else function.secrets,
         command=replace(process, words=words) if words else None,
         max_inflight=function.max_inflight or suits_its_kind,
     )
@@ -225,6 +219,7 @@ def _read(table: Table, below: FunctionSettings, max_body_bytes: int) -> Functio
         results=_read_results(table.inline("results"), below.results),
         dead_letters=table.take("dead_letters", choice(DEAD_LETTERS), below.dead_letters),
         schedule=_read_schedule(table, below.schedule),
+        secrets=table.take("secrets", list_of(file_name), below.secrets),
         labels=_merged(table, "labels", table_of_strings, below.labels),
     )
 

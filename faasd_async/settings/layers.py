@@ -27,6 +27,7 @@ from faasd_async.settings.model import (
     NatsSettings,
     QueueSettings,
     Settings,
+    Template,
 )
 from faasd_async.settings.room import too_large_for_the_queue
 from faasd_async.settings.table import Table
@@ -85,7 +86,7 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
     callback = read_callback(root.section("callback"))
     containers = read_containers(root.section("containers"), base)
     log = read_log(root.section("log"))
-    functions, notices = _read_functions(root, names, base, gateway)
+    functions, template, notices = _read_functions(root, names, base, gateway)
     root.finish()
     return Settings(
         state_dir=state_dir,
@@ -97,6 +98,7 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
         containers=containers,
         log=log,
         functions=functions,
+        template=template,
         notices=tuple(notices),
     )
 
@@ -109,19 +111,20 @@ def _read_nats(table: Table, names: OpenFaasNames, base: str, queue: QueueSettin
 
 def _read_functions(
     root: Table, names: OpenFaasNames, base: str, gateway: GatewaySettings
-) -> tuple[Mapping[str, FunctionSettings], list[str]]:
-    """The functions, and what the operator should know."""
+) -> tuple[Mapping[str, FunctionSettings], Template, list[str]]:
+    """The functions, what others would be made from, and what the operator should know."""
     template = read_defaults(root.section("defaults"), base, gateway.max_body_bytes)
+    template = template._replace(function=names.over_defaults(template.function))
     notices = names.notices()
     functions = read_functions(
         root.section("functions"),
-        template._replace(function=names.over_defaults(template.function)),
+        template,
         base=base,
         namespace=gateway.namespace,
         max_body_bytes=gateway.max_body_bytes,
         notices=notices,
     )
-    return functions, notices
+    return functions, template, notices
 
 
 def _systemd_state_dir(environment: Mapping[str, str]) -> str:

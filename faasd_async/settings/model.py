@@ -6,7 +6,7 @@ absolute.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -29,6 +29,7 @@ DeadLetters = Literal["failed", "never"]
 Concurrency = Literal["adaptive", "fixed"]
 Missed = Literal["skip", "once"]
 Pull = Literal["always", "missing", "never"]
+DeployKind = Literal["command", "url"]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -37,6 +38,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     """``[gateway]``: the front door. The listeners are Twisted endpoint strings.
 
     :ivar secret_mount_path: where user name and password are, if there is ``basic_auth``.
+    :ivar deploy: what may be deployed over HTTP by annotation.
     """
 
     listen: tuple[str, ...] = ("tcp:8080",)
@@ -46,6 +48,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     namespace: str = "openfaas-fn"
     basic_auth: bool = False
     secret_mount_path: str = "/run/secrets"
+    deploy: tuple[DeployKind, ...] = ()
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):
@@ -241,8 +244,10 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     """``[functions.<name>]`` over ``[defaults]``: it has exactly one of ``url``, ``command`` and
     ``image``.
 
-    :ivar secrets: what of ``secrets/`` in the state directory it is given, as files; images only.
-    :ivar container: likewise for images only.
+    :ivar secrets: the names of those that it is given as files; none with a ``url``.
+    :ivar container: for images only.
+    :ivar replicas: as often ``max_inflight`` is what was asked for; 0: nothing of it is up before
+        it is called. No key of the file: it is scaled while the daemon runs.
     """
 
     name: str
@@ -264,13 +269,27 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     results: ResultSettings = ResultSettings()
     dead_letters: DeadLetters = "failed"
     schedule: ScheduleSettings = ScheduleSettings()
+    secrets: tuple[str, ...] = ()
+    replicas: int = 1
     labels: Mapping[str, str] = NOTHING
     annotations: Mapping[str, str] = NOTHING
+
+
+class Template(NamedTuple):
+    """A function to be: nameless, and not yet of a kind.
+
+    :ivar function: what every function has; ``max_inflight`` 0 stands for what suits its kind.
+    :ivar process: what a command has besides, but for its words.
+    """
+
+    function: FunctionSettings
+    process: CommandSettings
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything the daemon was told.
 
+    :ivar template: what holds for a function that is not in the file.
     :ivar notices: lines for the operator, to be logged once at the start.
     """
 
@@ -283,4 +302,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     containers: ContainersSettings = ContainersSettings()
     log: LogSettings
     functions: Mapping[str, FunctionSettings]
+    template: Template
     notices: tuple[str, ...] = ()

@@ -100,6 +100,13 @@ def name(value: object) -> str:
     raise Refusal(shown(value), NAME_ALLOWED)
 
 
+def file_name(value: object) -> str:
+    """Read the name of a secret, which becomes that of a file."""
+    if isinstance(value, str) and NAME.fullmatch(value) and not value.startswith("."):
+        return value
+    raise Refusal(shown(value), f'{NAME_ALLOWED} that does not begin with "."')
+
+
 def client_id(value: object) -> str:
     """Read what a client, or a cluster, of NATS Streaming is called."""
     if isinstance(value, str) and _CLIENT_ID.fullmatch(value):

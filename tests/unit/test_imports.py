@@ -60,6 +60,8 @@ WALLS: dict[str, frozenset[str]] = {
     "runtime": frozenset(
         {"backoff", "call", "errors", "http", "lines", "private_files", "settings", "wheel"}
     ),
+    # What is deployed while the daemon runs, besides what the settings say.
+    "functions": frozenset({"errors", "private_files", "runtime.deployments", "settings"}),
     # The pigeonholes; of the settings they know what is to be kept of a result, and no more.
     "queue": frozenset({"backoff", "call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
@@ -85,10 +87,12 @@ WALLS: dict[str, frozenset[str]] = {
             "call",
             "direct",
             "errors",
+            "functions",
             "queue.interface",
             "runtime.collect",
             "runtime.deployments",
             "runtime.interface",
+            "runtime.journal",
             "settings",
         }
     ),

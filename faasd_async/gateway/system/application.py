@@ -5,14 +5,17 @@ from __future__ import annotations
 from klein import Klein
 from klein.resource import KleinResource
 
-from faasd_async.gateway.answers import explain_errors, json
+from faasd_async.gateway.answers import done, explain_errors, json
 from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.query import Query, named
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import Sheet
+from faasd_async.gateway.system.provider import Provider
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.queue.interface import Source
+
+_READ_ONLY = ("GET", "HEAD")
 
 
 class SystemGateway:
@@ -23,10 +26,18 @@ class SystemGateway:
     app.url_map.strict_slashes = False
     explain_errors(app)
 
-    def __init__(self, *, dead_letters: DeadLetterOffice, flow: Flow, timetable: Timetable) -> None:
+    def __init__(
+        self,
+        *,
+        dead_letters: DeadLetterOffice,
+        flow: Flow,
+        timetable: Timetable,
+        provider: Provider,
+    ) -> None:
         self._dead_letters = dead_letters
         self._flow = flow
         self._timetable = timetable
+        self._provider = provider
 
     def resource(self) -> KleinResource:
         return self.app.resource()
@@ -93,6 +104,69 @@ class SystemGateway:
     async def restore_schedule(self, request: GatewayRequest, name: str) -> bytes:
         _ask_nothing(request)
         return json(request, 200, await self._timetable.restore(named(name)))
+
+    # -- as OpenFaaS has it
+
+    @app.route("/info", methods=_READ_ONLY)
+    def info(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, self._provider.info())
+
+    @app.route("/namespaces", methods=_READ_ONLY)
+    def namespaces(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, [self._provider.namespace.name])
+
+    @app.route("/namespace/<name>", methods=_READ_ONLY)
+    def namespace(self, request: GatewayRequest, name: str) -> bytes:
+        return json(request, 200, self._provider.about_namespace(named(name)))
+
+    @app.route("/functions", methods=_READ_ONLY)
+    def functions(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, self._provider.functions.page(Query(request.args)))
+
+    @app.route("/function/<name>", methods=_READ_ONLY)
+    def function(self, request: GatewayRequest, name: str) -> bytes:
+        sheet = self._provider.functions.show(named(name), Query(request.args))
+        return json(request, 200, sheet)
+
+    @app.route("/functions", methods=["POST", "PUT"])
+    async def deploy_function(self, request: GatewayRequest) -> bytes:
+        is_new = request.method == b"POST"
+        await self._provider.functions.deploy(request.read_body(), new=is_new)
+        return done(request, 202)
+
+    @app.route("/functions", methods=["DELETE"])
+    async def remove_function(self, request: GatewayRequest) -> bytes:
+        await self._provider.functions.remove(request.read_body())
+        return done(request, 202)
+
+    @app.route("/scale-function/<name>", methods=["POST"])
+    async def scale_function(self, request: GatewayRequest, name: str) -> bytes:
+        await self._provider.functions.scale(named(name), request.read_body())
+        return done(request, 202)
+
+    @app.route("/secrets", methods=_READ_ONLY)
+    def secrets(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, self._provider.secrets.page(Query(request.args)))
+
+    @app.route("/secrets", methods=["POST"])
+    async def create_secret(self, request: GatewayRequest) -> bytes:
+        await self._provider.secrets.create(request.read_body())
+        return done(request, 201)
+
+    @app.route("/secrets", methods=["PUT"])
+    async def update_secret(self, request: GatewayRequest) -> bytes:
+        await self._provider.secrets.update(request.read_body())
+        return done(request, 202)
+
+    @app.route("/secrets", methods=["DELETE"])
+    async def remove_secret(self, request: GatewayRequest) -> bytes:
+        await self._provider.secrets.remove(request.read_body())
+        return done(request, 202)
+
+    @app.route("/logs", methods=["GET"])
+    async def logs(self, request: GatewayRequest) -> None:
+        asked = self._provider.logs.read(Query(request.args))
+        await self._provider.logs.tell(asked, request)
 
 
 def _ask_nothing(request: GatewayRequest) -> None:

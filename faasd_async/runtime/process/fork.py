@@ -18,6 +18,7 @@ from faasd_async.call.headers import Headers
 from faasd_async.errors import InvocationBroken, NotHandedOver
 from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.journal import Keep, unkept
 from faasd_async.runtime.process.environment import of_invocation
 from faasd_async.runtime.process.group import ProcessGroup, how_it_ended
 from faasd_async.runtime.process.logs import ProcessLog
@@ -123,6 +124,7 @@ class ForkRuntime:
     :param find: looks for the program; raises :class:`~faasd_async.errors.StartError`.
     :param answer: makes the answer of one call, given the function's name and content type.
     :param note: is told of each process.
+    :param keep: is given the lines that they write to standard error.
     """
 
     _log = Logger()
@@ -137,6 +139,7 @@ class ForkRuntime:
         content_type: str,
         prefix_logs: bool,
         note: Note = unnoted,
+        keep: Keep = unkept,
     ) -> None:
         self._reactor = reactor
         self._function = function
@@ -145,6 +148,7 @@ class ForkRuntime:
         self._content_type = content_type.encode("latin-1")
         self._prefix_logs = prefix_logs
         self._note = note
+        self._keep = keep
         self._program: Program | None = None
         self._under_way = UnderWay(reactor)
         self._running: dict[ProcessGroup, Deferred[None]] = {}
@@ -182,7 +186,11 @@ class ForkRuntime:
             invocation.body,
             answer.output,
             ProcessLog(
-                self._function, "stderr", call_id=invocation.call_id, prefixed=self._prefix_logs
+                self._function,
+                "stderr",
+                call_id=invocation.call_id,
+                prefixed=self._prefix_logs,
+                keep=self._keep,
             ),
             self._note,
         )

@@ -68,6 +68,7 @@ class ProcessGroup:
             start_new_session=True,
         )
         self._forget = note(self.pid)
+        log.began(self.pid)
         stdin, stdout, stderr = self._popen.stdin, self._popen.stdout, self._popen.stderr
         assert stdout is not None
         assert stderr is not None

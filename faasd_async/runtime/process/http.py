@@ -17,6 +17,7 @@ from faasd_async.backoff import Backoff
 from faasd_async.errors import NotHandedOver, StartError
 from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.journal import Keep, unkept
 from faasd_async.runtime.process.group import how_it_ended
 from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import Program
@@ -41,6 +42,7 @@ class HttpRuntime:
     :param find: looks for the program; raises :class:`~faasd_async.errors.StartError`.
     :param draw: a random number from 0 to 1, for the delays before a restart.
     :param note: is told of each process.
+    :param keep: is given the lines that they write.
     """
 
     _log = Logger()
@@ -56,6 +58,7 @@ class HttpRuntime:
         connect_timeout_seconds: float,
         draw: Callable[[], float] = random.random,
         note: Note = unnoted,
+        keep: Keep = unkept,
     ) -> None:
         self._reactor = reactor
         self._function = function
@@ -65,6 +68,7 @@ class HttpRuntime:
         self._connect_timeout_seconds = connect_timeout_seconds
         self._draw = draw
         self._note = note
+        self._keep = keep
         self._under_way = UnderWay(reactor)
         self._stopped = True
         self._life: Deferred[None] = succeed(None)
@@ -72,6 +76,11 @@ class HttpRuntime:
         self._server: Server | None = None
         self._ready = False
         self._waiting: set[Deferred[None]] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the server is up and answers."""
+        return self._ready and self._server is not None
 
     def start(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._start())
@@ -136,6 +145,7 @@ class HttpRuntime:
             busy=lambda: self._ready and len(self._under_way) > 0,
             looked=self._looked,
             note=self._note,
+            keep=self._keep,
         )
         return self._server
 

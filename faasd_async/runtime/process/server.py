@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from faasd_async.runtime.journal import Keep, unkept
 from faasd_async.runtime.process.group import ProcessGroup
 from faasd_async.runtime.process.logs import ProcessLog
 from faasd_async.runtime.process.notes import Note, unnoted
@@ -27,6 +28,7 @@ class Server:
     :param upstream_at: makes the way to a URL.
     :param busy: as for :func:`~faasd_async.runtime.watch.watch`, like *looked*.
     :param note: is told of its process.
+    :param keep: is given the lines that it writes.
     :ivar upstream: the way to it.
     :raises OSError: it cannot be started.
     """
@@ -44,6 +46,7 @@ class Server:
         busy: Callable[[], bool],
         looked: Callable[[bool], object],
         note: Note = unnoted,
+        keep: Keep = unkept,
     ) -> None:
         self._reactor = reactor
         self._function = function
@@ -53,15 +56,16 @@ class Server:
         self._url = command.upstream_url or f"http://127.0.0.1:{command.port or free_port()}"
         self.upstream = upstream_at(self._url)
         port = b"%d" % (command.port or urlsplit(self._url).port or 80)
-        self._output_log = ProcessLog(function, "stdout", prefixed=command.prefix_logs)
+        self._output_log = ProcessLog(function, "stdout", prefixed=command.prefix_logs, keep=keep)
         self._group = ProcessGroup(
             reactor,
             program.with_variables({b"PORT": port, b"port": port}),
             None,
             self._output_log.received,
-            ProcessLog(function, "stderr", prefixed=command.prefix_logs),
+            ProcessLog(function, "stderr", prefixed=command.prefix_logs, keep=keep),
             note,
         )
+        self._output_log.began(self._group.pid)
 
     async def live(self) -> int:
         """Watch it until it ends.

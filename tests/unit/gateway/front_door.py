@@ -7,7 +7,7 @@ import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -34,12 +34,14 @@ from faasd_async.gateway.calls.results import Results
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.channel import GatewayChannel
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
-from faasd_async.gateway.operator import Operators
+from faasd_async.gateway.system.orders import Namespace
+from faasd_async.gateway.system.provider import Provider
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.queue.interface import Source
@@ -325,6 +327,12 @@ class Failures:
         return [event["log_failure"].value for event in fresh if "log_failure" in event]
 
 
+def paper_provider() -> Provider:
+    """One that nobody orders anything of."""
+    nobody: Any = None
+    return Provider(Namespace("openfaas-fn"), nobody, nobody, nobody)
+
+
 @dataclass
 class FrontDoor:
     """The gateway and all who have to do with it.
@@ -339,6 +347,7 @@ class FrontDoor:
     :ivar widths: how many calls of functions may run, as the worker has found out.
     :ivar forbidden: why no callback may go anywhere, if none may.
     :ivar full: why there is no room for a call, if there is none.
+    :ivar provider: the functions as OpenFaaS' clients know them; there are none.
     :ivar operators: who may give orders.
     :ivar coming: the sizes of those for which it was asked.
     """
@@ -363,6 +372,7 @@ class FrontDoor:
     full: str | None = None
     coming: list[int] = field(default_factory=list)
     operators: Operators = field(default_factory=Operators)
+    provider: Provider = field(default_factory=paper_provider)
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, lease_seconds=30.0)
@@ -409,6 +419,7 @@ class FrontDoor:
                     now_ns=lambda: NOW_NS,
                     namespace="openfaas-fn",
                 ),
+                provider=self.provider,
             ),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,

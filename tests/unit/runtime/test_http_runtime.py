@@ -162,6 +162,8 @@ def test_stop(runtime: HttpRuntime, clock: Clock) -> None:
 class MadeUpGroup:
     """A process that ends when the test says so."""
 
+    pid = 4711
+
     def __init__(self, when_ended: Deferred[int]) -> None:
         self.when_ended = when_ended
 

@@ -40,6 +40,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         namespace = "fn"
         basic_auth = true
         secret_mount_path = "secrets"
+        deploy = ["url", "command"]
         [queue]
         backend = "memory"
         mode = "static"
@@ -75,7 +76,9 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         level = "debug"
         """
     )
-    assert msgspec.to_builtins(settings, enc_hook=dict) == {
+    told = msgspec.to_builtins(settings, enc_hook=dict)
+    assert told.pop("template")[0]["max_body_bytes"] == 2**20
+    assert told == {
         "state_dir": os.path.abspath("faasd-async-state"),
         "gateway": {
             "listen": ("tcp:80", "unix:/run/faas.sock"),
@@ -85,6 +88,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "namespace": "fn",
             "basic_auth": True,
             "secret_mount_path": str(tmp_path / "secrets"),
+            "deploy": ("url", "command"),
         },
         "queue": {
             "backend": "memory",

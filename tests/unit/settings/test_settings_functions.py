@@ -55,6 +55,8 @@ def test_function_has_defaults(load_text: Load) -> None:
         "results": {"keep_seconds": 86400.0, "max_bytes": 8 * 2**20},
         "dead_letters": "failed",
         "schedule": {"cron": "", "timezone": "UTC", "payload": "", "missed": "skip"},
+        "secrets": (),
+        "replicas": 1,
         "labels": {},
         "annotations": {},
     }
@@ -91,6 +93,7 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         timezone = "Europe/Berlin"
         payload = "now"
         missed = "once"
+        secrets = ["key"]
         """
     ).functions["api"]
     assert function.command == CommandSettings(
@@ -129,6 +132,8 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         "queue": "slow",
         "expires_seconds": 7.0,
         "dead_letters": "never",
+        "secrets": ("key",),
+        "replicas": 1,
         "labels": {"l": "1"},
         "annotations": {"a": "2"},
     }

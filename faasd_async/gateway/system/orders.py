@@ -1,0 +1,61 @@
+"""What OpenFaaS' clients order: read from bodies and queries, with the one namespace there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import msgspec
+
+from faasd_async.call.route import without_namespace
+from faasd_async.functions.errors import RosterError
+from faasd_async.gateway.refusal import Refusal
+
+Order = TypeVar("Order")
+
+
+def decoded(body: bytes, kind: type[Order]) -> Order:
+    """
+    :raises Refusal: 400, it says something else.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise Refusal(400, f"the body cannot be read: {error}") from None
+
+
+class Namespace:
+    """The one that there is.
+
+    :ivar name: what clients may append to a function's.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def expect(self, asked: str | None) -> None:
+        """
+        :raises Refusal: 404, it is another one.
+        """
+        if asked and asked != self.name:
+            raise Refusal(
+                404, f"there is no namespace {asked[:63]}: all functions are in {self.name}"
+            )
+
+    def bare(self, name: str, asked: str | None = None) -> str:
+        """A function's name, without it.
+
+        :raises Refusal: 404, another one is asked for.
+        """
+        self.expect(asked)
+        return without_namespace(name, self.name)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn the reason why an order was not carried out into a :class:`Refusal`."""
+    try:
+        yield
+    except RosterError as reason:
+        raise Refusal(reason.status, str(reason)) from None
