@@ -268,7 +268,7 @@ class Assembly:
             self.deployments,
             DeploymentStore(self.state_dir / "functions", elsewhere),
             self.secrets,
-            DeploymentReader(self.settings, os.environ),
+            DeploymentReader(self.settings),
             now_ns=time.time_ns,
             changed=self.journal.forget_others,
         )
@@ -691,7 +691,7 @@ class Assembly:
         fresh = self.options.read_settings()
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
-        self.roster.reader = DeploymentReader(fresh, os.environ)
+        self.roster.reader = DeploymentReader(fresh)
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
 
 

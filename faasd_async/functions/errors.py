@@ -36,6 +36,12 @@ class Kept(RosterError):
     status = 409
 
 
+class NotYet(RosterError):
+    """The functions are not all deployed yet: the daemon is starting (HTTP 503)."""
+
+    status = 503
+
+
 class NotStored(RosterError):
     """It could not be written down, and nothing has changed (HTTP 507)."""
 

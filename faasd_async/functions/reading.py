@@ -19,7 +19,6 @@ from faasd_async.settings import FunctionSettings, Settings
 from faasd_async.settings.checks import check_streaming
 from faasd_async.settings.functions import read_functions
 from faasd_async.settings.mistakes import Mistakes
-from faasd_async.settings.programs import NotThere, find, search_path
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import boolean_text, integer_text
 
@@ -35,14 +34,10 @@ _OF_HTTP = ("upstream_url", "ready_path", "healthcheck_interval")
 
 
 class DeploymentReader:
-    """Reads deployments under the settings of the daemon.
+    """Reads deployments under the settings of the daemon."""
 
-    :param environment: the daemon's own.
-    """
-
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._environment = environment
 
     def read(self, deployment: FunctionDeployment) -> tuple[FunctionSettings, list[str]]:
         """
@@ -64,7 +59,6 @@ class DeploymentReader:
             )
             check_streaming(root, replace(self._settings, functions=functions))
             mistakes.raise_if_any()
-            self._look_for_program(functions[name])
         except ConfigurationError as reason:
             raise NotUsable("; ".join(str(reason).splitlines())) from None
         return functions[name], notices
@@ -95,14 +89,6 @@ class DeploymentReader:
         if "exec_timeout" in variables:
             table["timeout"] = table["async_timeout"] = variables["exec_timeout"]
         return table | {"labels": deployment.labels or {}, "annotations": annotations}
-
-    def _look_for_program(self, function: FunctionSettings) -> None:
-        if function.command is not None:
-            path = search_path(self._environment, function.command.environment)
-            try:
-                find(function.command, path, os.getcwd())
-            except NotThere as missing:
-                raise NotUsable(f"{missing.key}: {missing}") from None
 
 
 def _of_command(variables: Mapping[str, str]) -> dict[str, object]:

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from faasd_async.errors import FaasdAsyncError
 from faasd_async.functions.deployment import FunctionDeployment, Record
-from faasd_async.functions.errors import Kept, NotStored, NotUsable, RosterError, Unknown
+from faasd_async.functions.errors import Kept, NotStored, NotUsable, NotYet, RosterError, Unknown
 from faasd_async.functions.reading import DeploymentReader
 from faasd_async.functions.secrets import SecretStore
 from faasd_async.functions.store import DeploymentStore
@@ -80,6 +80,7 @@ class Roster:
         self._records: dict[str, Record] | None = None
         self._replicas: dict[str, int] = {}
         self._first_seen_ns: dict[str, int] = {}
+        self._failed: dict[str, str] = {}
         deployments.when_woken = self._woken
 
     # -- who there is
@@ -177,7 +178,7 @@ class Roster:
         """
         await self._lock.acquire()
         try:
-            entry, records = self.find(name), self._records or {}
+            records, entry = self._all_records(), self.find(name)
             if not 0 <= replicas <= MOST_REPLICAS:
                 raise NotUsable(
                     f"replicas: found {replicas}; allowed: an integer from 0 to {MOST_REPLICAS}"
@@ -197,8 +198,11 @@ class Roster:
                 f"{name} stands in the daemon's settings file: change it there, and have the file"
                 " read again (SIGHUP)"
             )
+        return self._all_records()
+
+    def _all_records(self) -> dict[str, Record]:
         if self._records is None:
-            raise NotUsable("the functions are still starting")
+            raise NotYet("the functions are still starting")
         return self._records
 
     def _check(self, deployment: FunctionDeployment) -> None:
@@ -260,7 +264,9 @@ class Roster:
         self._note(wanted)
         failed |= {name: str(reason) for name, reason in errors.items()}
         for name, why in failed.items():
-            self._log.error("{function} is not deployed: {why}", function=name, why=why)
+            if self._failed.get(name) != why:
+                self._log.error("{function} is not deployed: {why}", function=name, why=why)
+        self._failed = failed
         return failed
 
     def _note(self, wanted: Functions) -> None:

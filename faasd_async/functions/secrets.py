@@ -10,8 +10,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from twisted.internet.defer import DeferredLock
+
 from faasd_async.errors import ConfigurationError
-from faasd_async.functions.errors import NotUsable, Unknown
+from faasd_async.functions.errors import Kept, NotUsable, Unknown
 from faasd_async.functions.store import Elsewhere, on_disk
 from faasd_async.private_files import (
     explaining_start_errors,
@@ -27,7 +29,7 @@ MOST_SECRETS = 1000
 
 
 class SecretStore:
-    """Keeps secrets. One order at a time.
+    """Keeps secrets. One change is under way at a time.
 
     :param state_dir: absolute.
     """
@@ -36,6 +38,7 @@ class SecretStore:
         self._kept = state_dir / "secrets"
         self._given = state_dir / "given-secrets"
         self._elsewhere = elsewhere
+        self._lock = DeferredLock()
 
     def prepare(self) -> None:
         """Have the directories, and nothing given to anybody yet.
@@ -55,41 +58,56 @@ class SecretStore:
     async def put(self, name: str, value: bytes, *, new: bool) -> None:
         """Keep a secret.
 
-        :param new: whether there may be one of that name, or has to be.
-        :raises NotUsable: the name is none, there is one, or there are too many.
+        :param new: whether there must be none of that name yet, or has to be one.
+        :raises NotUsable: the name is none, or there are too many.
+        :raises Kept: there is one.
         :raises Unknown: there is none.
         :raises NotStored: it is not there now.
         """
-        names = self.names
         try:
             path = self._kept / file_name(name)
         except ConfigurationError as reason:
             raise NotUsable(f"name: {reason}") from None
-        if new and name not in names and len(names) >= MOST_SECRETS:
-            raise NotUsable(f"there are {MOST_SECRETS} secrets already")
-        if not new and name not in names:
-            raise Unknown(f"no secret is called {name}")
-        await on_disk(self._elsewhere, lambda: write_durably(path, value))
+        await self._lock.acquire()
+        try:
+            names = self.names
+            if new and name in names:
+                raise Kept(f"there is a secret called {name} already; PUT changes it")
+            if new and len(names) >= MOST_SECRETS:
+                raise NotUsable(f"there are {MOST_SECRETS} secrets already")
+            if not new and name not in names:
+                raise Unknown(f"no secret is called {name}")
+            await on_disk(self._elsewhere, lambda: write_durably(path, value))
+        finally:
+            self._lock.release()
 
     async def remove(self, name: str) -> None:
         """
         :raises Unknown: there is none.
         :raises NotStored: it may still be there.
         """
-        if name not in self.names:
-            raise Unknown(f"no secret is called {name}")
-        path = self._kept / name
-        await on_disk(self._elsewhere, lambda: remove_durably(path))
+        await self._lock.acquire()
+        try:
+            if name not in self.names:
+                raise Unknown(f"no secret is called {name}")
+            path = self._kept / name
+            await on_disk(self._elsewhere, lambda: remove_durably(path))
+        finally:
+            self._lock.release()
 
     def directory_of(self, function: str) -> str:
         """Where a function finds those it names."""
-        return str(self._given / function)
+        return str(self._directory(function))
+
+    def _directory(self, function: str) -> Path:
+        # A function may be called "..".
+        return self._given / f"for-{function}"
 
     def give(self, functions: Mapping[str, FunctionSettings]) -> None:
         """Give each function the secrets that it names, and no others. One that is not there yet
         will be where it is looked for as soon as it is."""
         for name, function in functions.items():
-            directory = self._given / name
+            directory = self._directory(name)
             if not function.secrets:
                 shutil.rmtree(directory, ignore_errors=True)
                 continue

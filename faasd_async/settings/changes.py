@@ -8,7 +8,9 @@ from msgspec.structs import fields
 from faasd_async.settings.model import Settings
 
 #: What is read anew whenever the daemon is told to.
-_READ_ANEW = frozenset(("functions", "template", "notices", "[worker] write_debug", "[log] level"))
+_READ_ANEW = frozenset(
+    ("functions", "template", "notices", "[worker] write_debug", "[log] level", "[gateway] deploy")
+)
 
 
 def restart_needed(running: Settings, fresh: Settings) -> tuple[str, ...]:

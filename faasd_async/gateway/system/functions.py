@@ -15,7 +15,7 @@ from faasd_async.functions.deployment import FunctionDeployment
 from faasd_async.functions.roster import Entry, Roster
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
-from faasd_async.gateway.system.orders import Namespace, decoded, refusing
+from faasd_async.gateway.system.orders import Namespace, carried_out, decoded, refusing
 from faasd_async.settings import FunctionSettings
 
 Sheet = dict[str, object]
@@ -86,7 +86,8 @@ class Functions:
         deployment = decoded(body, FunctionDeployment)
         name = self._namespace.bare(deployment.service, deployment.namespace)
         with refusing():
-            await self._roster.put(replace(deployment, service=name, namespace=""), new=new)
+            deployment = replace(deployment, service=name, namespace="")
+            await carried_out(self._roster.put(deployment, new=new))
         self._log.info("an operator has deployed {function}", function=name)
 
     async def remove(self, body: bytes) -> None:
@@ -96,7 +97,7 @@ class Functions:
         removal = decoded(body, Removal)
         name = self._namespace.bare(removal.function_name, removal.namespace)
         with refusing():
-            await self._roster.remove(name)
+            await carried_out(self._roster.remove(name))
         self._log.info("an operator has removed {function}", function=name)
 
     async def scale(self, name: str, body: bytes) -> None:
@@ -109,7 +110,7 @@ class Functions:
         if said and self._namespace.bare(said) != bare:
             raise Refusal(400, f"serviceName: found {said[:80]!r}; allowed: {bare}")
         with refusing():
-            await self._roster.scale(bare, scaling.replicas)
+            await carried_out(self._roster.scale(bare, scaling.replicas))
         self._log.info(
             "an operator has scaled {function} to {replicas}",
             function=bare,
@@ -121,8 +122,7 @@ class Functions:
             said: dict[str, Any] = msgspec.to_builtins(entry.record.deployment)
             del said["service"]
         else:
-            assert entry.settings is not None
-            said = _of_file(entry.settings)
+            said = {} if entry.settings is None else _of_file(entry.settings)
         return {
             "name": entry.name,
             "image": "",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from faasd_async.call.route import without_namespace
 from faasd_async.functions.errors import RosterError
 from faasd_async.gateway.refusal import Refusal
+
+_log = Logger()
 
 Order = TypeVar("Order")
 
@@ -50,6 +55,25 @@ class Namespace:
         """
         self.expect(asked)
         return without_namespace(name, self.name)
+
+
+def carried_out(order: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
+    """Carry out an order, whether or not the client stays to hear of it: one that was carried out
+    in part would leave what runs and what is written different from each other."""
+    told: Deferred[None] = Deferred()
+
+    def failed(failure: Failure) -> None:
+        if not told.called:
+            told.errback(failure)
+        elif not failure.check(RosterError):
+            _log.failure("an order was not carried out: this is a bug", failure=failure)
+
+    def done(_: None) -> None:
+        if not told.called:
+            told.callback(None)
+
+    Deferred.fromCoroutine(order).addCallback(done).addErrback(failed)
+    return told
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from binascii import Error as NotBase64
 import msgspec
 from twisted.logger import Logger
 
-from faasd_async.functions.errors import Kept
 from faasd_async.functions.roster import Roster
 from faasd_async.functions.secrets import SecretStore
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
-from faasd_async.gateway.system.orders import Namespace, decoded, refusing
+from faasd_async.gateway.system.orders import Namespace, carried_out, decoded, refusing
 
 
 class Secret(msgspec.Struct, rename="camel"):
@@ -48,8 +47,6 @@ class Secrets:
         :raises Refusal: 400, 409 (there is one) or 507: it is not kept.
         """
         secret, value = self._read(body)
-        if secret.name in self._store.names:
-            raise Refusal(409, f"there is a secret called {secret.name} already; PUT changes it")
         await self._put(secret.name, value, new=True)
 
     async def update(self, body: bytes) -> None:
@@ -65,11 +62,11 @@ class Secrets:
         """
         secret = decoded(body, Secret)
         self._namespace.expect(secret.namespace)
+        users = self._roster.using(secret.name)
+        if users:
+            raise Refusal(409, f"{secret.name} is given to {', '.join(users)}: remove that first")
         with refusing():
-            users = self._roster.using(secret.name)
-            if users:
-                raise Kept(f"{secret.name} is given to {', '.join(users)}: remove that first")
-            await self._store.remove(secret.name)
+            await carried_out(self._store.remove(secret.name))
         self._log.info("an operator has removed the secret {name}", name=secret.name)
 
     def _read(self, body: bytes) -> tuple[Secret, bytes]:
@@ -85,5 +82,5 @@ class Secrets:
 
     async def _put(self, name: str, value: bytes, *, new: bool) -> None:
         with refusing():
-            await self._store.put(name, value, new=new)
+            await carried_out(self._store.put(name, value, new=new))
         self._log.info("an operator has written the secret {name}", name=name)
