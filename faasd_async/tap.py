@@ -362,7 +362,14 @@ class Assembly:
     def _functions_now(self, worker: Worker) -> list[FunctionNow]:
         queued = worker.running()
         return [
-            FunctionNow(each.name, each.settings.queue, each.running, queued.get(each.name, 0))
+            FunctionNow(
+                each.name,
+                each.settings.queue,
+                each.running,
+                queued.get(each.name, 0),
+                each.settings.replicas,
+                each.available_replicas,
+            )
             for each in self.deployments.values()
         ]
 

@@ -134,14 +134,8 @@ class Figures:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def invocations(self) -> Mapping[str, int]:
-        """How often each function was invoked, whatever came of it."""
-        counts: dict[str, int] = {}
-        for metric in self._invocations.collect():
-            for sample in metric.samples:
-                if sample.name.endswith("_total"):
-                    name = sample.labels["function_name"]
-                    counts[name] = counts.get(name, 0) + int(sample.value)
-        return counts
+        """How often each function was invoked, at once or from the queue, whatever came of it."""
+        return {name: int(count) for name, count in self._ended().items()}
 
     def watch_disk(self, free_bytes: Callable[[], int | None]) -> None:
         """Show what a disk has left, from now on."""

@@ -18,12 +18,16 @@ class FunctionNow(NamedTuple):
 
     :ivar running: invocations that run, for whomever.
     :ivar queued: how many of these are for queued calls.
+    :ivar replicas: how many of it there are.
+    :ivar available: how many of these would take a call.
     """
 
     name: str
     queue: str
     running: int
     queued: int
+    replicas: int = 1
+    available: int = 1
 
 
 #: Looks.
@@ -81,8 +85,9 @@ class Glance(Collector):
         )
         ended = self._ended()
         for function in self._functions():
-            for each in there:
-                each.add_metric((function.name,), 1)
+            replicas, available = function.replicas, function.available
+            for each, value in zip(there, (replicas, available, replicas, 1), strict=True):
+                each.add_metric((function.name,), value)
             begun = ended.get(function.name, 0) + function.running
             started.add_metric((function.name,), begun)
             running.add_metric((function.name,), function.running)

@@ -295,6 +295,7 @@ async def test_a_function_scaled_to_nothing_is_woken_by_its_next_call(
         await daemon.get("/healthz")
     shown = await told(daemon, "function/a?usage=1")
     assert (shown["replicas"], shown["availableReplicas"]) == (0, 0)
+    assert b'gateway_service_count{function_name="a"} 0.0' in (await daemon.figures()).body
     assert shown["usage"] == {"cpu": 0, "totalMemoryBytes": 0}
     callback = listener.url("/told")
     await daemon.request("/async-function/a", b"y", X_Callback_Url=callback)
