@@ -235,10 +235,17 @@ class Roster:
                 await write()
         except FaasdAsyncError as reason:
             self._replicas = scaled_before
-            await self._deploy(self._file, before)
+            await self._go_back(before)
             if isinstance(reason, RosterError):
                 raise
             raise NotUsable(f"{name} cannot be started: {reason}") from reason
+
+    async def _go_back(self, records: dict[str, Record]) -> None:
+        try:
+            await self._deploy(self._file, records)
+        except FaasdAsyncError as reason:
+            self._records = records
+            self._log.error("what was deployed is not all back: {reason}", reason=str(reason))
 
     async def _deploy(self, file: Functions, records: dict[str, Record]) -> dict[str, str]:
         """

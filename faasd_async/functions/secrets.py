@@ -13,7 +13,7 @@ from pathlib import Path
 from twisted.internet.defer import DeferredLock
 
 from faasd_async.errors import ConfigurationError
-from faasd_async.functions.errors import Kept, NotUsable, Unknown
+from faasd_async.functions.errors import Kept, NotUsable, NotYet, Unknown
 from faasd_async.functions.store import Elsewhere, on_disk
 from faasd_async.private_files import (
     explaining_start_errors,
@@ -53,6 +53,8 @@ class SecretStore:
     @property
     def names(self) -> list[str]:
         """What there is."""
+        if not self._kept.is_dir():
+            return []
         return sorted(path.name for path in self._kept.iterdir() if path.name[0] != ".")
 
     async def put(self, name: str, value: bytes, *, new: bool) -> None:
@@ -62,6 +64,7 @@ class SecretStore:
         :raises NotUsable: the name is none, or there are too many.
         :raises Kept: there is one.
         :raises Unknown: there is none.
+        :raises NotYet: the daemon is starting.
         :raises NotStored: it is not there now.
         """
         try:
@@ -71,6 +74,8 @@ class SecretStore:
         await self._lock.acquire()
         try:
             names = self.names
+            if not self._kept.is_dir():
+                raise NotYet("the functions are still starting")
             if new and name in names:
                 raise Kept(f"there is a secret called {name} already; PUT changes it")
             if new and len(names) >= MOST_SECRETS:

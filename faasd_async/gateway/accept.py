@@ -188,13 +188,15 @@ class Acceptance:
         key_for = adopt_call_key if repeatable is None else repeatable.key
         tracing = trace(arrival, now_ns, key_for)
         headers = forwarded(arrival, tracing, without=_KEPT)
+        if self._withhold is not None and b"authorization" in said:
+            headers = self._withhold(headers)
         request = QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
             key=tracing.key,
             start_time_ns=tracing.start_time_ns,
             target=arrival.route.target,
-            headers=headers if self._withhold is None else self._withhold(headers),
+            headers=headers,
             body=arrival.body,
             callback=callback,
             on_failure=on_failure,

@@ -1,7 +1,7 @@
 """The last lines that functions have written, for whoever asks, and new ones as they come.
 
-Of each function so many lines and bytes are kept, and the oldest go first. Lines are numbered, so
-that somebody who reads more slowly than a function writes is told what is missing.
+Of each function so many lines and characters are kept, and the oldest go first. Lines are numbered,
+so that somebody who reads more slowly than a function writes is told what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 
 #: What is kept of each function.
 MOST_LINES = 1000
-MOST_BYTES = 1024 * 1024
+MOST_CHARACTERS = 1024 * 1024
 
 #: How many may follow at a time.
 MOST_FOLLOWERS = 100
@@ -76,7 +76,7 @@ class _Ring:
 
     def __init__(self) -> None:
         self.lines: deque[Line] = deque()
-        self.size_bytes = 0
+        self.characters = 0
         self.next_number = 0
         self.followers: set[Follower] = set()
 
@@ -92,11 +92,11 @@ class Journal:
         now_ns: Callable[[], int],
         *,
         most_lines: int = MOST_LINES,
-        most_bytes: int = MOST_BYTES,
+        most_characters: int = MOST_CHARACTERS,
     ) -> None:
         self._now_ns = now_ns
         self._most_lines = most_lines
-        self._most_bytes = most_bytes
+        self._most_characters = most_characters
         self._rings: dict[str, _Ring] = {}
         self._closed = False
 
@@ -105,9 +105,9 @@ class Journal:
         ring = self._ring(function)
         ring.lines.append(Line(ring.next_number, self._now_ns(), instance, text))
         ring.next_number += 1
-        ring.size_bytes += len(text)
-        while len(ring.lines) > self._most_lines or ring.size_bytes > self._most_bytes:
-            ring.size_bytes -= len(ring.lines.popleft().text)
+        ring.characters += len(text)
+        while len(ring.lines) > self._most_lines or ring.characters > self._most_characters:
+            ring.characters -= len(ring.lines.popleft().text)
         for follower in tuple(ring.followers):
             follower.ring()
 

@@ -231,7 +231,25 @@ def test_before_the_start_nothing_is_ordered(house: House) -> None:
         done(house.roster.remove("a"))
     with pytest.raises(NotYet):
         done(house.roster.scale("a", 1))
+    with pytest.raises(NotYet):
+        done(house.secrets.put("key", b"k", new=True))
+    assert house.secrets.names == []
     assert list(house.roster) == []
+
+
+def test_a_daemon_that_stops_deploys_nothing_more(house: House) -> None:
+    """What was about to start is stopped, nothing is written, and nobody calls that a bug."""
+    house.starts()
+    starting: Deferred[None] = Deferred()
+    house.prepare = lambda bench: setattr(bench, "started", lambda: starting)
+    put = house.put("a")
+    done(house.deployments.stop())
+    starting.callback(None)
+    with pytest.raises(NotUsable, match="stopping"):
+        done(put)
+    assert [bench.stops for bench in house.benches["a"]] == [1]
+    assert list(house.deployments) == []
+    assert house.files == []
 
 
 def test_there_is_a_bound(house: House) -> None:

@@ -15,7 +15,7 @@ def texts(journal: Journal, function: str = "a", after: int = -1) -> list[str]:
 
 def test_the_oldest_lines_go_first() -> None:
     """When there are too many, or they are too long."""
-    kept = journal(most_lines=3, most_bytes=10)
+    kept = journal(most_lines=3, most_characters=10)
     for text in ("1", "2", "3", "4"):
         kept.keep("a", "a-1", text)
     assert texts(kept) == ["2", "3", "4"]
