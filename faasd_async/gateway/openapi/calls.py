@@ -52,6 +52,7 @@ _WAIT = in_query(
 )
 
 _UNKNOWN = {
+    "401": "An id of fewer than 16 characters is shown to who says the password alone.",
     "403": "An id of fewer than 16 characters is shown to the operator alone.",
     "404": "There is no such call, or not any more.",
     **ASKS_QUEUE,

@@ -10,7 +10,7 @@ from functools import cache
 import msgspec
 
 from faasd_async import __version__
-from faasd_async.gateway.openapi import calls, dead_letters, flow, functions
+from faasd_async.gateway.openapi import calls, dead_letters, flow, functions, provider
 from faasd_async.gateway.openapi.parts import Part, line, operation, refused, shared_answers
 
 #: What stands on another port, and is no part of this interface.
@@ -24,7 +24,8 @@ Functions that are called now, or put into a queue that survives whatever crashe
 
 - `HEAD` is answered wherever `GET` is.
 - A refusal is a line of text that says why; 405 names in `Allow` what a path knows.
-- What stands under `/system` answers somebody at this very machine alone.
+- What stands under `/system` answers the operator alone: somebody at this very machine or, with
+  `basic_auth`, who knows the password.
 - {_FIGURES}
 """
 
@@ -49,12 +50,13 @@ def document() -> Part:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [functions.TAG, calls.TAG, dead_letters.TAG, flow.TAG, _HEALTH],
+        "tags": [functions.TAG, calls.TAG, dead_letters.TAG, flow.TAG, provider.TAG, _HEALTH],
         "paths": {
             **functions.paths(cancel),
             **calls.paths(),
             **dead_letters.paths(),
             **flow.paths(),
+            **provider.paths(),
             **_health(),
         },
         "components": {

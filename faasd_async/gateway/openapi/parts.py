@@ -15,7 +15,10 @@ _EVERYWHERE = (
 )
 
 #: What the operator's routes say besides.
-OPERATORS_ALONE = {"403": "Whoever asks is not sure to be an operator at this very machine."}
+OPERATORS_ALONE = {
+    "401": "There is a password, and whoever asks did not say it.",
+    "403": "Whoever asks is not sure to be an operator at this very machine.",
+}
 
 #: What a route says that asks the queue.
 ASKS_QUEUE = {"503": "The queue does not answer just now; see `Retry-After`."}
