@@ -17,6 +17,8 @@ DEAD = os.environ.get("FAAS_DEAD", "unknown").split(",")
 
 #: By the beginning of a path and the name of a parameter, what is there.
 THERE = {
+    ("namespace", "name"): "openfaas-fn",
+    ("scale-function", "name"): "figlet",
     ("function", "name"): "figlet",
     ("async-function", "name"): "figlet",
     ("call", "call_id"): ENDED,

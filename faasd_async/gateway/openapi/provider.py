@@ -128,7 +128,6 @@ def _logs() -> Part:
         in_query("instance", "One of its processes.", STRING, "figlet-4711"),
         in_query("tail", "How many of the last lines.", INTEGER, 10),
         in_query("since", "Not before that, or for so long.", STRING, "10m"),
-        in_query("follow", "What comes, too.", {"type": "string", "enum": ["false"]}, "false"),
     )
     return operation(
         "readLogs",
