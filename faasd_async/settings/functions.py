@@ -71,7 +71,10 @@ MISSED: tuple[Missed, ...] = get_args(Missed)
 
 URL_MAX_INFLIGHT = 10
 
-_ONE_FUNCTION_ONLY = ("url", "command", "image", "port", "upstream_url", "schedule", "payload")
+_ONE_FUNCTION_ONLY = (
+    *("url", "command", "image", "port", "upstream_url", "schedule", "payload"),
+    "secrets",
+)
 _COMMAND_ONLY = ("mode", "directory", "content_type", "upstream_url")
 _COMMAND_OR_IMAGE = (
     *("environment", "prefix_logs", "port", "ready_path", "healthcheck_interval"),

@@ -269,7 +269,6 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     results: ResultSettings = ResultSettings()
     dead_letters: DeadLetters = "failed"
     schedule: ScheduleSettings = ScheduleSettings()
-    secrets: tuple[str, ...] = ()
     replicas: int = 1
     labels: Mapping[str, str] = NOTHING
     annotations: Mapping[str, str] = NOTHING
