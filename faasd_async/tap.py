@@ -89,7 +89,7 @@ from faasd_async.queue.leases import Leases
 from faasd_async.queue.memory import MemoryQueue
 from faasd_async.queue.space import Disk, Space
 from faasd_async.reloading import Reading
-from faasd_async.runtime.container.installation import Installation, engine_at
+from faasd_async.runtime.container.installation import Installation, engine_at, engine_is_there
 from faasd_async.runtime.container.sweeping import Sweeping
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.interface import Runtime
@@ -268,10 +268,13 @@ class Assembly:
             self.deployments,
             DeploymentStore(self.state_dir / "functions", elsewhere),
             self.secrets,
-            DeploymentReader(self.settings),
+            DeploymentReader(self.settings, self._has_engine),
             now_ns=time.time_ns,
             changed=self.journal.forget_others,
         )
+
+    def _has_engine(self) -> bool:
+        return engine_is_there(self.settings.containers.socket, os.environ)
 
     def _make_runtime(self, settings: FunctionSettings) -> Runtime:
         return make_runtime(
@@ -698,7 +701,7 @@ class Assembly:
         fresh = self.options.read_settings()
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
-        self.roster.reader = DeploymentReader(fresh)
+        self.roster.reader = DeploymentReader(fresh, self._has_engine)
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
 
 

@@ -8,13 +8,14 @@ the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 
 from faasd_async.errors import ConfigurationError
 from faasd_async.functions.deployment import FunctionDeployment
 from faasd_async.functions.errors import NotPermitted, NotUsable
+from faasd_async.functions.images import table_of_image
 from faasd_async.settings import FunctionSettings, Settings
 from faasd_async.settings.checks import check_streaming
 from faasd_async.settings.functions import read_functions
@@ -34,10 +35,14 @@ _OF_HTTP = ("upstream_url", "ready_path", "healthcheck_interval")
 
 
 class DeploymentReader:
-    """Reads deployments under the settings of the daemon."""
+    """Reads deployments under the settings of the daemon.
 
-    def __init__(self, settings: Settings) -> None:
+    :param has_engine: whether there is one to run images on.
+    """
+
+    def __init__(self, settings: Settings, has_engine: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
+        self._has_engine = has_engine
 
     def read(self, deployment: FunctionDeployment) -> tuple[FunctionSettings, list[str]]:
         """
@@ -70,7 +75,7 @@ class DeploymentReader:
         """
         annotations = deployment.annotations or {}
         kinds = [kind for kind, key in _ANNOTATIONS.items() if key in annotations]
-        if not kinds:
+        if not kinds and not (deployment.image and self._has_engine()):
             raise NotUsable(_no_container_runtime(deployment))
         for kind in kinds:
             if kind not in self._settings.gateway.deploy:
@@ -80,10 +85,12 @@ class DeploymentReader:
                 )
         table: dict[str, object] = {kind: annotations[_ANNOTATIONS[kind]] for kind in kinds}
         variables = deployment.env_vars or {}
+        if not kinds:
+            table = table_of_image(deployment)
         if "command" in kinds:
             table |= _of_command(variables)
-            if deployment.secrets:
-                table["secrets"] = deployment.secrets
+        if deployment.secrets and "url" not in kinds:
+            table["secrets"] = deployment.secrets
         if variables.get("max_inflight", "0") != "0":
             table["max_inflight"] = integer_text(1)(variables["max_inflight"])
         if "exec_timeout" in variables:

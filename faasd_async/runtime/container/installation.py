@@ -12,7 +12,12 @@ from faasd_async.runtime.container.engine import Engine
 from faasd_async.runtime.container.launching import Launcher
 from faasd_async.runtime.container.ours import Ours
 from faasd_async.runtime.container.secrets import Secrets
-from faasd_async.runtime.container.socket import AlwaysTheEngine, EngineEndpoint, candidates
+from faasd_async.runtime.container.socket import (
+    AlwaysTheEngine,
+    EngineEndpoint,
+    candidates,
+    is_socket,
+)
 
 #: What a container may take to end, as with Docker; the daemon's own patience may be shorter.
 USUAL_GRACE_SECONDS = 10.0
@@ -39,6 +44,11 @@ class Installation:
         self.launcher = Launcher(engine, self.ours, secrets)
         self.now_seconds = now_seconds
         self.grace_seconds = min(USUAL_GRACE_SECONDS, patience_seconds)
+
+
+def engine_is_there(socket: str | None, environment: Mapping[str, str]) -> bool:
+    """Whether somebody may listen where an engine would; as for :func:`engine_at`."""
+    return any(map(is_socket, (socket,) if socket else candidates(environment)))
 
 
 def engine_at(reactor: Any, socket: str | None, environment: Mapping[str, str]) -> Engine:

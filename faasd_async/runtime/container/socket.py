@@ -58,7 +58,7 @@ class EngineEndpoint:
         return Deferred.fromCoroutine(self._connect(factory))
 
     async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        paths = (self.path,) if self.path else tuple(filter(_is_socket, self._paths))
+        paths = (self.path,) if self.path else tuple(filter(is_socket, self._paths))
         why = ""
         for path in paths:
             endpoint = UNIXClientEndpoint(self._reactor, path, timeout=_CONNECT_SECONDS)
@@ -77,7 +77,7 @@ class EngineEndpoint:
         raise NoEngine(f"there is no container engine at {' or '.join(self._paths)}; {remedy}")
 
 
-def _is_socket(path: str) -> bool:
+def is_socket(path: str) -> bool:
     try:
         return stat.S_ISSOCK(os.stat(path).st_mode)
     except OSError:

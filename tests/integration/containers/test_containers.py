@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest_twisted
 from daemon import StartDaemon
 from engine import IMAGE, Podman
 from listener import Listener, Received
+from raw_http import Response
 from twisted.internet.defer import Deferred, gatherResults
 
 
@@ -199,3 +201,55 @@ async def test_the_engine_comes_late(
     refused = await daemon.request("/function/none", b"x")
     assert refused.status == 503
     assert b"the image localhost/no-such-image:1 is not there" in refused.body
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_is_deployed_over_http(
+    start_daemon: StartDaemon, engine: Podman, listener: Listener, state: Path
+) -> None:
+    """As OpenFaaS' clients deploy an image: it is called, queued and called back, scaled to zero
+    and from there by a call, and removed with its container."""
+    came: Deferred[Received] = Deferred()
+
+    def on_request(received: Received) -> None:
+        received.answer()
+        came.callback(received)
+
+    listener.on_request = on_request
+    daemon = await start_daemon(
+        f"[containers]\nsocket = 'unix://{engine.socket}'\n[defaults]\npull = 'never'\n"
+    )
+
+    async def order(method: str, path: str, sheet: object) -> Response:
+        body = json.dumps(sheet).encode()
+        return await daemon.request(path, body, method=method, Host="localhost")
+
+    deployed = await order(
+        "POST",
+        "/system/functions",
+        {
+            "service": "web",
+            "image": IMAGE,
+            "envProcess": "cat",
+            "envVars": {"COLOUR": "green"},
+            "limits": {"memory": "32Mi", "cpu": "500m"},
+        },
+    )
+    assert deployed.status in (200, 202), deployed.body
+    assert (await daemon.request("/function/web.openfaas-fn", b"now")).body == b"now"
+    assert b"COLOUR=green" in (await daemon.get("/function/web?env")).body
+    assert only(engine.containers(state))["HostConfig"]["Memory"] == 32 * 2**20
+    await daemon.request("/async-function/web", b"later", X_Callback_Url=listener.url())
+    assert (await came).body == b"later"
+    scaled = await order(
+        "POST", "/system/scale-function/web", {"serviceName": "web", "replicas": 0}
+    )
+    assert scaled.status in (200, 202)
+    while engine.containers(state):
+        await daemon.get("/healthz")
+    assert (await daemon.request("/function/web", b"again")).body == b"again"
+    gone = await order("DELETE", "/system/functions", {"functionName": "web"})
+    assert gone.status in (200, 202)
+    while engine.containers(state):
+        await daemon.get("/healthz")
+    assert (await daemon.request("/function/web", b"x")).status == 404

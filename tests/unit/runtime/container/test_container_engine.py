@@ -146,7 +146,7 @@ def test_the_one_that_has_answered_stays_the_one(
     from faasd_async.runtime.container import socket
 
     monkeypatch.setattr(socket, "UNIXClientEndpoint", Endpoint)
-    monkeypatch.setattr(socket, "_is_socket", lambda path: path != "/none")
+    monkeypatch.setattr(socket, "is_socket", lambda path: path != "/none")
     endpoint = EngineEndpoint(object(), ("/none", "/a", "/b"))
     results: list[Any] = []
     endpoint.connect(None).addBoth(results.append)  # type: ignore[arg-type]
