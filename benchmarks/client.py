@@ -143,7 +143,9 @@ class RuntimeClient(CallerClient):
 
     async def call(self) -> bytes:
         invocation = Invocation("noop", "a-call", b"POST", b"/", FIELDS, BODY)
-        return await gather(await self._upstream.invoke(invocation, LIMIT_SECONDS), 2**20)
+        body = await gather(await self._upstream.invoke(invocation, LIMIT_SECONDS), 2**20)
+        assert isinstance(body, bytes)
+        return body
 
     def stop(self) -> Deferred[None]:
         return self._upstream.stop()

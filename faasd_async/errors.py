@@ -43,6 +43,10 @@ class MaybeStored(QueueError):
     """The queue did not answer in time: the parcel may or may not be in it (HTTP 504)."""
 
 
+class BodyGone(QueueError):
+    """A body that lay in the store is there no longer, or not all of it."""
+
+
 class CallTooLarge(QueueError):
     """The call is larger than the queue can store (HTTP 413).
 

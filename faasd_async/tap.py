@@ -578,7 +578,7 @@ class Assembly:
             self._leases(),
             Chain(
                 self.reactor,
-                World(self.reactor, self._callback_timeout_seconds),
+                World(self.reactor, self._callback_timeout_seconds, queue.bodies),
                 is_own=self.policy.is_own,
                 enqueue=partial(accept_chained, acceptance),
                 max_hops=callback.max_hops,
@@ -664,6 +664,7 @@ class Assembly:
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
             operators=self.operators,
+            bodies=queue.bodies,
         )
 
     def _provider(self) -> Provider:
@@ -691,7 +692,14 @@ class Assembly:
             now_ns=time.time_ns,
         )
         status = Status(queue.lookup, queue.peers)
-        return CallsGateway(status, results, cancellation, Events(status, waiting), self.operators)
+        return CallsGateway(
+            status,
+            results,
+            cancellation,
+            Events(status, waiting),
+            self.operators,
+            queue.bodies,
+        )
 
     def _dead_letters(self, queue: Queue) -> DeadLetterOffice:
         replay = Replay(queue, self.deployments, time.time_ns, self.watch.accepted)

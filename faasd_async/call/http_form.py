@@ -1,11 +1,13 @@
 """The stored form of a request: ``application/http``, as it will be sent.
 
 ``POST <target> HTTP/1.1``, the header fields in their order and case, ``Content-Length`` last, an
-empty line, the body. A worker hands it on as it is; ``Host`` is spliced in when it is sent.
+empty line, the body. A worker hands it on as it is; ``Host`` is spliced in when it is sent. A body
+that lies elsewhere is left out.
 """
 
 from __future__ import annotations
 
+from faasd_async.call.body import Body, StoredBody
 from faasd_async.call.headers import Headers
 
 
@@ -13,24 +15,28 @@ class UnreadableForm(ValueError):
     """Stored bytes are not a request in this form."""
 
 
-def write(target: bytes, headers: Headers, body: bytes) -> bytes:
+def write(target: bytes, headers: Headers, body: Body) -> bytes:
     """Put a request into its stored form.
 
     :param headers: end to end, without ``Content-Length``; values hold no CR, LF or NUL.
     """
     lines = [b"POST %b HTTP/1.1" % target]
     lines += [b"%b: %b" % field for field in headers]
-    lines += [b"Content-Length: %d" % len(body), b"", body]
+    lines += [b"Content-Length: %d" % len(body), b"", body if type(body) is bytes else b""]
     return b"\r\n".join(lines)
 
 
-def read(stored: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
+def read(
+    stored: bytes, elsewhere: StoredBody | None = None
+) -> tuple[bytes, list[tuple[bytes, bytes]], Body]:
     """Take a request out of its stored form.
 
+    :param elsewhere: the body, if it was left out.
     :return: target, headers without ``Content-Length``, body.
     :raises UnreadableForm: it was not written by :func:`write`.
     """
-    head, found, body = stored.partition(b"\r\n\r\n")
+    head, found, rest = stored.partition(b"\r\n\r\n")
+    body: Body = rest if elsewhere is None else elsewhere
     first, *lines = head.split(b"\r\n")
     parts = first.split(b" ")
     fields = [line.partition(b": ") for line in lines]

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from faasd_async.call.body import Body
 from faasd_async.call.ids import CallKey, adopted
 
 #: Of an idempotency key.
@@ -51,14 +52,14 @@ def idempotency_key(said: Mapping[bytes, bytes]) -> bytes | None:
     return said.get(b"idempotency-key") or said.get(b"webhook-id") or None
 
 
-def repeatable(secret: bytes, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
+def repeatable(secret: bytes, function: str, key: bytes, target: bytes, body: Body) -> Repeatable:
     """What a keyed request for a function is known by.
 
     :param secret: the installation's.
     """
     mark = hmac.digest(secret, function.encode() + b"\0" + key, "sha256")
     digest = hashlib.sha256(b"%d %b " % (len(target), target))
-    digest.update(body)
+    digest.update(body if isinstance(body, bytes) else b"sha256:" + body.sha256.encode())
     return Repeatable(
         accept=_KEYED + mark[:16].hex(),
         call_id=str(UUID(bytes=mark[16:], version=4)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from faasd_async.call.body import Body
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
 from faasd_async.call.history import History
@@ -23,7 +24,7 @@ class QueueRequest:
     :ivar start_time_ns: when it was accepted, Unix nanoseconds; ``X-Start-Time``.
     :ivar target: path and query as the function sees them, raw; at least ``/``.
     :ivar headers: the caller's, end to end; without ``Host`` and ``Content-Length``.
-    :ivar body: raw.
+    :ivar body: raw, or where it lies.
     :ivar callback: where the outcome goes, if anywhere.
     :ivar history: what has been tried of it before this message was written.
     :ivar generation: how often it was replayed as a dead letter.
@@ -41,7 +42,7 @@ class QueueRequest:
     start_time_ns: int
     target: bytes
     headers: Headers
-    body: bytes
+    body: Body
     callback: CallbackUrl | None = None
     history: History = NOT_TRIED
     generation: int = 0
@@ -63,14 +64,14 @@ class Outcome:
 
     :ivar status: the function's HTTP status, or the one that tells why there is none.
     :ivar headers: the function's, end to end.
-    :ivar body: raw.
+    :ivar body: raw, or where it lies.
     :ivar duration_seconds: from the start of the invocation to the last byte of its answer.
     :ivar error: why there was no answer of the function's own; empty if there was one.
     """
 
     status: int
     headers: Headers
-    body: bytes
+    body: Body
     duration_seconds: float
     error: str = ""
 
@@ -103,7 +104,7 @@ class CallbackRequest:
     key: CallKey
     url: CallbackUrl
     headers: Headers
-    body: bytes
+    body: Body
     generation: int = 0
     replays: int = 0
     since_ns: int = field(default=0, compare=False)

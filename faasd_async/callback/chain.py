@@ -14,6 +14,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from faasd_async.call.body import Body
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers, first, replaced
 from faasd_async.call.request import CallbackRequest
@@ -22,7 +23,7 @@ from faasd_async.callback.letter import HOPS
 from faasd_async.callback.tried import LOOPED, Try
 
 #: Accepts a call; brings a status, why it is no 202, and ``Retry-After``.
-Enqueue = Callable[[FunctionRoute, Headers, bytes], Awaitable[tuple[int, str, bytes | None]]]
+Enqueue = Callable[[FunctionRoute, Headers, Body], Awaitable[tuple[int, str, bytes | None]]]
 
 
 class Sends(Protocol):

@@ -16,11 +16,14 @@ from twisted.web.client import (
 )
 from twisted.web.http_headers import Headers as HttpHeaders
 
+from faasd_async.call.body import Body
 from faasd_async.call.request import CallbackRequest
 from faasd_async.callback.address import request_url
+from faasd_async.callback.flowing import StoredProducer
 from faasd_async.callback.reading import read_away
 from faasd_async.callback.tried import Try
 from faasd_async.callback.written import fields_of
+from faasd_async.queue.bodies import Bodies
 
 _WRAPPERS = (
     RequestGenerationFailed,
@@ -35,11 +38,17 @@ class Sender:
 
     :param client: the way out into the world.
     :param timeout_seconds: how long one may take, given the function's name.
+    :param bodies: where large ones lie.
     """
 
     def __init__(
-        self, clock: IReactorTime, client: HTTPClient, timeout_seconds: Callable[[str], float]
+        self,
+        clock: IReactorTime,
+        client: HTTPClient,
+        timeout_seconds: Callable[[str], float],
+        bodies: Bodies | None = None,
     ) -> None:
+        self._bodies = bodies
         self._clock = clock
         self._client = client
         self._timeout_seconds = timeout_seconds
@@ -74,13 +83,19 @@ class Sender:
         response = await self._client.post(
             request_url(callback.url),
             headers=_fields(callback),
-            data=callback.body,
+            data=self._data(callback.body),
             allow_redirects=False,
             unbuffered=True,
         )
         retry_after = response.headers.getRawHeaders(b"retry-after")
         heads.append((response.code, retry_after[0] if retry_after else None))
         await read_away(response)
+
+    def _data(self, body: Body) -> bytes | StoredProducer:
+        if isinstance(body, bytes):
+            return body
+        assert self._bodies is not None
+        return StoredProducer(self._bodies, body)
 
 
 def _fields(callback: CallbackRequest) -> HttpHeaders:

@@ -15,6 +15,7 @@ from faasd_async.callback.plain import CONNECT_SECONDS, IDLE_SECONDS, PlainSende
 from faasd_async.callback.receivers import SLOTS
 from faasd_async.callback.tried import Try
 from faasd_async.http.errors import Unsendable
+from faasd_async.queue.bodies import Bodies
 
 if TYPE_CHECKING:
     from treq.client import HTTPClient
@@ -26,9 +27,16 @@ class World:
     """Makes tries, wherever they go.
 
     :param timeout_seconds: how long one may take, given the function's name.
+    :param bodies: where large ones lie.
     """
 
-    def __init__(self, reactor: Any, timeout_seconds: Callable[[str], float]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        timeout_seconds: Callable[[str], float],
+        bodies: Bodies | None = None,
+    ) -> None:
+        self._bodies = bodies
         self._reactor = reactor
         self._timeout_seconds = timeout_seconds
         self._plain = PlainSender(reactor, timeout_seconds)
@@ -36,7 +44,7 @@ class World:
 
     def send(self, callback: CallbackRequest) -> Deferred[Try]:
         """Try once. Whatever goes wrong is told by what it brings; it can be cancelled."""
-        if callback.url.scheme == "http":
+        if callback.url.scheme == "http" and isinstance(callback.body, bytes):
             try:
                 return self._plain.send(callback)
             except Unsendable:
@@ -48,7 +56,7 @@ class World:
             from faasd_async.callback.sending import Sender
 
             client = world_client(self._reactor)
-            self._sender = Sender(self._reactor, client, self._timeout_seconds)
+            self._sender = Sender(self._reactor, client, self._timeout_seconds, self._bodies)
         return self._sender
 
 

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from faasd_async.call.body import Body, is_stored
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.headers import by_name
 from faasd_async.call.ids import adopt_call_key
@@ -39,6 +40,7 @@ from faasd_async.gateway.refusal import (
     of_queue_error,
 )
 from faasd_async.gateway.timing import TIMING_FIELDS, read_timing
+from faasd_async.queue.bodies import Bodies
 from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
 
@@ -51,6 +53,9 @@ class CallStore(Protocol):
 
     @property
     def largest_call_bytes(self) -> int: ...
+
+    @property
+    def bodies(self) -> Bodies | None: ...
 
     @property
     def keyed(self) -> KeyedCalls: ...
@@ -107,7 +112,32 @@ class Acceptance:
         self._withhold = withhold
 
     def largest_body_bytes(self, deployment: Deployment) -> int:
+        if self._queue.bodies is not None:
+            return deployment.settings.max_body_bytes
+        return self.largest_gathered_bytes(deployment)
+
+    def largest_gathered_bytes(self, deployment: Deployment) -> int:
+        """Of a body that is not stored while it comes."""
         return min(deployment.settings.max_body_bytes, self._queue.largest_call_bytes)
+
+    @property
+    def gathered_body_bytes(self) -> int:
+        """How large a body is at most that goes into one message."""
+        return self._queue.largest_call_bytes
+
+    def why_no_room(self, size_bytes: int) -> str | None:
+        """Why so much more of a body cannot be taken, or ``None``."""
+        return self._why_no_room(size_bytes)
+
+    async def take_along(self, body: Body) -> Body:
+        """Have a body that belongs to something else for a call that is to be accepted.
+
+        :raises QueueError: that cannot be done now.
+        """
+        bodies = self._queue.bodies
+        if bodies is None or not is_stored(body):
+            return body
+        return await bodies.copy_for_call(body)
 
     def find(self, method: bytes, route: FunctionRoute) -> Deployment:
         """Whom a call is for.
@@ -135,6 +165,7 @@ class Acceptance:
         try:
             request, tracing = self._read(arrival)
         except Refusal as refusal:
+            self._let_fall(arrival.body)
             answered(refusal)
             return
         wait = self._deadlines.begin(
@@ -153,17 +184,44 @@ class Acceptance:
                 answered(_receipt(request.function, tracing))
 
         try:
-            if request.digest:
-                putting = self._queue.keyed.put(request, self._delay_seconds(request))
-                putting.addCallbacks(lambda earlier: stored(None, earlier), _telling(stored))
-            elif request.not_before_ns:
-                later = self._queue.put_later(request, self._delay_seconds(request))
-                later.addCallbacks(lambda _: stored(None), _telling(stored))
+            if type(request.body) is not bytes:
+                self._put_stored(request, stored)
             else:
-                self._queue.put_call_then(request, stored)
+                self._put(request, stored)
         except Exception:
             wait.over()
             raise
+
+    def _put(self, request: QueueRequest, stored: _Stored) -> None:
+        if request.digest:
+            putting = self._queue.keyed.put(request, self._delay_seconds(request))
+            putting.addCallbacks(lambda earlier: stored(None, earlier), _telling(stored))
+        elif request.not_before_ns:
+            later = self._queue.put_later(request, self._delay_seconds(request))
+            later.addCallbacks(lambda _: stored(None), _telling(stored))
+        else:
+            self._queue.put_call_then(request, stored)
+
+    def _put_stored(self, request: QueueRequest, stored: _Stored) -> None:
+        """Put a call whose body lies in the store."""
+        bodies = self._queue.bodies
+        assert bodies is not None
+        body = request.body
+        assert is_stored(body)
+
+        def told(reason: QueueError | None, earlier: Accepted | None = None) -> None:
+            if earlier is not None or not isinstance(reason, (MaybeStored, type(None))):
+                bodies.drop_held(body)
+            else:
+                bodies.keep(body)
+            stored(reason, earlier)
+
+        preparing = bodies.prepare_call(request)
+        preparing.addCallbacks(lambda prepared: self._put(prepared, told), _telling(told))
+
+    def _let_fall(self, body: Body) -> None:
+        if self._queue.bodies is not None and is_stored(body):
+            self._queue.bodies.drop_held(body)
 
     def _delay_seconds(self, request: QueueRequest) -> float:
         return max(request.not_before_ns - self._now_ns(), 0) / 1e9
@@ -235,6 +293,12 @@ class Acceptance:
         if forbidden is not None:
             raise Refusal(403, f"{name}: {forbidden}")
         return url
+
+
+class _Stored(Protocol):
+    """Is told what became of a call, once."""
+
+    def __call__(self, reason: QueueError | None, earlier: Accepted | None = None) -> None: ...
 
 
 def _telling(stored: Callable[[QueueError], None]) -> Callable[[Failure], None]:

@@ -13,7 +13,7 @@ from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answers import explain_errors, text, written_json
 from faasd_async.gateway.arrival import Arrival
-from faasd_async.gateway.calls.application import CallsGateway, show
+from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
 from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.prefer import applied, read_preferences, without
@@ -22,6 +22,8 @@ from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.routed import pass_through
 from faasd_async.gateway.shortcut import ShortcutSite
 from faasd_async.gateway.system.application import SystemGateway
+from faasd_async.gateway.upload import Uploads
+from faasd_async.queue.bodies import Bodies
 
 _READ_ONLY = ("GET", "HEAD")
 
@@ -32,6 +34,7 @@ class Gateway:
     :param why_not_ready: what a caller would have to wait for, or ``None``.
     :param largest_body_bytes: the limit for any body.
     :param operators: lets those in who may give orders.
+    :param bodies: where large ones go.
     """
 
     app = Klein()
@@ -50,7 +53,9 @@ class Gateway:
         why_not_ready: Callable[[], str | None],
         largest_body_bytes: int,
         operators: Operators,
+        bodies: Bodies | None = None,
     ) -> None:
+        self._bodies = bodies
         self._acceptance = acceptance
         self._proxy = proxy
         self._calls = calls
@@ -61,14 +66,25 @@ class Gateway:
 
     def site(self, read_timeout_seconds: float, reactor: IReactorTime) -> GatewaySite:
         """The factory to listen with."""
-        return ShortcutSite(
+        site = ShortcutSite(
             self.app.resource(),
             self._body_limit,
             read_timeout_seconds,
             reactor,
             self._acceptance,
             self._proxy,
+            largest_regular_bytes=self._regular_limit,
         )
+        if self._bodies is not None:
+            site.uploads = Uploads(self._acceptance, self._bodies, reactor)
+        return site
+
+    def _regular_limit(self, method: bytes, route: FunctionRoute) -> int:
+        """As :meth:`_body_limit`, of what comes by the short cut."""
+        if route.asynchronous:
+            deployment = self._acceptance.find(method, route)
+            return self._acceptance.largest_gathered_bytes(deployment)
+        return self._proxy.find(method, route).settings.max_body_bytes
 
     def _body_limit(self, method: bytes, route: FunctionRoute | None) -> int:
         """How much may be sent.
@@ -84,14 +100,14 @@ class Gateway:
 
     @app.route("/async-function/")
     async def async_function(self, request: GatewayRequest) -> bytes:
-        arrival = _arrival(request)
+        arrival = await _arrival(request)
         if arrival.method == b"DELETE" and arrival.route.target.partition(b"?")[0] == b"/":
             return await self._calls.cancel_named(request, arrival.route.name)
         return await self._accept(request, arrival)
 
     @app.route("/function/")
     async def function(self, request: GatewayRequest) -> bytes | None:
-        arrival = _arrival(request)
+        arrival = await _arrival(request)
         if arrival.method == b"POST" and read_preferences(arrival.headers).respond_async:
             route = replace(arrival.route, asynchronous=True)
             return await self._accept(request, replace(arrival, route=route), asked=True)
@@ -112,7 +128,9 @@ class Gateway:
         waited = await self._calls.results.wait_for_receipt(receipt, preferences.wait_seconds)
         done = applied(respond_async=asked, wait_seconds=waited.seconds)
         if waited.result is not None:
-            return show(request, waited.result.with_fields(*receipt.fields, *done))
+            return await self._calls.show(
+                request, waited.result.with_fields(*receipt.fields, *done)
+            )
         request.setResponseCode(202)
         request.setHeader(b"Content-Length", b"0")
         for name, value in (*receipt.fields, *done):
@@ -158,13 +176,13 @@ class Gateway:
         raise Refusal(404, "there is nothing here")
 
 
-def _arrival(request: GatewayRequest) -> Arrival:
+async def _arrival(request: GatewayRequest) -> Arrival:
     if request.route is None:
         raise Refusal(404, "no function is named")
     return Arrival(
         route=request.route,
         method=request.method,
         headers=request.field_lines,
-        body=request.read_body(),
+        body=request.read_body() if request.upload is None else await request.upload.finish(),
         peer=request.peer,
     )

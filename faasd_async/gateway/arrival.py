@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
+from faasd_async.call.body import Body
 from faasd_async.call.headers import Headers, end_to_end, first
 from faasd_async.call.ids import CallKey, TokenTooLong, adopt_call_key
 from faasd_async.call.route import FunctionRoute, without_namespace
@@ -31,7 +32,7 @@ class Arrival:
     route: FunctionRoute
     method: bytes
     headers: Headers
-    body: bytes
+    body: Body
     peer: bytes
 
 

@@ -7,11 +7,12 @@ too large, or for nobody, away while it is still on its way.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
-from typing import IO
+from typing import IO, cast
 from urllib.parse import quote
 
 from twisted.internet.interfaces import (
@@ -31,6 +32,7 @@ from faasd_async.call.headers import first
 from faasd_async.call.ids import TokenTooLong, adopted
 from faasd_async.call.route import FunctionRoute, cut, origin_form
 from faasd_async.gateway.refusal import Fields, Refusal, body_too_large
+from faasd_async.gateway.upload import Client, Upload, Uploads
 from faasd_async.gateway.written import SERVED_BY, phrase, refused
 
 #: So much of a body is read although the head has decided that the answer is no: the connection
@@ -197,6 +199,8 @@ class GatewayRequest(Request):
         self._refusal: Refusal | None = None
         self._limit_bytes = 0
         self._received_bytes = 0
+        self._gathered_bytes = sys.maxsize
+        self.upload: Upload | None = None
 
     def gotLength(self, length: int | None) -> None:
         channel = self.channel
@@ -216,8 +220,25 @@ class GatewayRequest(Request):
         if length is not None and length > self._limit_bytes:
             super().gotLength(0)
             self._refuse_body()
+        elif self._is_to_be_stored(length):
+            super().gotLength(0)
         else:
             super().gotLength(length)
+
+    def _is_to_be_stored(self, length: int | None) -> bool:
+        """Whether a body is surely too large to be gathered; it may turn out to be."""
+        uploads = self.channel.site.uploads
+        if uploads is None or self._refusal is not None:
+            return False
+        route = cut(self.channel.target)
+        most = uploads.gathered_bytes(self.channel._command, route, self.field_lines)
+        if most is None:
+            return False
+        self._gathered_bytes = most
+        if length is not None and length > most:
+            self._gathered_bytes = 0
+            return True
+        return False
 
     def handleContentChunk(self, data: bytes) -> None:
         if self.channel.refused:
@@ -225,8 +246,33 @@ class GatewayRequest(Request):
         self._received_bytes += len(data)
         if self._received_bytes > self._limit_bytes:
             self._refuse_body()
+        elif self._received_bytes > self._gathered_bytes:
+            self._store(data)
         else:
             super().handleContentChunk(data)
+
+    def _store(self, data: bytes) -> None:
+        """Have a piece stored, and before it what was gathered."""
+        channel = self.channel
+        try:
+            if self.upload is None:
+                assert channel.site.uploads is not None
+                self.upload = channel.site.uploads.begin(cast(Client, channel.transport))
+                gathered = self.read_body()
+                if gathered:
+                    self.upload.write(gathered)
+            self.upload.write(data)
+        except Refusal as refusal:
+            self._refusal = refusal
+            self._refuse_body()
+        else:
+            # It may take a while, as long as it goes on.
+            channel.setTimeout(channel.timeOut)
+
+    def connectionLost(self, reason: Failure) -> None:
+        if self.upload is not None:
+            self.upload.abort()
+        super().connectionLost(reason)
 
     def break_off(self) -> None:
         """Never come to an end: see :meth:`GatewayChannel.break_off`."""
@@ -234,6 +280,8 @@ class GatewayRequest(Request):
         self.channel.break_off()
 
     def _refuse_body(self) -> None:
+        if self.upload is not None:
+            self.upload.abort()
         # Without this the channel would still invite the client to send its body.
         self.requestHeaders.removeHeader(b"Expect")
         self.channel.refuse(self._refusal or body_too_large(self._limit_bytes, self._own_id()))
@@ -308,6 +356,7 @@ class GatewaySite(Site):
     """The factory of client connections.
 
     :ivar channels: those who are connected.
+    :ivar uploads: where bodies go that are too large to be gathered.
     :param largest_body_bytes: the limit for a body, given the method and the function it is for;
         raises a :class:`~.refusal.Refusal` if the answer is no whatever the body.
     """
@@ -333,6 +382,7 @@ class GatewaySite(Site):
         )
         self.largest_body_bytes = largest_body_bytes
         self.channels: set[GatewayChannel] = set()
+        self.uploads: Uploads | None = None
         self._date = b""
         self._date_second = 0
 

@@ -160,6 +160,7 @@ class Passage:
     def begin(self, arrival: Arrival, withhold: Withhold | None) -> None:
         """Invoke the function."""
         headers = forwarded(arrival, self._tracing)
+        assert type(arrival.body) is bytes
         invocation = Invocation(
             function=self._deployment.name,
             call_id=self._tracing.key.call_id,

@@ -181,7 +181,7 @@ class ShortcutChannel(GatewayChannel):
         if route is None:
             return None
         try:
-            limit = self.site.largest_body_bytes(method, route)
+            limit = self.site.largest_regular_bytes(method, route)
         except Refusal:
             return None
         return route if body_bytes <= limit else None
@@ -275,6 +275,7 @@ class ShortcutSite(GatewaySite):
 
     :param acceptance: where regular asynchronous calls go at once.
     :param proxy: where regular synchronous calls go.
+    :param largest_regular_bytes: as *largest_body_bytes*, of what is gathered here.
     """
 
     protocol = ShortcutChannel
@@ -287,7 +288,10 @@ class ShortcutSite(GatewaySite):
         reactor: IReactorTime,
         acceptance: Acceptance,
         proxy: Proxy,
+        *,
+        largest_regular_bytes: Callable[[bytes, FunctionRoute], int],
     ) -> None:
         super().__init__(resource, largest_body_bytes, read_timeout_seconds, reactor)
+        self.largest_regular_bytes = largest_regular_bytes
         self.acceptance = acceptance
         self.proxy = proxy

@@ -10,6 +10,7 @@ from time import time
 
 from twisted.logger import LogEvent, Logger, LogLevel
 
+from faasd_async.call.body import Body
 from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 from faasd_async.observe.figures import Figures
@@ -169,11 +170,17 @@ class CallWatch:
             reason=reason,
         )
 
-    def _show_body(self, which: str, request: QueueRequest, body: bytes) -> None:
+    def _show_body(self, which: str, request: QueueRequest, body: Body) -> None:
         _tell(
             _INFO,
             "{which} body of {call_id}: {body}",
             which=which,
             call_id=request.key.call_id,
-            body=body[:SHOWN_BYTES].decode("utf-8", "backslashreplace"),
+            body=_shown(body),
         )
+
+
+def _shown(body: Body) -> str:
+    if not isinstance(body, bytes):
+        return f"({len(body)} bytes, SHA-256 {body.sha256})"
+    return body[:SHOWN_BYTES].decode("utf-8", "backslashreplace")

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from faasd_async.call.body import Body
 from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Kind, Letter
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
@@ -21,6 +22,7 @@ from faasd_async.call.once import Repeatable
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
 from faasd_async.errors import QueueError
+from faasd_async.queue.bodies import Bodies
 from faasd_async.settings import ResultSettings
 
 Parcel_co = TypeVar("Parcel_co", covariant=True)
@@ -48,7 +50,10 @@ class Delivery(Protocol[Parcel_co]):
         """Let go of the parcel's body: it will be given back, and come whole."""
 
     def settle(self) -> None:
-        """The parcel is done with; the queue forgets it."""
+        """The parcel is done with; the queue forgets it, and its body if that lies elsewhere."""
+
+    def settle_moved(self) -> None:
+        """The parcel was put somewhere else, and its body is needed there."""
 
     def give_back(self, delay_seconds: float = 0.0) -> None:
         """Let somebody take it again, not earlier than after the delay."""
@@ -351,7 +356,7 @@ class Peers(Protocol):
 class KeyedCalls(Protocol):
     """Calls that their callers may repeat, and that are stored once."""
 
-    def name(self, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
+    def name(self, function: str, key: bytes, target: bytes, body: Body) -> Repeatable:
         """What makes a request the same call as another.
 
         :raises QueueUnavailable: the queue was never reached.
@@ -408,7 +413,11 @@ class Queue(Protocol):
 
     @property
     def largest_call_bytes(self) -> int:
-        """The largest body that is sure to fit, its headers aside."""
+        """The largest body that is sure to fit into a message, its headers aside."""
+
+    @property
+    def bodies(self) -> Bodies | None:
+        """Those that are larger; ``None`` if there are to be none."""
 
     @property
     def records(self) -> Records: ...

@@ -15,6 +15,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from faasd_async.call.body import Body
 from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Kind, Letter, callback_url_of
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
@@ -22,6 +23,7 @@ from faasd_async.call.once import Repeatable, repeatable
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
 from faasd_async.errors import QueueError
+from faasd_async.queue.bodies import Bodies
 from faasd_async.queue.interface import (
     Accepted,
     Delivery,
@@ -53,6 +55,8 @@ class MemoryQueue:
     why_full = None
     callbacks_crowded = callbacks_full = False
     largest_call_bytes = 1 << 62
+    #: None is too large to be put as it is.
+    bodies: Bodies | None = None
 
     def __init__(self, clock: IReactorTime, lease_seconds: float) -> None:
         self._calls: Pigeonhole[QueueRequest] = Pigeonhole(clock, lease_seconds)
@@ -143,7 +147,7 @@ class MemoryKeyedCalls:
         self._secret = secrets.token_bytes(32)
         self._accepted: dict[tuple[str, str], Accepted] = {}
 
-    def name(self, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
+    def name(self, function: str, key: bytes, target: bytes, body: Body) -> Repeatable:
         return repeatable(self._secret, function, key, target, body)
 
     def put(self, request: QueueRequest, delay_seconds: float = 0.0) -> Deferred[Accepted | None]:

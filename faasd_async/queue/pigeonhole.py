@@ -179,6 +179,9 @@ class MemoryDelivery(Generic[Parcel]):
     def lighten(self) -> None:
         self.parcel = replace(cast(Any, self.parcel), body=b"")
 
+    def settle_moved(self) -> None:
+        self.settle()
+
     def settle(self) -> None:
         self._hole.forget(self._lease)
         self._hole.done(self._entry, self)

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
+from faasd_async.call.body import Body, StoredBody
 from faasd_async.call.headers import Headers
 from faasd_async.errors import InvocationBroken
 from faasd_async.runtime.interface import (
@@ -19,26 +20,36 @@ from faasd_async.runtime.interface import (
     WhenWhole,
     WholeRuntime,
 )
+from faasd_async.runtime.spill import Spill, Spilling
 
 
-def gather(reply: Reply, limit_bytes: int) -> Deferred[bytes]:
+def gather(reply: Reply, limit_bytes: int, spill: Spill | None = None) -> Deferred[Body]:
     """Take a body into memory.
 
+    :param spill: where it goes instead if it is too large for that.
     :return: the body; cancelling it aborts the function. Fails as
         :meth:`~faasd_async.runtime.interface.Reply.deliver_to` does, and with
         :class:`~faasd_async.errors.InvocationBroken`, the function aborted, for a body of more
         than *limit_bytes*.
     """
-    gathering = _Gathering(reply, limit_bytes)
-    return reply.deliver_to(gathering.keep).addCallbacks(gathering.join, gathering.judge)
+    gathering = _Gathering(reply, limit_bytes, spill)
+    delivered: Deferred[None] = reply.deliver_to(gathering.keep)
+    return delivered.addCallbacks(gathering.join, gathering.judge)
 
 
 class _Gathering:
     """A body that is being gathered."""
 
-    __slots__ = ("_limit_bytes", "_pieces", "_reply", "_size")
+    __slots__ = (
+        "_gathered_bytes", "_limit_bytes", "_pieces", "_reply", "_size", "_spill", "_spilling",
+        "_why",
+    )  # fmt: skip
 
-    def __init__(self, reply: Reply, limit_bytes: int) -> None:
+    def __init__(self, reply: Reply, limit_bytes: int, spill: Spill | None) -> None:
+        self._spill = spill
+        self._spilling: Spilling | None = None
+        self._why: Exception | None = None
+        self._gathered_bytes = limit_bytes if spill is None else spill.gathered_bytes
         self._reply = reply
         self._limit_bytes = limit_bytes
         self._pieces: list[bytes] = []
@@ -46,16 +57,46 @@ class _Gathering:
 
     def keep(self, piece: bytes) -> None:
         self._size += len(piece)
-        if self._size <= self._limit_bytes:
-            self._pieces.append(piece)
-        else:
+        if self._size > self._limit_bytes:
             self._pieces.clear()
             self._reply.abort()
+        elif self._size <= self._gathered_bytes:
+            self._pieces.append(piece)
+        else:
+            self._spill_over(piece)
 
-    def join(self, _: None) -> bytes:
-        return b"".join(self._pieces)
+    def _spill_over(self, piece: bytes) -> None:
+        if self._spilling is None:
+            assert self._spill is not None
+            gathered, self._pieces = self._pieces, []
+            try:
+                self._spilling = Spilling(self._spill, self._reply, gathered)
+            except InvocationBroken as reason:
+                self._why = reason
+                self._reply.abort()
+                return
+        self._spilling.write(piece)
+
+    def join(self, _: None) -> bytes | Deferred[Body]:
+        if self._spilling is None:
+            return b"".join(self._pieces)
+        spilling = self._spilling
+        stored: Deferred[Body] = Deferred(lambda _: spilling.abort())
+
+        def told(body: StoredBody | Exception) -> None:
+            if isinstance(body, Exception):
+                stored.errback(body)
+            else:
+                stored.callback(body)
+
+        spilling.finish(told)
+        return stored
 
     def judge(self, reason: Failure) -> Failure:
+        if self._spilling is not None:
+            self._spilling.abort()
+        if self._why is not None:
+            return Failure(self._why)
         if reason.check(CancelledError) and self._size > self._limit_bytes:
             return Failure(over_the_limit(self._limit_bytes))
         return reason
@@ -75,17 +116,21 @@ def invoker_of(runtime: Runtime) -> InvokeWhole:
     def invoke_whole(
         invocation: Invocation, timeout_seconds: float, most_bytes: int, when_whole: WhenWhole
     ) -> Callable[[], None]:
-        return gather_whole(runtime.invoke(invocation, timeout_seconds), most_bytes, when_whole)
+        replying = runtime.invoke(invocation, timeout_seconds)
+        return gather_whole(replying, most_bytes, when_whole, invocation.spill)
 
     return invoke_whole
 
 
 def gather_whole(
-    replying: Deferred[Reply], most_bytes: int, when_whole: WhenWhole
+    replying: Deferred[Reply],
+    most_bytes: int,
+    when_whole: WhenWhole,
+    spill: Spill | None = None,
 ) -> Callable[[], None]:
     """Gather a reply that is to come; parameters and result as of
     :meth:`~faasd_async.runtime.interface.WholeRuntime.invoke_whole`."""
-    whole = _Whole(most_bytes, when_whole)
+    whole = _Whole(most_bytes, when_whole, spill)
     whole.wait_for(replying)
     return whole.stop
 
@@ -93,12 +138,13 @@ def gather_whole(
 class _Whole:
     """An answer that is being gathered, for somebody who waits for it whole."""
 
-    __slots__ = ("_most_bytes", "_reply", "_stopped", "_waiting", "_when_whole")
+    __slots__ = ("_most_bytes", "_reply", "_spill", "_stopped", "_waiting", "_when_whole")
 
     _reply: Reply
     _waiting: Deferred[Any]
 
-    def __init__(self, most_bytes: int, when_whole: WhenWhole) -> None:
+    def __init__(self, most_bytes: int, when_whole: WhenWhole, spill: Spill | None) -> None:
+        self._spill = spill
         self._most_bytes = most_bytes
         self._when_whole = when_whole
         self._stopped = False
@@ -113,11 +159,11 @@ class _Whole:
 
     def _replied(self, reply: Reply) -> None:
         self._reply = reply
-        gathering = gather(reply, self._most_bytes - size_of(reply.headers))
+        gathering = gather(reply, self._most_bytes - size_of(reply.headers), self._spill)
         self._waiting = gathering
         gathering.addCallbacks(self._gathered, self._failed)
 
-    def _gathered(self, body: bytes) -> None:
+    def _gathered(self, body: Body) -> None:
         self._tell(Answer(self._reply.status, self._reply.headers, body))
 
     def _failed(self, failure: Failure) -> None:

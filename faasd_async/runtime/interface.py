@@ -12,7 +12,19 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
+from faasd_async.call.body import Body
 from faasd_async.call.headers import Headers
+from faasd_async.http.flowing import Pieces
+from faasd_async.runtime.spill import Spill
+
+
+class FlowingBody(Protocol):
+    """A body that comes from somewhere else."""
+
+    def __len__(self) -> int: ...
+
+    def open(self) -> Pieces:
+        """Read it from its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,8 @@ class Invocation:
     :ivar call_id: for logs; the header stands in *headers* too.
     :ivar target: raw path and query as the function sees them; at least ``/``.
     :ivar headers: end to end, ``Host`` included when the caller sent one; no ``Content-Length``.
+    :ivar spill: where the answer goes if it is too large to be gathered, if anywhere; for somebody
+        who waits for it whole.
     """
 
     function: str
@@ -30,7 +44,8 @@ class Invocation:
     method: bytes
     target: bytes
     headers: Headers
-    body: bytes
+    body: bytes | FlowingBody
+    spill: Spill | None = None
 
 
 class Reply(Protocol):
@@ -71,7 +86,7 @@ class Answer(NamedTuple):
 
     status: int
     headers: Headers
-    body: bytes
+    body: Body
 
 
 #: Told of an answer, or why there is none: as :meth:`Runtime.invoke` and :meth:`Reply.deliver_to`

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
+from faasd_async.call.body import StoredBody
 from faasd_async.call.headers import HOP_BY_HOP, Headers, named_by_connection
 from faasd_async.errors import (
     InvocationBroken,
@@ -16,13 +17,15 @@ from faasd_async.errors import (
     NotHandedOver,
 )
 from faasd_async.http.errors import ExchangeError, NotSent
-from faasd_async.http.exchange import Exchange
+from faasd_async.http.exchange import Exchange, Upload
+from faasd_async.http.flowing import FlowingBody
 from faasd_async.http.pool import Pool
 from faasd_async.http.reader import Fields
 from faasd_async.runtime.collect import over_the_limit, size_of
 from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Answer, Invocation, Reply, WhenWhole
 from faasd_async.runtime.reply import FlowingReply
+from faasd_async.runtime.spill import Spilling
 from faasd_async.wheel import Alarm, Wheel
 
 IDLE_SECONDS = 1
@@ -98,8 +101,8 @@ class _WholeCall(Exchange):
     """
 
     __slots__ = (
-        "_address", "_fields", "_limit", "_most_bytes", "_pieces", "_seconds", "_size_bytes",
-        "_under_way", "_when_whole", "function",
+        "_address", "_fields", "_gathered_bytes", "_limit", "_most_bytes", "_pieces", "_seconds",
+        "_size_bytes", "_spill", "_spilling", "_under_way", "_when_whole", "function",
     )  # fmt: skip
 
     _limit: Alarm
@@ -113,8 +116,10 @@ class _WholeCall(Exchange):
         most_bytes: int,
         when_whole: WhenWhole,
     ) -> None:
-        super().__init__(invocation.method, head, invocation.body)
+        super().__init__(invocation.method, head, _upload(invocation, self._body_failed))
         self.function = invocation.function
+        self._spill = invocation.spill
+        self._spilling: Spilling | None = None
         self._address = address
         self._most_bytes = most_bytes
         self._size_bytes = 0
@@ -132,17 +137,50 @@ class _WholeCall(Exchange):
 
     def replied(self, status: int, fields: Fields) -> None:
         self._fields = _end_to_end(fields)
-        self._most_bytes -= size_of(self._fields)
+        size_bytes = size_of(self._fields)
+        self._most_bytes -= size_bytes
+        spill = self._spill
+        self._gathered_bytes = (
+            self._most_bytes if spill is None else spill.gathered_bytes - size_bytes
+        )
 
     def received(self, piece: bytes) -> None:
         self._size_bytes += len(piece)
-        if self._size_bytes <= self._most_bytes:
-            self._pieces.append(piece)
-        else:
+        if self._size_bytes > self._most_bytes:
             self.abort()
             self._tell(over_the_limit(self._most_bytes))
+        elif self._size_bytes <= self._gathered_bytes:
+            self._pieces.append(piece)
+        else:
+            self._spill_over(piece)
+
+    def _spill_over(self, piece: bytes) -> None:
+        if self._spilling is None:
+            assert self._spill is not None
+            gathered, self._pieces = self._pieces, []
+            try:
+                self._spilling = Spilling(self._spill, self, gathered)
+            except InvocationBroken as reason:
+                self.abort()
+                self._tell(reason)
+                return
+        self._spilling.write(piece)
+
+    def _stored(self, body: StoredBody | Exception) -> None:
+        self._spilling = None
+        if isinstance(body, Exception):
+            self._tell(body)
+        else:
+            self._tell(Answer(self.status, self._fields, body))
+
+    def _body_failed(self, reason: Exception) -> None:
+        self.abort()
+        self._tell(InvocationBroken(f"the call's body could not be sent: {reason}"))
 
     def ended(self) -> None:
+        if self._spilling is not None:
+            self._spilling.finish(self._stored)
+            return
         self._tell(Answer(self.status, self._fields, b"".join(self._pieces)))
 
     def failed(self, reason: ExchangeError) -> None:
@@ -181,6 +219,9 @@ class _WholeCall(Exchange):
         when_whole, self._when_whole = self._when_whole, None
         if when_whole is not None:
             self._under_way.let_go(self, self._limit)
+        if self._spilling is not None:
+            self._spilling.abort()
+            self._spilling = None
         return when_whole
 
     def _not_reached(self, why: str) -> NotHandedOver:
@@ -199,7 +240,7 @@ class _Call(Exchange):
     __slots__ = ("_address", "_function", "_reply", "when_replied")
 
     def __init__(self, invocation: Invocation, head: bytes, address: str) -> None:
-        super().__init__(invocation.method, head, invocation.body)
+        super().__init__(invocation.method, head, _upload(invocation, self._body_failed))
         self._function = invocation.function
         self._address = address
         self._reply: FlowingReply | None = None
@@ -240,6 +281,15 @@ class _Call(Exchange):
                 InvocationBroken(f"{self._function} broke off before it answered: {reason}")
             )
 
+    def _body_failed(self, reason: Exception) -> None:
+        self.abort()
+        broken = InvocationBroken(f"the call's body could not be sent: {reason}")
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.finish(Failure(broken))
+        else:
+            self._take_when_replied().errback(broken)
+
     def _take_when_replied(self) -> Deferred[Reply]:
         when_replied = self.when_replied
         del self.when_replied
@@ -252,6 +302,11 @@ class _Call(Exchange):
 
     def _not_reached(self, why: str) -> NotHandedOver:
         return _not_reached(self._function, self._address, why)
+
+
+def _upload(invocation: Invocation, failed: Callable[[Exception], object]) -> bytes | Upload:
+    body = invocation.body
+    return body if isinstance(body, bytes) else FlowingBody(body.open(), failed)
 
 
 def _not_reached(function: str, address: str, why: str) -> NotHandedOver:

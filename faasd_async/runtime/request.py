@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IPullProducer
+from twisted.internet.interfaces import IConsumer, IPullProducer, ITCPTransport
 from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers as TwistedHeaders
 from zope.interface import implementer
@@ -12,6 +14,7 @@ from faasd_async.call.headers import Headers
 from faasd_async.errors import InvocationBroken
 from faasd_async.http import request
 from faasd_async.http.errors import Unsendable
+from faasd_async.http.flowing import FlowingBody, Pieces
 
 PIECE_BYTES = 64 * 1024
 """How much of a body is given to the transport at a time."""
@@ -39,12 +42,13 @@ class RawRequest(Request):
     all that it asks for.
 
     :param head: as by :func:`write_head`, ``Content-Length`` included.
+    :param body: bytes, or what to read it from.
     :ivar written: the transport has taken the last byte.
     """
 
     written = False
 
-    def __init__(self, method: bytes, head: bytes, body: bytes) -> None:
+    def __init__(self, method: bytes, head: bytes, body: bytes | Pieces) -> None:
         # Twisted checks a method and a target that it is not to write.
         super().__init__(  # type: ignore[no-untyped-call] # Twisted's is not typed
             b"GET", b"/", TwistedHeaders(), None, persistent=True
@@ -61,6 +65,8 @@ class RawRequest(Request):
 
         :return: fires when the transport has taken the last byte. Cancelling it stops.
         """
+        if not isinstance(self._body, bytes):
+            return self._flow(transport, self._body)
         if len(self._body) <= PIECE_BYTES:
             transport.write(self._head + self._body)
             self.written = True
@@ -71,8 +77,24 @@ class RawRequest(Request):
         transport.registerProducer(self, False)
         return self._sent
 
+    def _flow(self, transport: IConsumer, pieces: Pieces) -> Deferred[None]:
+        transport.write(self._head)
+
+        def stop(_: Deferred[None]) -> None:
+            pieces.close()
+            transport.unregisterProducer()
+
+        def done() -> None:
+            self.written = True
+            sent.callback(None)
+
+        sent: Deferred[None] = Deferred(stop)
+        FlowingBody(pieces, sent.errback).begin(cast(ITCPTransport, transport), done)
+        return sent
+
     def resumeProducing(self) -> None:
         """The transport can take a piece more."""
+        assert isinstance(self._body, bytes)
         end = self._offset + PIECE_BYTES
         piece = self._body[self._offset : end]
         self._offset = end

@@ -92,7 +92,9 @@ class TlsClient:
                 raise lost from None
             reused = connection in self._used
             self._used.add(connection)
-            request = RawRequest(invocation.method, head, invocation.body)
+            body = invocation.body
+            sent = body if isinstance(body, bytes) else body.open()
+            request = RawRequest(invocation.method, head, sent)
             responding = connection.request(request)
             # Looked up now: a reply without a body is over before it is told of.
             parser = connection._parser

@@ -118,7 +118,7 @@ class Upstream:
         """See :class:`~faasd_async.runtime.interface.WholeRuntime`."""
         if isinstance(self._client, TlsClient):
             replying = self.invoke(invocation, timeout_seconds)
-            return gather_whole(replying, most_bytes, when_whole)
+            return gather_whole(replying, most_bytes, when_whole, invocation.spill)
         try:
             head = self._head(invocation)
         except InvocationError as reason:

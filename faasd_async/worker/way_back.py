@@ -94,7 +94,7 @@ class WayBack:
             except _CANNOT_WAIT:
                 pass  # Then it waits where it is, a lease at a time.
             else:
-                run.delivery.settle()
+                run.delivery.settle_moved()
                 return
         await self.give_back(run, insistent=True)
 

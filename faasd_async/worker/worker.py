@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -21,6 +22,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from faasd_async.call.body import is_stored
 from faasd_async.call.ending import Ending
 from faasd_async.call.headers import first
 from faasd_async.call.history import CRASHED, FAILED_INSIDE
@@ -121,7 +123,7 @@ class Worker:
         self._lanes = Lanes(clock, queue, deployments, self._tokens, static=static, take=self._take)
         self._walks = Walks(
             clock,
-            Attempts(clock, lambda: queue.largest_call_bytes, now_ns),
+            Attempts(clock, lambda: queue.largest_call_bytes, now_ns, queue.bodies),
             settlement,
             self,
             begin_trial=self._lanes.begin,
@@ -517,6 +519,10 @@ class Worker:
 
     async def _try_again(self, run: Run, deployment: Deployment, outcome: Outcome) -> None:
         now_ns = self._now_ns()
+        if self._queue.bodies is not None and is_stored(outcome.body):
+            # Another attempt's will be the answer.
+            self._queue.bodies.discard(outcome.body)
+            outcome = replace(outcome, body=b"")
         if not await self._asking.insist(lambda: self._queue.backlog.holds(run.request)):
             # Purged while it ran: there is nothing left that could be tried again.
             await self._end(run, Ending("cancelled", outcome, run.history, now_ns))

@@ -66,13 +66,23 @@ WALLS: dict[str, frozenset[str]] = {
     "queue": frozenset({"backoff", "call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
     "callback": frozenset(
-        {"call", "errors", "http", "queue.interface", "queue.leases", "settings", "wheel"}
+        {
+            "call",
+            "errors",
+            "http",
+            "queue.bodies",
+            "queue.interface",
+            "queue.leases",
+            "settings",
+            "wheel",
+        }
     ),
     # The foreman, who takes from any queue and works at any bench.
     "worker": frozenset(
         {
             "call",
             "errors",
+            "queue.bodies",
             "queue.interface",
             "queue.leases",
             "runtime.collect",
@@ -88,6 +98,7 @@ WALLS: dict[str, frozenset[str]] = {
             "direct",
             "errors",
             "functions",
+            "queue.bodies",
             "queue.interface",
             "runtime.collect",
             "runtime.deployments",

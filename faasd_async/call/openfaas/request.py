@@ -29,6 +29,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from faasd_async.call import callback_url, http_form
+from faasd_async.call.body import Body
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.ids import CallKey, TokenTooLong, adopted, encode_token
@@ -82,7 +83,7 @@ def write_request(request: QueueRequest, queue_name: str = "") -> bytes:
         function=request.function,
         header=_header_of(headers),
         host=_text(first(headers, b"x-forwarded-host") or b""),
-        body=request.body,
+        body=_whole(request.body),
         path=_path_for_go(path),
         query_string=_text(query),
         queue_name=queue_name,
@@ -255,3 +256,9 @@ def _is_text(raw: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _whole(body: Body) -> bytes:
+    if not isinstance(body, bytes):
+        raise ValueError("a message of OpenFaaS' holds no body that lies elsewhere")
+    return body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from klein import Klein
 from klein.resource import KleinResource
 
@@ -9,6 +11,7 @@ from faasd_async.gateway.answers import explain_errors, json
 from faasd_async.gateway.calls.asked import asked_for
 from faasd_async.gateway.calls.cancel import Cancellation
 from faasd_async.gateway.calls.events import Events
+from faasd_async.gateway.calls.flowing import pass_on
 from faasd_async.gateway.calls.results import Results, Shown, receipt
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.channel import GatewayRequest
@@ -16,6 +19,7 @@ from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.prefer import LONGEST_SECONDS, Preferences, read_preferences
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.queue.bodies import Bodies
 from faasd_async.settings.mistakes import Refusal as Mistake
 from faasd_async.settings.quantities import parse_duration_or_zero
 
@@ -23,7 +27,10 @@ _READ_ONLY = ("GET", "HEAD")
 
 
 class CallsGateway:
-    """Everything under ``/call/``."""
+    """Everything under ``/call/``.
+
+    :param bodies: where large results lie.
+    """
 
     app = Klein()
     app.url_map.merge_slashes = False
@@ -37,7 +44,9 @@ class CallsGateway:
         cancellation: Cancellation,
         events: Events,
         operators: Operators,
+        bodies: Bodies | None = None,
     ) -> None:
+        self._bodies = bodies
         self._status = status
         self._cancellation = cancellation
         self._events = events
@@ -66,7 +75,7 @@ class CallsGateway:
         asked = asked_for(request, call_id, query, self._operators)
         query.finish()
         known = await self._cancellation.cancel(asked)
-        return show(request, receipt(known.name))
+        return await self.show(request, receipt(known.name))
 
     @app.route("/<call_id>/result", methods=_READ_ONLY)
     async def result(self, request: GatewayRequest, call_id: str) -> bytes:
@@ -78,7 +87,20 @@ class CallsGateway:
         found = await self.results.find(asked, seconds)
         if preferences.wait_seconds is not None:
             request.setHeader(b"Preference-Applied", b"wait=%d" % preferences.wait_seconds)
-        return show(request, found)
+        return await self.show(request, found)
+
+    async def show(self, request: GatewayRequest, found: Shown) -> bytes:
+        """Answer with a result."""
+        found = found.for_one_who_has(request.getHeader(b"if-none-match"))
+        if isinstance(found.body, bytes):
+            _head(request, found)
+            return found.body
+        if request.method == b"HEAD":
+            _head(request, found)
+            return b""
+        assert self._bodies is not None
+        await pass_on(request, self._bodies.open(found.body), partial(_head, request, found))
+        return b""
 
     @app.route("/<call_id>/events", methods=_READ_ONLY)
     async def events(self, request: GatewayRequest, call_id: str) -> None:
@@ -102,6 +124,14 @@ class CallsGateway:
             request.setResponseCode(204)
 
 
+def _head(request: GatewayRequest, found: Shown) -> None:
+    request.setResponseCode(found.status)
+    for name, _ in found.fields:
+        request.responseHeaders.removeHeader(name)
+    for name, value in found.fields:
+        request.responseHeaders.addRawHeader(name, value)
+
+
 def _wait_seconds(query: Query, preferences: Preferences) -> float:
     """How long a client waits: as its query says, or else as it prefers."""
     text = query.text("wait")
@@ -111,14 +141,3 @@ def _wait_seconds(query: Query, preferences: Preferences) -> float:
         return min(parse_duration_or_zero(text), LONGEST_SECONDS)
     except Mistake as mistake:
         raise Refusal(400, f"wait: {mistake}") from None
-
-
-def show(request: GatewayRequest, found: Shown) -> bytes:
-    """Answer with a result."""
-    found = found.for_one_who_has(request.getHeader(b"if-none-match"))
-    request.setResponseCode(found.status)
-    for name, _ in found.fields:
-        request.responseHeaders.removeHeader(name)
-    for name, value in found.fields:
-        request.responseHeaders.addRawHeader(name, value)
-    return found.body

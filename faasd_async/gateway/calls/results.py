@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from twisted.internet.interfaces import IReactorTime
 
+from faasd_async.call.body import Body
 from faasd_async.call.ending import Ending
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.known import CallName
@@ -24,11 +25,11 @@ _ETAG = re.compile(rb'(?:W/)?("[^"]*")')
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An answer, whole."""
+    """An answer."""
 
     status: int
     fields: Headers
-    body: bytes
+    body: Body
 
     def with_fields(self, *fields: tuple[bytes, bytes]) -> Shown:
         """The same, with these in place of any others of their names."""

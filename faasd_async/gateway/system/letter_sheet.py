@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 
+from faasd_async.call.body import Body
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.ending import DeadCallback, DeadLetter, Letter, SealedLetter
 from faasd_async.call.headers import Headers, first
@@ -120,8 +121,11 @@ def _attempts(attempts: Sequence[Attempt]) -> list[Sheet]:
     ]
 
 
-def _message(headers: Headers, body: bytes, secrets: bool) -> Sheet:
+def _message(headers: Headers, body: Body, secrets: bool) -> Sheet:
     shown = [[name.decode("latin-1"), _value(name, value, secrets)] for name, value in headers]
+    if not isinstance(body, bytes):
+        # It is not held whole for the sake of a look at it; its size is told, and its hash.
+        return {"headers": shown, "body": None, "body_encoding": "stored", "sha256": body.sha256}
     try:
         return {"headers": shown, "body": body.decode(), "body_encoding": "utf-8"}
     except UnicodeDecodeError:

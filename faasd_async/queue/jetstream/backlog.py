@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.logger import Logger
 
+from faasd_async.call.body import is_stored
 from faasd_async.call.request import QueueRequest
 from faasd_async.errors import QueueUnavailable
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerNotFound, MessageNotFound
 from faasd_async.queue.interface import Depth, OfFunction, OfQueue, Source
+from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.store import Store, queue_error
 from faasd_async.queue.jetstream.subjects import (
     CALLS,
@@ -37,12 +39,17 @@ T = TypeVar("T")
 
 
 class JetStreamBacklog:
-    """See :class:`~faasd_async.queue.interface.Backlog`."""
+    """See :class:`~faasd_async.queue.interface.Backlog`.
+
+    :param orphaned: told that bodies may have lost their owners.
+    """
 
     _log = Logger()
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, bodies: JetStreamBodies, orphaned: Callable[[], None]) -> None:
         self._store = store
+        self._bodies = bodies
+        self._orphaned = orphaned
 
     def depths(self, sources: Sequence[Source]) -> Deferred[Sequence[Depth]]:
         return Deferred.fromCoroutine(_of_each(self._depth, sources))
@@ -151,6 +158,8 @@ class JetStreamBacklog:
                 await self._store.jetstream.purge_stream(stream, filter=subject)
         except NatsError as reason:
             raise queue_error(reason) from reason
+        if is_stored(request.body):
+            self._bodies.discard(request.body)
 
     def purge(self, source: Source) -> Deferred[int]:
         return Deferred.fromCoroutine(self._purge(source))
@@ -165,6 +174,7 @@ class JetStreamBacklog:
                 )
         except NatsError as reason:
             raise queue_error(reason) from reason
+        self._orphaned()
         return purged
 
 

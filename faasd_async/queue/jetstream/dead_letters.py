@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections.abc import Callable
+from dataclasses import replace
 
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from faasd_async.call.body import Body, is_stored
 from faasd_async.call.ending import DeadCallback, DeadLetter, Kind, Letter, SealedLetter
+from faasd_async.errors import BodyGone, QueueError
 from faasd_async.nats.errors import BadHeader, NatsError
 from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
 from faasd_async.queue.interface import Filed, Page, Selection
+from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store, queue_error
 from faasd_async.queue.jetstream.stored import (
@@ -35,17 +42,83 @@ _BATCH = 100
 
 
 class JetStreamDeadLetters:
-    """See :class:`~faasd_async.queue.interface.DeadLetters`."""
+    """See :class:`~faasd_async.queue.interface.DeadLetters`.
 
-    def __init__(self, store: Store) -> None:
+    :param orphaned: told that bodies may have lost their owners.
+    """
+
+    _log = Logger()
+
+    def __init__(self, store: Store, bodies: JetStreamBodies, orphaned: Callable[[], None]) -> None:
         self._store = store
+        self._bodies = bodies
+        self._orphaned = orphaned
 
     def put(self, letter: DeadLetter) -> Deferred[None]:
+        request = letter.request
+        if is_stored(request.body):
+            return Deferred.fromCoroutine(self._put_with_body(letter, request.body))
+        return self._put(letter)
+
+    async def _put_with_body(self, letter: DeadLetter, body: Body) -> None:
+        request = letter.request
+        place = queued_subject("dead", request.queue, request.function, request.key)
+        beside = await self._bring(body, place)
+        if beside is not None:
+            letter = replace(letter, request=replace(request, body=beside))
+            await self._put_owner(beside, self._put(letter))
+
+    def put_callback(self, letter: DeadCallback) -> Deferred[None]:
+        if is_stored(letter.callback.body):
+            return Deferred.fromCoroutine(
+                self._put_callback_with_body(letter, letter.callback.body)
+            )
+        return self._put_callback(letter)
+
+    async def _put_callback_with_body(self, letter: DeadCallback, body: Body) -> None:
+        callback = letter.callback
+        place = dead_callback_subject(callback.function, callback.key)
+        beside = await self._bring(body, place)
+        if beside is not None:
+            letter = replace(letter, callback=replace(callback, body=beside))
+            await self._put_owner(beside, self._put_callback(letter))
+
+    async def _bring(self, body: Body, subject: str) -> Body | None:
+        """Have a letter's body beside it.
+
+        A letter that is put a second time, after a crash, may find that its body is there already
+        and nowhere else.
+
+        :return: ``None`` if the letter is there.
+        """
+        try:
+            return await self._bodies.bring("dead", body, ((DEAD, subject),))
+        except BodyGone as reason:
+            try:
+                await self._store.jetstream.get_last_message(DEAD, subject)
+            except MessageNotFound:
+                self._log.error("a dead letter is kept without its body: {reason}", reason=reason)
+                return b""
+            except NatsError as error:
+                raise queue_error(error) from error
+            return None
+
+    async def _put_owner(self, body: Body, putting: Deferred[None]) -> None:
+        try:
+            await putting
+        except QueueError as reason:
+            self._bodies.put(body, reason)
+            raise
+        self._bodies.keep(body)
+        # There may have been an earlier letter of the same call.
+        self._orphaned()
+
+    def _put(self, letter: DeadLetter) -> Deferred[None]:
         request = letter.request
         subject = queued_subject("dead", request.queue, request.function, request.key)
         return self._store.put(subject, *write_dead_letter(letter)).addCallback(lambda _: None)
 
-    def put_callback(self, letter: DeadCallback) -> Deferred[None]:
+    def _put_callback(self, letter: DeadCallback) -> Deferred[None]:
         subject = dead_callback_subject(letter.callback.function, letter.callback.key)
         return self._store.put(subject, *write_dead_callback(letter)).addCallback(lambda _: None)
 
@@ -96,6 +169,7 @@ class JetStreamDeadLetters:
             return False
         except NatsError as reason:
             raise queue_error(reason) from reason
+        self._orphaned()
         return True
 
     def purge(self, selection: Selection) -> Deferred[int]:
@@ -105,11 +179,13 @@ class JetStreamDeadLetters:
         if selection.reason is not None:
             return await self._remove_one_by_one(selection)
         try:
-            return await self._store.jetstream.purge_stream(
+            purged = await self._store.jetstream.purge_stream(
                 DEAD, filter=dead_letters_like(selection)
             )
         except NatsError as reason:
             raise queue_error(reason) from reason
+        self._orphaned()
+        return purged
 
     async def _remove_one_by_one(self, selection: Selection) -> int:
         """The reason does not stand in the subject."""

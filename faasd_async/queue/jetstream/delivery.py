@@ -21,11 +21,14 @@ class Settlements:
 
     An acknowledgement names its delivery by itself, so it may be sent on a later connection: a
     broker that was away for a moment need not make a finished call run again.
+
+    :ivar discard_body: removes a body that lies elsewhere.
     """
 
     _log = Logger()
 
-    def __init__(self) -> None:
+    def __init__(self, discard_body: Callable[[Any], None]) -> None:
+        self.discard_body = discard_body
         self._unsent: list[Settlement] = []
 
     def settle(self, settlement: Settlement) -> None:
@@ -74,9 +77,16 @@ class JetStreamDelivery(Generic[Parcel]):
 
     def lighten(self) -> None:
         self._message.forget_content()
-        self.parcel = replace(cast(Any, self.parcel), body=b"")
+        if type(cast(Any, self.parcel).body) is bytes:
+            self.parcel = replace(cast(Any, self.parcel), body=b"")
 
     def settle(self) -> None:
+        self._settlements.settle(self._message.ack)
+        body = cast(Any, self.parcel).body
+        if type(body) is not bytes:
+            self._settlements.discard_body(body)
+
+    def settle_moved(self) -> None:
         self._settlements.settle(self._message.ack)
 
     def give_back(self, delay_seconds: float = 0.0) -> None:

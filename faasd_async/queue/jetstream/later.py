@@ -196,7 +196,7 @@ class Later:
             self._log.warn("a due call has to wait: {reason}", reason=reason)
             delivery.give_back(_AGAIN_SECONDS)
         else:
-            delivery.settle()
+            delivery.settle_moved()
         finally:
             self._moving -= 1
             self.when_room()

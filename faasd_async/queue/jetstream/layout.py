@@ -16,6 +16,7 @@ from faasd_async.queue.jetstream.subjects import (
     DUE_CONSUMER,
     LATER,
     OUTCOMES,
+    bodies_beside,
     consumer_of,
     filter_of,
 )
@@ -89,12 +90,17 @@ class Layout:
     @property
     def streams(self) -> tuple[StreamConfig, ...]:
         return (
-            self._work_queue(CALLS, "faas.call.>", self.calls_bytes),
-            self._work_queue(CALLBACKS, "faas.callback.>", self.callbacks_bytes),
+            self._work_queue(CALLS, "call", self.calls_bytes),
+            self._work_queue(CALLBACKS, "callback", self.callbacks_bytes),
             self._later,
             StreamConfig(
                 name=OUTCOMES,
-                subjects=("faas.outcome.>", "faas.attempt.>", "faas.posting.>"),
+                subjects=(
+                    "faas.outcome.>",
+                    "faas.attempt.>",
+                    "faas.posting.>",
+                    *bodies_beside("outcome"),
+                ),
                 max_bytes=self.outcomes_bytes,
                 # Of each call there is its end, and what was tried of its callback.
                 max_msgs=2 * self.outcomes_messages,
@@ -105,7 +111,7 @@ class Layout:
             ),
             StreamConfig(
                 name=DEAD,
-                subjects=("faas.dead.>", "faas.dead-callback.>"),
+                subjects=("faas.dead.>", "faas.dead-callback.>", *bodies_beside("dead")),
                 max_bytes=self.dead_bytes,
                 max_msgs=self.dead_messages,
                 max_age=_DEAD_LETTER_SECONDS * _NS,
@@ -142,16 +148,16 @@ class Layout:
 
     @property
     def callback_consumer(self) -> ConsumerConfig:
-        return self._consumer(CALLBACK_CONSUMER, "", _CALLBACKS_PENDING)
+        return self._consumer(CALLBACK_CONSUMER, "faas.callback.>", _CALLBACKS_PENDING)
 
     @property
     def due_consumer(self) -> ConsumerConfig:
         return self._consumer(DUE_CONSUMER, "faas.due.>")
 
-    def _work_queue(self, name: str, subjects: str, limit_bytes: int) -> StreamConfig:
+    def _work_queue(self, name: str, kind: str, limit_bytes: int) -> StreamConfig:
         return StreamConfig(
             name=name,
-            subjects=(subjects,),
+            subjects=(f"faas.{kind}.>", *bodies_beside(kind)),
             retention="workqueue",
             storage="file",
             discard="new",

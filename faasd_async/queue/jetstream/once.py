@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from faasd_async.call.body import Body
 from faasd_async.call.ids import encode_token
 from faasd_async.call.once import Repeatable, repeatable
 from faasd_async.call.request import QueueRequest
@@ -92,7 +93,7 @@ class JetStreamKeyedCalls:
             secret = (await self._store.jetstream.get_last_message(CONTROL, SECRET)).payload
         self._secret = secret
 
-    def name(self, function: str, key: bytes, target: bytes, body: bytes) -> Repeatable:
+    def name(self, function: str, key: bytes, target: bytes, body: Body) -> Repeatable:
         if self._secret is None:
             raise QueueUnavailable("the queue has not been reached yet")
         return repeatable(self._secret, function, key, target, body)

@@ -12,14 +12,18 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from faasd_async.call.body import Body, is_stored
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
-from faasd_async.errors import AlreadyStored, QueueError, StartError
+from faasd_async.errors import AlreadyStored, BodyGone, CallTooLarge, QueueError, StartError
 from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage
 from faasd_async.nats.wire import encode_headers
+from faasd_async.queue.bodies import BodyKind
 from faasd_async.queue.interface import Delivery, Source, Subscription
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
+from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies, Places
+from faasd_async.queue.jetstream.body_sweep import BodySweep
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import CountedDelivery, JetStreamDelivery, Settlements
 from faasd_async.queue.jetstream.durability import Durability
@@ -30,7 +34,7 @@ from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
 from faasd_async.queue.jetstream.pauses import JetStreamPauses
 from faasd_async.queue.jetstream.peers import JetStreamPeers
-from faasd_async.queue.jetstream.records import JetStreamRecords
+from faasd_async.queue.jetstream.records import JetStreamRecords, reason_of
 from faasd_async.queue.jetstream.recovery import make_available
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store, told
@@ -106,15 +110,21 @@ class JetStreamQueue:
         self._alone = alone
         self._largest_payload_bytes = largest_payload_bytes
         self._store = Store(self._jetstream, durability)
+        self.bodies = JetStreamBodies(clock, self._store)
+        self._sweep = BodySweep(
+            clock, self._store, self.bodies, alone=alone, now_seconds=now_seconds
+        )
         self.records = JetStreamRecords(
             self._store,
             lease_seconds=layout.ack_wait_seconds,
             now_ns=lambda: round(now_seconds() * 1e9),
+            bodies=self.bodies,
+            orphaned=self._sweep.soon,
         )
-        self.dead_letters = JetStreamDeadLetters(self._store)
+        self.dead_letters = JetStreamDeadLetters(self._store, self.bodies, self._sweep.soon)
         self.keyed = JetStreamKeyedCalls(self._store)
         self.pauses = JetStreamPauses(self._store, client)
-        self.backlog = JetStreamBacklog(self._store)
+        self.backlog = JetStreamBacklog(self._store, self.bodies, self._sweep.soon)
         self.schedules = JetStreamSchedules(self._store)
         self.lookup = JetStreamLookup(self._store, self.records)
         self.peers = JetStreamPeers(clock, client, alone=alone)
@@ -129,7 +139,7 @@ class JetStreamQueue:
         self._calls = Filling(clock, self._jetstream, CALLS, self._streams.calls_share)
         self._store.when_full = self._calls.refused
         self._callbacks = Filling(clock, self._jetstream, CALLBACKS, self._streams.callbacks_share)
-        self._settlements = Settlements()
+        self._settlements = Settlements(self.bodies.discard)
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}
         self._bringing_up: Deferred[None] | None = None
@@ -170,12 +180,14 @@ class JetStreamQueue:
         for subscription in list(self._subscriptions):
             subscription.stop()
         self._forget_bringing_up()
+        self._sweep.stop()
         await self._client.stop()
         self._durability.stop()
         self.ready = False
 
     def _connected(self) -> None:
         self._largest_payload_bytes = self._client.max_payload_bytes
+        self.bodies.piece_bytes = min(PIECE_BYTES, max(self.largest_call_bytes, 1))
         self._settlements.send_unsent()
         self._bring_up()
 
@@ -223,6 +235,7 @@ class JetStreamQueue:
         self._callbacks.look()
         if self._started is not None:
             self._durability.start()
+            self._sweep.start()
             started, self._started = self._started, None
             started.callback(None)
 
@@ -253,6 +266,22 @@ class JetStreamQueue:
         self._store.put_durably_then(subject.encode(), header_block, payload, stored)
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
+        if is_stored(request.body):
+            return Deferred.fromCoroutine(self._put_with_body(request))
+        return self._put_call(request)
+
+    async def _put_with_body(self, request: QueueRequest) -> None:
+        """Put a call whose body lies elsewhere: beside a dead letter, perhaps."""
+        prepared = await self.bodies.prepare_call(request)
+        try:
+            await self._put_call(prepared)
+        except QueueError as reason:
+            if prepared.body != request.body:
+                self.bodies.put(prepared.body, reason)
+            raise
+        self.bodies.keep(prepared.body)
+
+    def _put_call(self, request: QueueRequest) -> Deferred[None]:
         fields, payload = write_request(request)
         subject = queued_subject("call", request.queue, request.function, request.key)
         if request.history is not NOT_TRIED or request.generation:
@@ -279,6 +308,37 @@ class JetStreamQueue:
     def put_callback_then(
         self, callback: CallbackRequest, stored: Callable[[QueueError | None], None]
     ) -> None:
+        if type(callback.body) is bytes:
+            self._put_callback_then(callback, stored)
+            return
+        putting = Deferred.fromCoroutine(self._put_callback_with_body(callback))
+        putting.addCallbacks(stored, lambda failure: stored(reason_of(failure)))
+
+    async def _put_callback_with_body(self, callback: CallbackRequest) -> None:
+        place = (CALLBACKS, callback_subject(callback.name))
+        body = await self._fetch_body("callback", callback.body, (place,))
+        stored: Deferred[QueueError | None] = Deferred()
+        self._put_callback_then(replace(callback, body=body), stored.callback, told_twice=True)
+        reason = await stored
+        self.bodies.put(body, reason)
+        if reason is not None and not isinstance(reason, AlreadyStored):
+            raise reason
+
+    async def _fetch_body(self, kind: BodyKind, body: Body, places: Places) -> Body:
+        try:
+            return await self.bodies.bring(kind, body, places)
+        except BodyGone:
+            # Then it is to be told without.
+            raise CallTooLarge(len(body), self.largest_call_bytes) from None
+
+    def _put_callback_then(
+        self,
+        callback: CallbackRequest,
+        stored: Callable[[QueueError | None], None],
+        *,
+        told_twice: bool = False,
+    ) -> None:
+        """:param told_twice: that it lies there already is told."""
         fields, payload = write_callback(callback)
         subject = callback_subject(callback.name)
         message_id = f"{subject}/{callback.generation}/{callback.replays}"
@@ -288,7 +348,7 @@ class JetStreamQueue:
         ]
 
         def put(reason: QueueError | None) -> None:
-            stored(None if isinstance(reason, AlreadyStored) else reason)
+            stored(None if isinstance(reason, AlreadyStored) and not told_twice else reason)
 
         header_block = encode_headers(fields)
         self._callbacks.add(len(header_block) + len(payload), 1)

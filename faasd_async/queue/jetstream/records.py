@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from faasd_async.call.body import is_stored
 from faasd_async.call.ending import Ending, callback_url_of
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
@@ -19,6 +20,7 @@ from faasd_async.errors import AlreadyStored, QueueError, QueueUnavailable
 from faasd_async.nats.errors import BadHeader, NatsError
 from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
+from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.store import Store, queue_error
 from faasd_async.queue.jetstream.stored import (
     FromTheFuture,
@@ -65,12 +67,23 @@ class JetStreamRecords:
 
     :param lease_seconds: how long a delivery may go without a sign of life.
     :param now_ns: the wall clock, Unix nanoseconds.
+    :param orphaned: told that bodies may have lost their owners.
     """
 
     _log = Logger()
 
-    def __init__(self, store: Store, *, lease_seconds: float, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lease_seconds: float,
+        now_ns: Callable[[], int],
+        bodies: JetStreamBodies,
+        orphaned: Callable[[], None],
+    ) -> None:
         self._store = store
+        self._bodies = bodies
+        self._orphaned = orphaned
         self._record_seconds = max(_RECORD_SECONDS, round(_RECORD_LEASES * lease_seconds))
         self._now_ns = now_ns
 
@@ -80,6 +93,27 @@ class JetStreamRecords:
         return Deferred.fromCoroutine(self._record_ending(request, ending, keep))
 
     async def _record_ending(
+        self, request: QueueRequest, ending: Ending, keep: ResultSettings
+    ) -> bool:
+        body = ending.outcome.body
+        if not is_stored(body):
+            return await self._put_ending(request, ending, keep)
+        if self._is_shown(request, ending, keep):
+            subject = about_subject("outcome", request.function, request.key)
+            await self._bodies.own(body, ((OUTCOMES, subject),))
+        # Held until this succeeds: what fails now is written again.
+        first = await self._put_ending(request, ending, keep)
+        self._bodies.keep(body)
+        if not (first and self._is_shown(request, ending, keep)):
+            # The record that stands may be this very one: the sweep looks.
+            self._orphaned()
+        return first
+
+    def _is_shown(self, request: QueueRequest, ending: Ending, keep: ResultSettings) -> bool:
+        owed = callback_url_of(request, ending) is not None
+        return owed or _is_kept(keep, len(ending.outcome.body))
+
+    async def _put_ending(
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
     ) -> bool:
         written = self._write_ending(request, ending, keep)
@@ -101,13 +135,19 @@ class JetStreamRecords:
         keep: ResultSettings,
         recorded: Callable[[bool | QueueError], None],
     ) -> None:
+        def record() -> None:
+            recording = self.record_ending(request, ending, keep)
+            recording.addCallbacks(recorded, lambda failure: recorded(reason_of(failure)))
+
         def stored(reason: QueueError | None) -> None:
             if isinstance(reason, AlreadyStored):
-                recording = self.record_ending(request, ending, keep)
-                recording.addCallbacks(recorded, lambda failure: recorded(_reason_of(failure)))
+                record()
             else:
                 recorded(True if reason is None else reason)
 
+        if type(ending.outcome.body) is not bytes:
+            record()
+            return
         self._store.put_then(*self._write_ending(request, ending, keep), stored)
 
     def _write_ending(
@@ -187,6 +227,7 @@ class JetStreamRecords:
             for kind in ("outcome", "attempt"):
                 subject = about_subject(kind, function, key)
                 await self._store.jetstream.purge_stream(OUTCOMES, filter=subject)
+            self._orphaned()
         except NatsError as reason:
             raise queue_error(reason) from reason
 
@@ -252,7 +293,8 @@ def _is_end_of(message: StoredMessage, generation: int) -> bool:
     return generation_of(found) >= generation
 
 
-def _reason_of(failure: Failure) -> QueueError:
+def reason_of(failure: Failure) -> QueueError:
+    """Why something could not be stored or found."""
     reason = failure.value
     return reason if isinstance(reason, QueueError) else QueueUnavailable(repr(reason))
 

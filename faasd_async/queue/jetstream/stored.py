@@ -17,6 +17,7 @@ import msgspec
 
 from faasd_async.call import callback_url, http_form
 from faasd_async.call import headers as call_headers
+from faasd_async.call.body import Body, StoredBody
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.ending import (
     DeadCallback,
@@ -40,7 +41,11 @@ from faasd_async.queue.jetstream.subjects import (
 )
 
 #: The layout described above. A reader refuses a higher one.
-FORMAT = 1
+FORMAT = 2
+
+#: What a message is written in whose body is in it; one whose body lies elsewhere has the next.
+_WHOLE_FORMAT = 1
+_BODY_ELSEWHERE_FORMAT = 2
 
 _FORMAT = b"Faas-Format"
 _START_TIME = b"Faas-Start-Time"
@@ -56,6 +61,7 @@ _DEATH = b"Faas-Death"
 _NOT_BEFORE = b"Faas-Not-Before"
 _EXPIRES = b"Faas-Expires"
 _MAX_ATTEMPTS = b"Faas-Max-Attempts"
+_BODY = b"Faas-Body"
 
 #: JetStream's own: when a message of a stream that keeps schedules is due.
 SCHEDULE = b"Nats-Schedule"
@@ -95,7 +101,7 @@ class Message(Protocol):
 
 def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
     """:return: NATS headers and payload; the subject depends on where it goes."""
-    fields = [(_FORMAT, b"%d" % FORMAT), (_START_TIME, b"%d" % request.start_time_ns)]
+    fields = [_format(request.body), (_START_TIME, b"%d" % request.start_time_ns)]
     if request.callback is not None:
         fields.append((_CALLBACK_URL, request.callback.text.encode("ascii")))
     if request.history is not NOT_TRIED:
@@ -112,6 +118,8 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
         fields.append((_EXPIRES, b"%d" % request.expires_ns))
     if request.max_attempts:
         fields.append((_MAX_ATTEMPTS, b"%d" % request.max_attempts))
+    if type(request.body) is StoredBody:
+        fields.append(_elsewhere(request.body))
     return fields, http_form.write(request.target, request.headers, request.body)
 
 
@@ -129,7 +137,7 @@ def read_request(message: Message) -> QueueRequest:
     noted = _noted(message)
     try:
         queue, function, key = read_queued_subject(message.subject.decode())
-        target, headers, body = http_form.read(message.payload)
+        target, headers, body = http_form.read(message.payload, body_of(message))
         url, history = noted.get(_CALLBACK_URL), noted.get(_HISTORY)
         on_failure = noted.get(_ON_FAILURE_URL)
         return QueueRequest(
@@ -156,7 +164,9 @@ def read_request(message: Message) -> QueueRequest:
 def write_callback(callback: CallbackRequest) -> tuple[Fields, bytes]:
     """:return: NATS headers and payload."""
     url = callback.url.text.encode("ascii")
-    fields = [(_FORMAT, b"%d" % FORMAT), (_CALLBACK_URL, url)]
+    fields = [_format(callback.body), (_CALLBACK_URL, url)]
+    if type(callback.body) is StoredBody:
+        fields.append(_elsewhere(callback.body))
     if callback.generation:
         fields.append((_GENERATION, b"%d" % callback.generation))
     if callback.replays:
@@ -178,7 +188,7 @@ def _callback(
     noted = _noted(message)
     try:
         function, key = read_subject(message.subject.decode())
-        _, headers, body = http_form.read(message.payload)
+        _, headers, body = http_form.read(message.payload, body_of(message))
         url = callback_url.parse(noted.get(_CALLBACK_URL))
         generation = int(noted.get(_GENERATION, b"0"))
         replays = int(noted.get(_REPLAYS, b"0"))
@@ -299,7 +309,11 @@ def write_ending(
         kept_until_ns=kept_until_ns,
     )
     body = outcome.body if with_result else b""
-    return [(_FORMAT, b"%d" % FORMAT)], msgspec.json.encode(head) + b"\n" + body
+    line = msgspec.json.encode(head) + b"\n"
+    if type(body) is bytes:
+        return [_format(body)], line + body
+    assert isinstance(body, StoredBody)
+    return [_format(body), _elsewhere(body)], line
 
 
 def read_ending(message: Message, now_ns: int = 0) -> Ending:
@@ -309,7 +323,9 @@ def read_ending(message: Message, now_ns: int = 0) -> Ending:
     :raises FromTheFuture: its format is not known yet.
     """
     _noted(message)
-    line, _, body = message.payload.partition(b"\n")
+    line, _, rest = message.payload.partition(b"\n")
+    elsewhere = body_of(message)
+    body: Body = rest if elsewhere is None else elsewhere
     head = _decoded(message, line, _EndingHead)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
     outcome = Outcome(head.status, headers, body, head.seconds, head.error)
@@ -319,7 +335,7 @@ def read_ending(message: Message, now_ns: int = 0) -> Ending:
 
 def write_history(history: History) -> tuple[Fields, bytes]:
     """:return: NATS headers and payload."""
-    return [(_FORMAT, b"%d" % FORMAT)], msgspec.json.encode(history)
+    return [(_FORMAT, b"%d" % _WHOLE_FORMAT)], msgspec.json.encode(history)
 
 
 def read_history(message: Message) -> History:
@@ -330,7 +346,7 @@ def read_history(message: Message) -> History:
 
 def write_posting(posting: Posting) -> tuple[Fields, bytes]:
     """:return: NATS headers and payload."""
-    return [(_FORMAT, b"%d" % FORMAT)], msgspec.json.encode(posting)
+    return [(_FORMAT, b"%d" % _WHOLE_FORMAT)], msgspec.json.encode(posting)
 
 
 def read_posting(message: Message) -> Posting:
@@ -412,6 +428,33 @@ def generation_of(message: Message) -> int:
     """How often a record's call had been replayed when it was written; 0 if it does not say."""
     written = message.headers.get(_GENERATION)
     return int(written) if written.isdigit() else 0
+
+
+# -- a body that lies elsewhere
+
+
+def _format(body: Body) -> tuple[bytes, bytes]:
+    """A version that knows nothing of bodies elsewhere is not to take one for missing."""
+    return _FORMAT, b"%d" % (_WHOLE_FORMAT if type(body) is bytes else _BODY_ELSEWHERE_FORMAT)
+
+
+def _elsewhere(body: StoredBody) -> tuple[bytes, bytes]:
+    return _BODY, f"{body.name} {body.size_bytes} {body.sha256}".encode("ascii")
+
+
+def body_of(message: Message) -> StoredBody | None:
+    """Where a message's body lies, if it is not in it.
+
+    :raises Unreadable: it does not say so in a way that is understood.
+    """
+    written = message.headers.get(_BODY)
+    if not written:
+        return None
+    try:
+        name, size, sha256 = written.decode("ascii").split(" ")
+        return StoredBody(name, int(size), sha256)
+    except ValueError as reason:
+        raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
 
 
 # -- their parts

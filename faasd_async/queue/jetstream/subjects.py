@@ -11,6 +11,9 @@
                                                       call's generation *g*, replayed *r* times
 ``faas.dead.<queue>.<function>.<call>.<accept>``      a dead letter
 ``faas.dead-callback.-.<function>.<call>.<accept>``   a callback that could not be delivered
+``faas.body.<kind>.<name>.<n>``                       a piece of a body that is too large for one
+                                                      message; it lies in the stream of its owner
+``faas.owner.<kind>.<name>``                          what owns such a body: stream and subjects
 ``faas.control.<what>…``                              what all daemons of an installation agree on
 ``faas.ask.<call>.<accept>``                          who has a call in hand; stored nowhere
 ``faas.abort.<call>.<accept>``                        that it is cancelled; stored nowhere
@@ -57,6 +60,11 @@ SECRET = "faas.control.secret"
 
 
 _SCHEDULE = "faas.control.schedule"
+
+#: Where a body lies by the kind of its owner: its name begins with the letter. No encoded token
+#: holds a ``=``, so that none of them is ever mistaken for a call's id.
+_BODY_KINDS = {"c": "call", "b": "callback", "o": "outcome", "d": "dead"}
+BODY_STREAMS = {"call": CALLS, "callback": CALLBACKS, "outcome": OUTCOMES, "dead": DEAD}
 
 
 class ForeignSubject(ValueError):
@@ -115,6 +123,38 @@ def posting_subject(name: CallbackName) -> str:
 def dead_callback_subject(function: str, key: CallKey) -> str:
     """A callback has no queue of its own; a token in its place makes one filter fit both kinds."""
     return ".".join(("faas", DEAD_CALLBACK, "-", *map(encode_token, (function, *key))))
+
+
+def bodies_beside(kind: str) -> tuple[str, str]:
+    """All subjects of the bodies of one kind."""
+    return f"faas.body.{kind}.>", f"faas.owner.{kind}.*"
+
+
+def body_name(kind: str, drawn: str) -> str:
+    """What a body of a kind is called."""
+    letter = next(letter for letter, each in _BODY_KINDS.items() if each == kind)
+    return f"{letter}={drawn}"
+
+
+def body_kind(name: str) -> str:
+    """What kind of owner a body has, by its name.
+
+    :raises ForeignSubject: it is no name of ours.
+    """
+    kind = _BODY_KINDS.get(name[:1])
+    if kind is None or name[1:2] != "=" or not name[2:].isalnum():
+        raise ForeignSubject(name)
+    return kind
+
+
+def piece_subject(name: str, number: int | str) -> str:
+    """Where a piece of a body lies; with ``*`` for its number, all of them."""
+    return f"faas.body.{body_kind(name)}.{name}.{number}"
+
+
+def owner_subject(name: str) -> str:
+    """Where it stands who owns a body."""
+    return f"faas.owner.{body_kind(name)}.{name}"
 
 
 class Trace(NamedTuple):

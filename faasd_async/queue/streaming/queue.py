@@ -285,6 +285,7 @@ def _is_plain(request: QueueRequest) -> bool:
         and request.on_failure is None
         and not request.generation
         and not request.digest
+        and type(request.body) is bytes
         and not request.not_before_ns
         and not request.expires_ns
         and not request.max_attempts

@@ -107,8 +107,8 @@ class Serializing:
             return
         headers = ((b"Content-Type", self._content_type), (b"Content-Length", b"%d" % self._size))
         reply = FlowingReply(200 if exit_code == 0 else 500, headers, self.group)
-        if self._pieces:
-            reply.feed(b"".join(self._pieces))
+        for piece in self._pieces:
+            reply.feed(piece)
         reply.finish()
         self.when_replied.callback(reply)
 

@@ -16,7 +16,10 @@ from contextlib import suppress
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.process import registerReapProcessHandler, unregisterReapProcessHandler
+from twisted.python.failure import Failure
 
+from faasd_async.runtime.interface import FlowingBody
+from faasd_async.runtime.process.flowing import FlowingPipeWriter
 from faasd_async.runtime.process.logs import ProcessLog
 from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.pipes import PipeReader, PipeWriter
@@ -46,7 +49,7 @@ class ProcessGroup:
         self,
         reactor: IRuntimeReactor,
         program: Program,
-        content: bytes | None,
+        content: bytes | FlowingBody | None,
         output: Callable[[bytes], object],
         log: ProcessLog,
         note: Note = unnoted,
@@ -72,7 +75,12 @@ class ProcessGroup:
         stdin, stdout, stderr = self._popen.stdin, self._popen.stdout, self._popen.stderr
         assert stdout is not None
         assert stderr is not None
-        self._input = stdin and PipeWriter(reactor, stdin, content or b"")
+        self._input: PipeWriter | FlowingPipeWriter | None = None
+        if stdin is not None and isinstance(content, (bytes, type(None))):
+            self._input = PipeWriter(reactor, stdin, content or b"")
+        elif stdin is not None:
+            assert not isinstance(content, (bytes, type(None)))
+            self._input = FlowingPipeWriter(reactor, stdin, content.open(), self._starved)
         self._output = PipeReader(reactor, stdout, output, self._look_whether_over)
         self._errors = PipeReader(reactor, stderr, log.received, self._look_whether_over)
         registerReapProcessHandler(self.pid, self)
@@ -97,6 +105,11 @@ class ProcessGroup:
         """End the group, and read no more of its standard output."""
         self._output.close()
         self.end()
+
+    def _starved(self, failure: Failure) -> None:
+        """What the program is to read is not there: it must not take the part for the whole."""
+        self._log.received(f"its input cannot be read: {failure.getErrorMessage()}\n".encode())
+        self._signal(signal.SIGKILL)
 
     def end(self) -> None:
         """Ask the group to end, and insist after :data:`GRACE_SECONDS`. Returns at once."""

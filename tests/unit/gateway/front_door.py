@@ -67,6 +67,7 @@ class PaperStore:
 
     def __init__(self) -> None:
         self.largest_call_bytes = 4000
+        self.bodies = None
         self.at_once = True
         self.requests: list[QueueRequest] = []
         self.answers: list[Deferred[None]] = []

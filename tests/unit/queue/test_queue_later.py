@@ -159,6 +159,9 @@ class Due:
         self.parcel = parcel
         self.ends: list[str] = []
 
+    def settle_moved(self) -> None:
+        self.settle()
+
     def settle(self) -> None:
         self.ends.append("settled")
 

@@ -258,7 +258,7 @@ def test_a_layout_within_other_quotas() -> None:
     [
         (LAYOUT.consumer(OfFunction("f.g")), "faas.call.*.f_2Eg.>"),
         (LAYOUT.consumer(OfQueue("q")), "faas.call.q.>"),
-        (LAYOUT.callback_consumer, ""),
+        (LAYOUT.callback_consumer, "faas.callback.>"),
         (LAYOUT.due_consumer, "faas.due.>"),
     ],
 )

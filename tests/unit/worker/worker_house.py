@@ -240,6 +240,9 @@ class _WatchedDelivery:
         self._delivery.lighten()
         self.parcel = self._delivery.parcel
 
+    def settle_moved(self) -> None:
+        self.settle()
+
     def settle(self) -> None:
         self._queue.diary.pages.append("settled")
         self._delivery.settle()
@@ -270,6 +273,7 @@ class WatchedQueue(Watched):
         self.records = Watched(memory.records, self.diary)
         self.dead_letters = Watched(memory.dead_letters, self.diary)
         self.largest_call_bytes = 10_000
+        self.bodies = None
         self.inherited = False
         self.hears_extensions = True
         self.keeps_delays = True
