@@ -36,6 +36,10 @@ class Processes:
         """What of each is resident now."""
         return {name: _resident_mib(pid) for name, pid in self._pids.items()}
 
+    def peak_mib(self) -> dict[str, float]:
+        """The most of each that ever was resident."""
+        return {name: _status_mib(pid, "VmHWM") for name, pid in self._pids.items()}
+
 
 def a_call(spent: Mapping[str, float], calls: int) -> dict[str, float]:
     """CPU seconds in all as microseconds a call."""
@@ -51,3 +55,10 @@ def _cpu_seconds(pid: int) -> float:
 def _resident_mib(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * _PAGE_BYTES / 2**20
+
+
+def _status_mib(pid: int, name: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(f"no {name} of {pid}")

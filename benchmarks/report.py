@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import (
     accept,
     backlog,
+    bodies,
     drain,
     latency,
     many_functions,
@@ -43,6 +44,7 @@ BENCHMARKS: tuple[Benchmark[Any], ...] = (
     sync.BENCHMARK,
     latency.BENCHMARK,
     waiters.BENCHMARK,
+    bodies.BENCHMARK,
     many_functions.BENCHMARK,
     slow_clients.BENCHMARK,
     start.BENCHMARK,
