@@ -1,7 +1,7 @@
-"""Large bodies: so many uploads, some at a time, each of another body, to a function that hashes what
-it is given. Told is how long an upload takes until its 202, and the most memory that the daemon ever
-took. It fails if the function is given anything else than what was sent, or if anything of the
-bodies is left in the store at the end.
+"""Large bodies: so many uploads, some at a time, each of another body, to a function that hashes
+what it is given. Told is how long an upload takes until its 202, and the most memory that the
+daemon ever took. It fails if the function is given anything else than what was sent, or if anything
+of the bodies is left in the store at the end.
 """
 
 from __future__ import annotations

@@ -24,11 +24,15 @@ from faasd_async.http.reader import Fields
 from faasd_async.runtime.collect import over_the_limit, size_of
 from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Answer, Invocation, Reply, WhenWhole
+from faasd_async.runtime.interface import FlowingBody as StoredElsewhere
 from faasd_async.runtime.reply import FlowingReply
 from faasd_async.runtime.spill import Spilling
 from faasd_async.wheel import Alarm, Wheel
 
 IDLE_SECONDS = 1
+
+#: An answer of no more than this is surely gathered, if it may be so large.
+_PLAIN_BYTES = 256 * 1024
 
 _GIVEN_UP = "given up before there was a connection"
 
@@ -101,7 +105,7 @@ class _WholeCall(Exchange):
     """
 
     __slots__ = (
-        "_address", "_fields", "_gathered_bytes", "_limit", "_most_bytes", "_pieces", "_seconds",
+        "_address", "_fields", "_limit", "_most_bytes", "_pieces", "_plain_bytes", "_seconds",
         "_size_bytes", "_spill", "_spilling", "_under_way", "_when_whole", "function",
     )  # fmt: skip
 
@@ -116,7 +120,12 @@ class _WholeCall(Exchange):
         most_bytes: int,
         when_whole: WhenWhole,
     ) -> None:
-        super().__init__(invocation.method, head, _upload(invocation, self._body_failed))
+        body = invocation.body
+        super().__init__(
+            invocation.method,
+            head,
+            body if type(body) is bytes else _upload(body, self._body_failed),
+        )
         self.function = invocation.function
         self._spill = invocation.spill
         self._spilling: Spilling | None = None
@@ -137,19 +146,21 @@ class _WholeCall(Exchange):
 
     def replied(self, status: int, fields: Fields) -> None:
         self._fields = _end_to_end(fields)
-        size_bytes = size_of(self._fields)
-        self._most_bytes -= size_bytes
-        spill = self._spill
-        self._gathered_bytes = (
-            self._most_bytes if spill is None else spill.gathered_bytes - size_bytes
-        )
+        self._most_bytes = most_bytes = self._most_bytes - size_of(self._fields)
+        self._plain_bytes = most_bytes if most_bytes < _PLAIN_BYTES else _PLAIN_BYTES
 
     def received(self, piece: bytes) -> None:
         self._size_bytes += len(piece)
+        if self._size_bytes <= self._plain_bytes:
+            self._pieces.append(piece)
+        else:
+            self._receive_much(piece)
+
+    def _receive_much(self, piece: bytes) -> None:
         if self._size_bytes > self._most_bytes:
             self.abort()
             self._tell(over_the_limit(self._most_bytes))
-        elif self._size_bytes <= self._gathered_bytes:
+        elif self._spill is None or self._size_bytes <= self._spill.gathered_bytes:
             self._pieces.append(piece)
         else:
             self._spill_over(piece)
@@ -240,7 +251,12 @@ class _Call(Exchange):
     __slots__ = ("_address", "_function", "_reply", "when_replied")
 
     def __init__(self, invocation: Invocation, head: bytes, address: str) -> None:
-        super().__init__(invocation.method, head, _upload(invocation, self._body_failed))
+        body = invocation.body
+        super().__init__(
+            invocation.method,
+            head,
+            body if type(body) is bytes else _upload(body, self._body_failed),
+        )
         self._function = invocation.function
         self._address = address
         self._reply: FlowingReply | None = None
@@ -304,8 +320,7 @@ class _Call(Exchange):
         return _not_reached(self._function, self._address, why)
 
 
-def _upload(invocation: Invocation, failed: Callable[[Exception], object]) -> bytes | Upload:
-    body = invocation.body
+def _upload(body: bytes | StoredElsewhere, failed: Callable[[Exception], object]) -> bytes | Upload:
     return body if isinstance(body, bytes) else FlowingBody(body.open(), failed)
 
 

@@ -22,6 +22,7 @@ from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import ConnectionDropped, NoResponders
 from faasd_async.nats.jetstream import JetStream
 from faasd_async.queue.interface import Page, Selection
+from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.dead_letters import PAGE_BYTES, JetStreamDeadLetters
 from faasd_async.queue.jetstream.durability import Acknowledged
 from faasd_async.queue.jetstream.layout import Layout
@@ -44,8 +45,11 @@ class House:
         self.client = client
         self.jetstream = JetStream(client)
         store = Store(self.jetstream, Acknowledged())
-        self.letters = JetStreamDeadLetters(store)
-        self.records = JetStreamRecords(store, lease_seconds=30.0, now_ns=lambda: 0)
+        bodies = JetStreamBodies(client.clock, store)
+        self.letters = JetStreamDeadLetters(store, bodies, lambda: None)
+        self.records = JetStreamRecords(
+            store, lease_seconds=30.0, now_ns=lambda: 0, bodies=bodies, orphaned=lambda: None
+        )
 
     async def build(self) -> None:
         layout = Layout(

@@ -44,13 +44,13 @@ from faasd_async.queue.jetstream.subjects import (
 )
 
 #: How large a piece is, if the broker takes so much.
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 128 * 1024
 
 #: How many pieces are on their way to the broker at a time, those of all bodies together.
 _PIECES_UNDER_WAY = 32
 
 #: How many pieces are asked for at a time.
-_READ_PIECES = 4
+_READ_PIECES = 2
 
 #: How many bodies may be on their way in.
 _MOST_HELD = 1000
