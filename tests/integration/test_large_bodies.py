@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -319,5 +321,31 @@ async def test_a_quota_counts_large_bodies(start_daemon: StartDaemon) -> None:
     await order(daemon, "function/hash/resume")
     for call_id in ids:
         assert (await daemon.get(f"/call/{call_id}/result?wait=30s")).status == 200
+    await when_empty(daemon)
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_large_calls_outlast_a_kill_of_the_broker(start_daemon: StartDaemon) -> None:
+    """Those that were accepted before, and their answers; nobody is given half of one."""
+    daemon = await start_daemon(CAT)
+    await order(daemon, "function/cat/pause")
+    content = body(25)
+    call_id = id_of(await daemon.request("/async-function/cat", content))
+    os.kill(daemon.broker_pid, signal.SIGKILL)
+    await daemon.says("connected to NATS")
+    await order(daemon, "function/cat/resume")
+    result = await daemon.get(f"/call/{call_id}/result?wait=30s")
+    assert (result.status, sha256(result.body)) == (200, sha256(content))
+    await when_empty(daemon, "FAAS_CALLS")
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_disk_that_runs_short_takes_no_more_of_a_body(start_daemon: StartDaemon) -> None:
+    """The part that was taken is given back."""
+    daemon = await start_daemon("[queue]\nmin_free = '100000GiB'\n" + HASH)
+    answer = await daemon.request("/async-function/hash", body(27))
+    assert answer.status == 507
     await when_empty(daemon)
     assert await daemon.stop() == 0
