@@ -210,10 +210,10 @@ class Acceptance:
         assert is_stored(body)
 
         def told(reason: QueueError | None, earlier: Accepted | None = None) -> None:
-            if earlier is not None or not isinstance(reason, (MaybeStored, type(None))):
+            if earlier is not None:
                 bodies.drop_held(body)
             else:
-                bodies.keep(body)
+                bodies.put(body, reason)
             stored(reason, earlier)
 
         preparing = bodies.prepare_call(request)

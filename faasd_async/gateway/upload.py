@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from faasd_async.call.body import StoredBody
 from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute
-from faasd_async.errors import QueueError
+from faasd_async.errors import MaybeStored, QueueError, QueueUnavailable
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.prefer import read_preferences
 from faasd_async.gateway.refusal import Refusal, no_room, of_queue_error
@@ -74,7 +74,7 @@ class Upload:
         :raises Refusal: it is of no use to send more.
         """
         if self._intake.reason is not None:
-            raise of_queue_error(self._intake.reason, ())
+            raise _refusal(self._intake.reason)
         if self._clock.seconds() > self._ends_seconds:
             raise Refusal(408, f"the body was not whole after {LONGEST_SECONDS:g} s")
         why = self._acceptance.why_no_room(len(piece))
@@ -89,7 +89,7 @@ class Upload:
         try:
             return await self._intake.finish()
         except QueueError as reason:
-            raise of_queue_error(reason, ()) from None
+            raise _refusal(reason) from None
 
     def abort(self) -> None:
         """The client has left, or was refused. This may be called at any time."""
@@ -102,3 +102,10 @@ class Upload:
 
     def resume(self) -> None:
         self._client.resumeProducing()
+
+
+def _refusal(reason: QueueError) -> Refusal:
+    """No call was put as yet, so that nothing is in doubt."""
+    if isinstance(reason, MaybeStored):
+        reason = QueueUnavailable(str(reason))
+    return of_queue_error(reason, ())

@@ -94,6 +94,9 @@ class Bodies(Protocol):
     def keep(self, body: StoredBody) -> None:
         """Its parcel lies in the queue, or may do so: it is not held any more."""
 
+    def put(self, body: StoredBody, reason: QueueError | None) -> None:
+        """Its parcel was put, or not, and why: it is kept, or discarded if that is certain."""
+
     def discard(self, body: StoredBody) -> None:
         """It is not wanted any more, whoever it belonged to."""
 

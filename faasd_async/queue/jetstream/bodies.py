@@ -26,7 +26,15 @@ from twisted.python.failure import Failure
 
 from faasd_async.call.body import Body, StoredBody, is_stored
 from faasd_async.call.request import QueueRequest
-from faasd_async.errors import BodyGone, MaybeStored, QueueError, QueueUnavailable
+from faasd_async.errors import (
+    AlreadyStored,
+    BodyGone,
+    CallTooLarge,
+    NoSchedules,
+    QueueError,
+    QueueFull,
+    QueueUnavailable,
+)
 from faasd_async.nats.errors import NatsError
 from faasd_async.queue.bodies import BodyKind, Pace
 from faasd_async.queue.jetstream.intake import AGAIN_SECONDS, StoreIntake
@@ -54,6 +62,9 @@ _READ_PIECES = 2
 
 #: How many bodies may be on their way in.
 _MOST_HELD = 1000
+
+#: By these it is certain that a message was not put. Where it is not, the sweep will find out.
+_SURELY_NOT_PUT = (AlreadyStored, CallTooLarge, NoSchedules, QueueFull)
 
 #: Streams, each with a subject of it.
 Places = Sequence[tuple[str, str]]
@@ -171,11 +182,10 @@ class JetStreamBodies:
             self._remove(body.name)
 
     def put(self, body: Body, reason: QueueError | None) -> None:
-        """Its message was put, or not: where nobody knows, the sweep will find out."""
-        if reason is None or isinstance(reason, MaybeStored):
-            self.keep(body)
-        else:
+        if isinstance(reason, _SURELY_NOT_PUT):
             self.discard(body)
+        else:
+            self.keep(body)
 
     def _remove(self, name: str) -> None:
         removing = Deferred.fromCoroutine(self.remove(name))
