@@ -58,8 +58,10 @@ class PlainSender:
     def send(self, callback: CallbackRequest) -> Deferred[Try]:
         """Try once. Whatever goes wrong is told by what it brings; it can be cancelled.
 
+        :param callback: its body is in it.
         :raises Unsendable: it cannot be written as it is.
         """
+        assert isinstance(callback.body, bytes)
         try:
             place = place_of(callback.url)
         except ValueError as reason:

@@ -211,6 +211,7 @@ class Moving:
         _acknowledge(message)
 
     async def _send(self, request: QueueRequest, place: Place) -> Answer:
+        assert isinstance(request.body, bytes)
         target = request.target.decode("ascii") if request.target != b"/" else ""
         path = f"/async-function/{segment(request.function)}{target}"
         fields = list(_fields(request, place))
