@@ -28,10 +28,12 @@ from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.chain import Chain
 from faasd_async.callback.destination import DestinationPolicy
 from faasd_async.callback.letter import write_letter
+from faasd_async.callback.names import Names
 from faasd_async.callback.outbox import Outbox
 from faasd_async.callback.poster import Poster
 from faasd_async.callback.receivers import Receivers
 from faasd_async.callback.schedule import Schedule
+from faasd_async.callback.way_out import WayOut
 from faasd_async.callback.world import World
 from faasd_async.daemon import Daemon, Parts
 from faasd_async.errors import ConfigurationError
@@ -578,7 +580,7 @@ class Assembly:
             self._leases(),
             Chain(
                 self.reactor,
-                World(self.reactor, self._callback_timeout_seconds, queue.bodies),
+                World(self.reactor, self._callback_timeout_seconds, self._way_out(), queue.bodies),
                 is_own=self.policy.is_own,
                 enqueue=partial(accept_chained, acceptance),
                 max_hops=callback.max_hops,
@@ -589,6 +591,15 @@ class Assembly:
             keeps_dead_letters=self._keeps_dead_letters,
             now_ns=time.time_ns,
             observer=self.watch,
+        )
+
+    def _way_out(self) -> WayOut:
+        return WayOut(
+            self.reactor,
+            Names(self.reactor),
+            self.policy.refuse_address,
+            self.settings.proxy,
+            self.settings.callback.ca_file,
         )
 
     def _ticks(self, queue: Queue) -> Ticks:

@@ -1,7 +1,8 @@
 """A callback's URL as the HTTP client takes it, or why it never could.
 
-The client looks names up by the rules of internationalised domain names (IDNA 2008), which know
-neither an underscore nor, alas, the address of an IPv6 host: that one goes past them.
+The URL is read by the rules of internationalised domain names (IDNA 2008), which know neither an
+underscore, though many a container is called with one, nor, alas, the address of an IPv6 host:
+those go past them. No certificate can be for a name with an underscore, so https stays as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ from faasd_async.call.callback_url import CallbackUrl
 _REMEMBERED = 256
 
 _USUAL_PORT = 80
+
+#: A host of labels as DNS has them, one with an underscore among them.
+_UNDERSCORED_ORIGIN = re.compile(
+    r"http://(?=[^/?:]*_)((?!-)[a-z0-9_-]{1,63}(?<!-)\.)*(?!-)[a-z0-9_-]{1,63}(?<!-)\.?(:\d+)?(?=[/?]|\Z)",
+    re.IGNORECASE,
+)
 
 _IPV6_ORIGIN = re.compile(r"https?://\[([^\]]*)\](?::\d+)?(?=[/?]|\Z)", re.IGNORECASE)
 
@@ -82,11 +89,19 @@ def _why_not(origin: str) -> str | None:
 @lru_cache(_REMEMBERED)
 def _read(text: str) -> URL:
     literal = _IPV6_ORIGIN.match(text)
-    if literal is None:
-        return _AsItIs.from_text(URL.from_text(text).to_uri().to_text())
-    IPv6Address(literal[1])
-    path = text[literal.end() :]
-    return _AsItIs.from_text(literal[0] + (path if path.startswith("/") else f"/{path}"))
+    if literal is not None:
+        IPv6Address(literal[1])
+        return _past_the_rules(text, literal.end())
+    underscored = _UNDERSCORED_ORIGIN.match(text)
+    if underscored is not None:
+        return _past_the_rules(text, underscored.end())
+    return _AsItIs.from_text(URL.from_text(text).to_uri().to_text())
+
+
+def _past_the_rules(text: str, end: int) -> URL:
+    """:param end: where the origin ends."""
+    path = text[end:]
+    return _AsItIs.from_text(text[:end].lower() + (path if path.startswith("/") else f"/{path}"))
 
 
 def _authority(url: CallbackUrl) -> str:

@@ -3,26 +3,38 @@
 Edge callbacks live on private networks, so those are allowed unless the deployment says
 otherwise. Link-local addresses, where clouds keep their metadata, never are; and of the daemon's
 own listeners only the two function routes.
+
+It is asked twice: of a URL, when it is accepted, and of an address, when a connection is about to
+be made there. What a name meant the first time is no promise for the second.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.route import cut
 
 #: Metadata services that do not live on a link-local address, and their names.
-_METADATA_ADDRESSES = frozenset(map(ip_address, ("100.100.100.200", "fd00:ec2::254")))
+_METADATA_ADDRESSES = frozenset(
+    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
+)
 _METADATA_NAMES = frozenset(("metadata", "metadata.google.internal", "instance-data"))
+
+#: An IPv4 address stands at the end of these: of translators, and of none that is in use any more.
+_CARRIES_IPV4 = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/96", "::/96")))
+
+_NO_METADATA = "link-local and metadata addresses cannot be called back"
+_NO_PRIVATE = "private and loopback addresses cannot be called back"
+_NO_ROUTE = "of this daemon only functions can be called"
 
 Address = IPv4Address | IPv6Address
 
 
 class DestinationPolicy:
-    """Decides by what stands in the URL.
+    """Decides by what stands in the URL, and by the address that it came to.
 
     :param private_allowed: whether private and loopback addresses may be called.
     :param own_ports: the ports this daemon listens on, asked each time.
@@ -37,11 +49,26 @@ class DestinationPolicy:
         host = url.host.rstrip(".").lower()
         address = literal_address(host)
         if host in _METADATA_NAMES or (address is not None and _is_metadata(address)):
-            return "link-local and metadata addresses cannot be called back"
+            return _NO_METADATA
         if self.is_own(url):
-            return None if cut(url.path.encode()) else "of this daemon only functions can be called"
+            return None if cut(url.path.encode()) else _NO_ROUTE
         if not self._private_allowed and _is_private(host, address):
-            return "private and loopback addresses cannot be called back"
+            return _NO_PRIVATE
+        return None
+
+    def refuse_address(self, written: str, port: int, calls_function: bool) -> str | None:
+        """Why no connection may be made there, or ``None``.
+
+        :param written: an address, as a look-up brings it.
+        :param calls_function: whether what will be requested there looks like a function's route.
+        """
+        address = literal_address(written)
+        if address is None or _is_metadata(address):
+            return _NO_METADATA
+        if port in self._own_ports() and _is_here(written, address):
+            return None if calls_function else _NO_ROUTE
+        if not self._private_allowed and _is_private(written, address):
+            return _NO_PRIVATE
         return None
 
     def is_own(self, url: CallbackUrl) -> bool:
@@ -50,19 +77,29 @@ class DestinationPolicy:
         return url.port in self._own_ports() and _is_here(host, literal_address(host))
 
 
-def literal_address(host: str) -> Address | None:
-    """The address that *host* is, in any notation the resolver takes, mapped ones unwrapped."""
+def written_address(host: str) -> Address | None:
+    """The address that *host* is, in any notation the resolver takes; ``None``: it is a name."""
     try:
-        address: Address = ip_address(host.partition("%")[0])
+        return ip_address(host.partition("%")[0])
     except ValueError:
         try:
             # "0x7f.1", "2130706433", "0177.0.0.1": whatever connect() would understand.
-            address = IPv4Address(socket.inet_aton(host))
+            return IPv4Address(socket.inet_aton(host))
         except (OSError, UnicodeError):
             return None
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
-    return address
+
+
+def literal_address(host: str) -> Address | None:
+    """As :func:`written_address`; one of IPv4 that an IPv6 address stands for is taken out."""
+    address = written_address(host)
+    return _unwrapped(address) if isinstance(address, IPv6Address) else address
+
+
+def _unwrapped(address: IPv6Address) -> Address:
+    inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+    if inner is None and int(address) > 1 and any(address in each for each in _CARRIES_IPV4):
+        inner = IPv4Address(int(address) & 0xFFFFFFFF)
+    return inner or address
 
 
 def _is_metadata(address: Address) -> bool:
@@ -72,7 +109,7 @@ def _is_metadata(address: Address) -> bool:
 def _is_private(host: str, address: Address | None) -> bool:
     if address is None:
         return host == "localhost" or host.endswith(".localhost")
-    return address.is_private or address.is_loopback or address.is_unspecified
+    return not address.is_global or address.is_multicast
 
 
 def _is_here(host: str, address: Address | None) -> bool:

@@ -15,19 +15,18 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from faasd_async.call.headers import end_to_end, first
 from faasd_async.call.request import CallbackRequest
+from faasd_async.call.route import cut
 from faasd_async.callback.address import Place, place_of
 from faasd_async.callback.receivers import SLOTS
 from faasd_async.callback.tried import Try
+from faasd_async.callback.way_out import CONNECT_SECONDS
 from faasd_async.callback.written import LONGEST_ANSWER_BYTES, fields_of
-from faasd_async.http.endpoint import host_endpoint
 from faasd_async.http.errors import ExchangeError
 from faasd_async.http.exchange import Exchange
 from faasd_async.http.pool import Pool
 from faasd_async.http.reader import Fields
 from faasd_async.http.request import write_head
 from faasd_async.wheel import Alarm, Wheel
-
-CONNECT_SECONDS = 10.0
 
 #: Idle connections are let go before most servers would close them.
 IDLE_SECONDS = 4
@@ -40,20 +39,21 @@ class PlainSender:
     """Makes tries over connections that are kept.
 
     :param timeout_seconds: how long one may take, given the function's name.
-    :param reach: the way to a host, given the reactor, its name, its port and a limit in seconds.
+    :param reach: the way to a host, given its name, its port, and whether what is requested looks
+        like a function's route.
     """
 
     def __init__(
         self,
         reactor: Any,
         timeout_seconds: Callable[[str], float],
-        reach: Callable[[Any, str, int, float], IStreamClientEndpoint] = host_endpoint,
+        reach: Callable[[str, int, bool], IStreamClientEndpoint],
     ) -> None:
         self._reactor = reactor
         self._reach = reach
         self._wheel = Wheel(reactor)
         self._timeout_seconds = timeout_seconds
-        self._pools: OrderedDict[tuple[str, int], Pool] = OrderedDict()
+        self._pools: OrderedDict[tuple[str, int, bool], Pool] = OrderedDict()
 
     def send(self, callback: CallbackRequest) -> Deferred[Try]:
         """Try once. Whatever goes wrong is told by what it brings; it can be cancelled.
@@ -79,7 +79,8 @@ class PlainSender:
         return tried
 
     def _pool(self, place: Place) -> Pool:
-        where = place.host, place.port
+        # A connection over which a function of this daemon may be called serves nothing else.
+        where = place.host, place.port, cut(place.target) is not None
         pool = self._pools.get(where)
         if pool is not None:
             self._pools.move_to_end(where)
@@ -90,7 +91,7 @@ class PlainSender:
         pool = self._pools[where] = Pool(
             self._reactor,
             self._wheel,
-            self._reach(self._reactor, place.host, place.port, CONNECT_SECONDS),
+            self._reach(*where),
             max_connections=SLOTS,
             connect_timeout_seconds=CONNECT_SECONDS,
             idle_seconds=IDLE_SECONDS,

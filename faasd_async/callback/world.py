@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.request import CallbackRequest
-from faasd_async.callback.plain import CONNECT_SECONDS, IDLE_SECONDS, PlainSender
-from faasd_async.callback.receivers import SLOTS
+from faasd_async.callback.plain import PlainSender
 from faasd_async.callback.tried import Try
+from faasd_async.callback.way_out import WayOut
 from faasd_async.http.errors import Unsendable
 from faasd_async.queue.bodies import Bodies
 
 if TYPE_CHECKING:
-    from treq.client import HTTPClient
-
     from faasd_async.callback.sending import Sender
 
 
@@ -27,6 +25,7 @@ class World:
     """Makes tries, wherever they go.
 
     :param timeout_seconds: how long one may take, given the function's name.
+    :param way: what connections are made with, by either client.
     :param bodies: where large ones lie.
     """
 
@@ -34,12 +33,14 @@ class World:
         self,
         reactor: Any,
         timeout_seconds: Callable[[str], float],
+        way: WayOut,
         bodies: Bodies | None = None,
     ) -> None:
         self._bodies = bodies
         self._reactor = reactor
         self._timeout_seconds = timeout_seconds
-        self._plain = PlainSender(reactor, timeout_seconds)
+        self._way = way
+        self._plain = PlainSender(reactor, timeout_seconds, way.endpoint)
         self._sender: Sender | None = None
 
     def send(self, callback: CallbackRequest) -> Deferred[Try]:
@@ -54,28 +55,8 @@ class World:
     def _treq(self) -> Sender:
         if self._sender is None:
             from faasd_async.callback.sending import Sender
+            from faasd_async.callback.world_client import world_client
 
-            client = world_client(self._reactor)
+            client = world_client(self._way)
             self._sender = Sender(self._reactor, client, self._timeout_seconds, self._bodies)
         return self._sender
-
-
-def world_client(reactor: Any) -> HTTPClient:
-    """An HTTP client with a pool of its own; it opens nothing until it is used.
-
-    It takes no cookies: what one receiver sets is nothing to the next callback, and a jar that
-    every receiver may fill has no bound.
-    """
-    from http.cookiejar import DefaultCookiePolicy
-
-    from treq.client import HTTPClient
-    from treq.cookies import IndexableCookieJar
-    from twisted.web.client import Agent, HTTPConnectionPool
-
-    pool = HTTPConnectionPool(reactor)
-    pool.maxPersistentPerHost = SLOTS
-    pool.cachedConnectionTimeout = IDLE_SECONDS
-    pool.retryAutomatically = False
-    no_cookies = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
-    agent = Agent(reactor, pool=pool, connectTimeout=CONNECT_SECONDS)
-    return HTTPClient(agent, cookiejar=no_cookies)

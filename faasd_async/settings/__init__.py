@@ -10,6 +10,7 @@ from faasd_async.settings.model import (
     GatewaySettings,
     LogSettings,
     NatsSettings,
+    ProxySettings,
     QueueSettings,
     ResultSettings,
     RetrySettings,
@@ -17,8 +18,10 @@ from faasd_async.settings.model import (
     Settings,
     StreamingSettings,
     Template,
+    VerifySettings,
     WorkerSettings,
 )
+from faasd_async.settings.secrets import Secret
 
 __all__ = [
     "CallbackSettings",
@@ -29,13 +32,16 @@ __all__ = [
     "GatewaySettings",
     "LogSettings",
     "NatsSettings",
+    "ProxySettings",
     "QueueSettings",
     "ResultSettings",
     "RetrySettings",
     "ScheduleSettings",
+    "Secret",
     "Settings",
     "StreamingSettings",
     "Template",
+    "VerifySettings",
     "WorkerSettings",
     "load",
 ]

@@ -9,7 +9,15 @@ from faasd_async.settings.model import Settings
 
 #: What is read anew whenever the daemon is told to.
 _READ_ANEW = frozenset(
-    ("functions", "template", "notices", "[worker] write_debug", "[log] level", "[gateway] deploy")
+    (
+        "functions",
+        "template",
+        "notices",
+        "[worker] write_debug",
+        "[log] level",
+        "[gateway] deploy",
+        "[callback] signing_secrets",
+    )
 )
 
 

@@ -15,9 +15,11 @@ from faasd_async.settings.model import (
     FunctionSettings,
     GatewaySettings,
     NatsSettings,
+    ProxySettings,
     StreamingSettings,
     WorkerSettings,
 )
+from faasd_async.settings.outward import no_proxy, proxy
 from faasd_async.settings.quantities import parse_duration
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import (
@@ -99,6 +101,21 @@ class OpenFaasNames:
                 "secret_mount_path", path_below(os.getcwd()), below.secret_mount_path
             ),
         )
+
+    def proxy(self) -> ProxySettings | None:
+        """What ``HTTPS_PROXY`` and ``NO_PROXY`` say, or their twins in lower case.
+
+        They are nobody's in particular: every program that gets out through a proxy reads them.
+        """
+        found: ProxySettings | None = None
+        for each in ("https_proxy", "HTTPS_PROXY"):
+            found = self._table.take(each, proxy, found)
+        if found is None:
+            return None
+        exceptions: tuple[str, ...] = ()
+        for each in ("no_proxy", "NO_PROXY"):
+            exceptions = self._table.take(each, no_proxy, exceptions)
+        return replace(found, except_for=exceptions)
 
     def over_worker(self, below: WorkerSettings) -> WorkerSettings:
         """Lay ``max_inflight``, ``write_debug`` and ``faas_print_body`` over ``[worker]``."""

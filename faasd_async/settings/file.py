@@ -23,7 +23,9 @@ from faasd_async.settings.model import (
     StreamingSettings,
     WorkerSettings,
 )
+from faasd_async.settings.outward import certificates
 from faasd_async.settings.quantities import parse_duration, parse_duration_or_zero, parse_size
+from faasd_async.settings.secrets import take_secrets, webhook_secret
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import (
     boolean,
@@ -34,6 +36,7 @@ from faasd_async.settings.values import (
     list_of,
     name,
     nats_url,
+    network,
     path_below,
     secret,
     text,
@@ -96,6 +99,10 @@ def read_gateway(table: Table, base: str) -> GatewaySettings:
             "secret_mount_path", path_below(base), default.secret_mount_path
         ),
         deploy=table.take("deploy", list_of(choice(DEPLOY_KINDS)), default.deploy),
+        max_connections_per_address=table.take(
+            "max_connections_per_address", integer(0), default.max_connections_per_address
+        ),
+        trusted_proxies=table.take("trusted_proxies", list_of(network), default.trusted_proxies),
     )
     table.finish()
     return settings
@@ -238,9 +245,10 @@ def read_worker(table: Table) -> WorkerSettings:
     return settings
 
 
-def read_callback(table: Table) -> CallbackSettings:
+def read_callback(table: Table, base: str) -> CallbackSettings:
     """``[callback]``."""
     default = CallbackSettings()
+    secrets = take_secrets(table, base, "signing_secrets", "signing_secret_file", webhook_secret)
     settings = CallbackSettings(
         attempts=table.take("attempts", integer(1), default.attempts),
         min_wait_seconds=table.take("min_wait", parse_duration, default.min_wait_seconds),
@@ -248,6 +256,8 @@ def read_callback(table: Table) -> CallbackSettings:
         policy=table.take("policy", choice(CALLBACK_POLICIES), default.policy),
         max_inflight=table.take("max_inflight", integer(1), default.max_inflight),
         max_hops=table.take("max_hops", integer(0), default.max_hops),
+        signing_secrets=secrets or (),
+        ca_file=table.take("ca_file", certificates(base), default.ca_file),
     )
     check_waits(table, settings.min_wait_seconds, settings.max_wait_seconds)
     table.finish()

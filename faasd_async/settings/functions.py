@@ -41,6 +41,7 @@ from faasd_async.settings.quantities import (
     parse_duration_or_zero,
     parse_size,
 )
+from faasd_async.settings.secrets import Secret, take_secrets, webhook_secret
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import (
     NAME,
@@ -61,6 +62,7 @@ from faasd_async.settings.values import (
     url_path,
     variables,
 )
+from faasd_async.settings.verify import read_verify
 from faasd_async.settings.waits import check_waits
 
 COMMAND_MODES: tuple[CommandMode, ...] = get_args(CommandMode)
@@ -73,7 +75,7 @@ URL_MAX_INFLIGHT = 10
 
 _ONE_FUNCTION_ONLY = (
     *("url", "command", "image", "port", "upstream_url", "schedule", "payload"),
-    "secrets",
+    *("secrets", "verify"),
 )
 _COMMAND_ONLY = ("mode", "directory", "content_type", "upstream_url")
 _COMMAND_OR_IMAGE = (
@@ -83,21 +85,29 @@ _COMMAND_OR_IMAGE = (
 _HTTP_ONLY = ("port", "upstream_url", "ready_path", "healthcheck_interval")
 
 
-def read_defaults(table: Table, base: str, max_body_bytes: int) -> Template:
+def read_defaults(
+    table: Table, base: str, max_body_bytes: int, signing_secrets: tuple[Secret, ...]
+) -> Template:
     """``[defaults]``, as a template for :func:`read_functions`.
 
     :param base: the directory that relative paths start from.
     :param max_body_bytes: the gateway's, which no function can exceed.
+    :param signing_secrets: those of all callbacks.
     """
     built_in = Template(
-        FunctionSettings(name="", max_inflight=0, max_body_bytes=max_body_bytes),
+        FunctionSettings(
+            name="",
+            max_inflight=0,
+            max_body_bytes=max_body_bytes,
+            signing_secrets=signing_secrets,
+        ),
         CommandSettings(words=()),
     )
     for key in _ONE_FUNCTION_ONLY:
         table.forbid(key, "only in a function's own table")
     annotations = _merged(table, "annotations", table_of_strings, NOTHING)
     process = _read_process(table, built_in.process, base)
-    function = read_image(table, _read(table, built_in.function, max_body_bytes))
+    function = read_image(table, _read(table, built_in.function, base, max_body_bytes))
     container = shared_with_commands(table, function.container, process)
     table.finish()
     return Template(replace(function, container=container, annotations=annotations), process)
@@ -155,11 +165,12 @@ def _read_function(
     url: str | None = table.take("url", http_url, None)
     words: tuple[str, ...] | None = table.take("command", command, None)
     image: str | None = table.take("image", image_name, None)
-    function = read_image(table, _read(table, template.function, max_body_bytes))
+    function = read_image(table, _read(table, template.function, base, max_body_bytes))
     process = _read_process(table, template.process, base)
     if process.port and not process.upstream_url:
         process = replace(process, upstream_url=f"http://127.0.0.1:{process.port}")
     _check_kind(table, process)
+    verify = read_verify(table, "verify", base)
     table.finish()
     suits_its_kind = len(os.sched_getaffinity(0)) if words else URL_MAX_INFLIGHT
     container = shared_with_commands(table, function.container, process)
@@ -170,6 +181,7 @@ def _read_function(
         container=container if image else ContainerSettings(),
         secrets=() if url else function.secrets,
         command=replace(process, words=words) if words else None,
+        verify=verify,
         max_inflight=function.max_inflight or suits_its_kind,
     )
 
@@ -199,8 +211,11 @@ def _check_kind(table: Table, process: CommandSettings) -> None:
             table.forbid(key, 'only with mode = "http"')
 
 
-def _read(table: Table, below: FunctionSettings, max_body_bytes: int) -> FunctionSettings:
+def _read(
+    table: Table, below: FunctionSettings, base: str, max_body_bytes: int
+) -> FunctionSettings:
     """The keys that a function and ``[defaults]`` share, annotations excepted."""
+    secrets = take_secrets(table, base, "signing_secrets", "signing_secret_file", webhook_secret)
     return replace(
         below,
         timeout_seconds=table.take("timeout", parse_duration, below.timeout_seconds),
@@ -223,6 +238,7 @@ def _read(table: Table, below: FunctionSettings, max_body_bytes: int) -> Functio
         dead_letters=table.take("dead_letters", choice(DEAD_LETTERS), below.dead_letters),
         schedule=_read_schedule(table, below.schedule),
         secrets=table.take("secrets", list_of(file_name), below.secrets),
+        signing_secrets=below.signing_secrets if secrets is None else secrets,
         labels=_merged(table, "labels", table_of_strings, below.labels),
     )
 

@@ -22,6 +22,7 @@ from faasd_async.settings.file import (
 from faasd_async.settings.functions import read_defaults, read_functions
 from faasd_async.settings.mistakes import Mistakes, Refusal
 from faasd_async.settings.model import (
+    CallbackSettings,
     FunctionSettings,
     GatewaySettings,
     NatsSettings,
@@ -83,10 +84,10 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
     queue = read_queue(root.section("queue"))
     nats = _read_nats(root.section("nats"), names, base, queue)
     worker = names.over_worker(read_worker(root.section("worker")))
-    callback = read_callback(root.section("callback"))
+    callback = read_callback(root.section("callback"), base)
     containers = read_containers(root.section("containers"), base)
     log = read_log(root.section("log"))
-    functions, template, notices = _read_functions(root, names, base, gateway)
+    functions, template, notices = _read_functions(root, names, base, gateway, callback)
     root.finish()
     return Settings(
         state_dir=state_dir,
@@ -99,6 +100,7 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
         log=log,
         functions=functions,
         template=template,
+        proxy=names.proxy(),
         notices=tuple(notices),
     )
 
@@ -110,10 +112,16 @@ def _read_nats(table: Table, names: OpenFaasNames, base: str, queue: QueueSettin
 
 
 def _read_functions(
-    root: Table, names: OpenFaasNames, base: str, gateway: GatewaySettings
+    root: Table,
+    names: OpenFaasNames,
+    base: str,
+    gateway: GatewaySettings,
+    callback: CallbackSettings,
 ) -> tuple[Mapping[str, FunctionSettings], Template, list[str]]:
     """The functions, what others would be made from, and what the operator should know."""
-    template = read_defaults(root.section("defaults"), base, gateway.max_body_bytes)
+    template = read_defaults(
+        root.section("defaults"), base, gateway.max_body_bytes, callback.signing_secrets
+    )
     template = template._replace(function=names.over_defaults(template.function))
     notices = names.notices()
     functions = read_functions(

@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from faasd_async.settings.secrets import Secret
+
 KIB = 2**10
 MIB = 2**20
 GIB = 2**30
@@ -30,6 +32,7 @@ Concurrency = Literal["adaptive", "fixed"]
 Missed = Literal["skip", "once"]
 Pull = Literal["always", "missing", "never"]
 DeployKind = Literal["command", "url"]
+VerifyScheme = Literal["github", "stripe", "slack", "standard-webhooks", "hmac"]
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -39,6 +42,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
 
     :ivar secret_mount_path: where user name and password are, if there is ``basic_auth``.
     :ivar deploy: what may be deployed over HTTP by annotation.
+    :ivar max_connections_per_address: 0: as many as it likes.
+    :ivar trusted_proxies: addresses and ranges whose ``X-Forwarded-*`` count; ``None``: all.
     """
 
     listen: tuple[str, ...] = ("tcp:8080",)
@@ -49,6 +54,8 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     basic_auth: bool = False
     secret_mount_path: str = "/run/secrets"
     deploy: tuple[DeployKind, ...] = ()
+    max_connections_per_address: int = 1000
+    trusted_proxies: tuple[str, ...] | None = None
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):
@@ -117,6 +124,18 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     write_debug: bool = False
 
 
+class ProxySettings(Struct, frozen=True, kw_only=True):
+    """What https goes through, by the environment.
+
+    :ivar except_for: what ``NO_PROXY`` says.
+    """
+
+    host: str
+    port: int
+    authorization: Secret | None = None
+    except_for: tuple[str, ...] = ()
+
+
 class CallbackSettings(Struct, frozen=True, kw_only=True):
     """``[callback]``: how outcomes are delivered.
 
@@ -124,6 +143,8 @@ class CallbackSettings(Struct, frozen=True, kw_only=True):
     :ivar min_wait_seconds: the wait after the first try, which grows threefold with each further
         one, up to ``max_wait_seconds``.
     :ivar max_hops: so many calls may follow from one, each the callback of another.
+    :ivar signing_secrets: callbacks are signed with each of them; none: they are not signed.
+    :ivar ca_file: the certificates in it, PEM, of authorities that count besides the system's.
     """
 
     attempts: int = 12
@@ -132,6 +153,8 @@ class CallbackSettings(Struct, frozen=True, kw_only=True):
     policy: CallbackPolicy = "private"
     max_inflight: int = 100
     max_hops: int = 16
+    signing_secrets: tuple[Secret, ...] = ()
+    ca_file: tuple[bytes, ...] = ()
 
 
 class ContainersSettings(Struct, frozen=True, kw_only=True):
@@ -240,11 +263,28 @@ class ScheduleSettings(Struct, frozen=True, kw_only=True):
         return f"{self.cron} {self.timezone}" if self.cron else ""
 
 
+class VerifySettings(Struct, frozen=True, kw_only=True):
+    """How the requests for a function are signed.
+
+    :ivar secrets: one of them it has to be.
+    :ivar header: where the signature stands, of ``hmac``.
+    :ivar tolerance_seconds: how old a signature may be that says when it was made; how long one
+        that does not is not taken a second time, 0: it is.
+    """
+
+    scheme: VerifyScheme
+    secrets: tuple[Secret, ...]
+    header: str | None = None
+    tolerance_seconds: float
+
+
 class FunctionSettings(Struct, frozen=True, kw_only=True):
     """``[functions.<name>]`` over ``[defaults]``: it has exactly one of ``url``, ``command`` and
     ``image``.
 
     :ivar secrets: the names of those that it is given as files; none with a ``url``.
+    :ivar signing_secrets: its callbacks'.
+    :ivar verify: ``None``: its requests need no signature.
     :ivar container: for images only.
     :ivar replicas: as often ``max_inflight`` is what was asked for; 0: nothing of it is up before
         it is called. No key of the file: it is scaled while the daemon runs.
@@ -270,6 +310,8 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     dead_letters: DeadLetters = "failed"
     schedule: ScheduleSettings = ScheduleSettings()
     replicas: int = 1
+    signing_secrets: tuple[Secret, ...] = ()
+    verify: VerifySettings | None = None
     labels: Mapping[str, str] = NOTHING
     annotations: Mapping[str, str] = NOTHING
 
@@ -289,6 +331,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything the daemon was told.
 
     :ivar template: what holds for a function that is not in the file.
+    :ivar proxy: what callbacks by https go through.
     :ivar notices: lines for the operator, to be logged once at the start.
     """
 
@@ -302,4 +345,5 @@ class Settings(Struct, frozen=True, kw_only=True):
     log: LogSettings
     functions: Mapping[str, FunctionSettings]
     template: Template
+    proxy: ProxySettings | None = None
     notices: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -196,6 +197,16 @@ def host(value: object) -> str:
     if parts and parts.netloc == value and parts.port is None:
         return str(value)
     raise Refusal(shown(value), 'a host such as "nats", "10.0.0.7" or "[::1]"')
+
+
+def network(value: object) -> str:
+    """Read an address or a range of them, or the word ``unix``."""
+    try:
+        return "unix" if value == "unix" else str(ip_network(str(value)))
+    except ValueError:
+        raise Refusal(
+            shown(value), 'an address or a range such as "10.0.0.0/8", or "unix"'
+        ) from None
 
 
 def _split_url(value: object) -> SplitResult | None:

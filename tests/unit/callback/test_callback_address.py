@@ -26,6 +26,9 @@ PIECES = st.sampled_from(
         (b"http://u:p@[2001:db8::1]", "http://[2001:db8::1]/"),
         (b"http://[::1]:81?a", "http://[::1]:81/?a"),
         (b"http://10.0.0.1/", "http://10.0.0.1/"),
+        (b"http://my_service:9/a?b", "http://my_service:9/a?b"),
+        (b"http://u:p@_dns.My_Service.test", "http://_dns.my_service.test/"),
+        (b"http://my_service.:9?a", "http://my_service.:9/?a"),
         (b"http://xn--bcher-kva.test/", "http://xn--bcher-kva.test/"),
     ],
 )
@@ -39,7 +42,10 @@ def test_what_is_requested(raw: bytes, requested: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b"http://my_service:9/", "my_service"),
+        (b"https://my_service:9/", "my_service"),
+        (b"http://my_service../", "my_service"),
+        (b"http://-my_service/", "hyphen"),
+        (b"http://my_s+ervice/", "my_s+ervice"),
         (b"http://a..b/", "Empty Label"),
         (b"http://-a/", "hyphen"),
         (b"http://xn--999/", "A-label"),
@@ -58,7 +64,7 @@ def test_what_nobody_can_reach(raw: bytes, why: str) -> None:
 
 def test_the_reason_shows_no_credentials() -> None:
     """It is for the caller's eyes, and for logs."""
-    assert "s3cr3t" not in (why_undeliverable(parse(b"http://u:s3cr3t@a_b/")) or "s3cr3t")
+    assert "s3cr3t" not in (why_undeliverable(parse(b"https://u:s3cr3t@a_b/")) or "s3cr3t")
 
 
 @given(st.binary(max_size=40) | st.lists(PIECES, max_size=10).map(b"".join))

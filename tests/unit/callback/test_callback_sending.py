@@ -181,7 +181,7 @@ def test_why_there_was_no_answer(world: World, reason: BaseException, words: str
 
 def test_a_url_that_cannot_be_requested(world: World) -> None:
     """It may be older than the rule that refuses it; the callback fails, and nothing else."""
-    world.send(callback(b"http://a_b/"))
+    world.send(callback(b"https://a_b/"))
     assert "a_b" in world.tries[0].error
 
 

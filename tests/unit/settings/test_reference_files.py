@@ -24,6 +24,12 @@ WITHOUT_A_DEFAULT = {
     *(("nats", f"{key}_file") for key in ("nkey", "credentials", "ca", "certificate", "key")),
     ("nats", "client_id"),
     ("containers", "socket"),
+    ("gateway", "trusted_proxies"),
+    ("callback", "signing_secrets"),
+    ("callback", "signing_secret_file"),
+    ("callback", "ca_file"),
+    ("defaults", "signing_secrets"),
+    ("defaults", "signing_secret_file"),
     ("defaults", "max_inflight"),
     ("defaults", "directory"),
     ("defaults", "ready_path"),
@@ -87,7 +93,7 @@ def test_reference_has_every_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.undo()
     expected = {path for path in read if not path[0].startswith("environment")}
     # Forbidden in the defaults: the examples of functions show them.
-    one_function_only = ("port", "upstream_url", "schedule", "payload", "secrets")
+    one_function_only = ("port", "upstream_url", "schedule", "payload", "secrets", "verify")
     expected -= {("defaults", key) for key in one_function_only}
     assert keys(tomllib.loads(uncommented(REFERENCE.read_text()))) == expected
 
@@ -100,7 +106,9 @@ def test_examples_of_functions_in_the_reference_are_right(tmp_path: Path) -> Non
         "\n".join(re.findall(r"^#   (\[functions.*|[a-z_]+ = .*)$", text, re.MULTILINE))
     )
     functions = load(str(path), {}).functions
-    assert set(functions) == {"thumbnails", "figlet", "api", "resize", "mailer", "report"}
+    assert set(functions) == {
+        *("thumbnails", "figlet", "api", "resize", "mailer", "report", "pushed")
+    }
     assert functions["resize"].container.zero_after_seconds == 600
     assert functions["report"].schedule.cron == "30 2 * * MON-FRI"
     assert functions["api"].command is not None

@@ -41,6 +41,8 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         basic_auth = true
         secret_mount_path = "secrets"
         deploy = ["url", "command"]
+        max_connections_per_address = 7
+        trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
         [queue]
         backend = "memory"
         mode = "static"
@@ -89,6 +91,8 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "basic_auth": True,
             "secret_mount_path": str(tmp_path / "secrets"),
             "deploy": ("url", "command"),
+            "max_connections_per_address": 7,
+            "trusted_proxies": ("10.0.0.0/8", "::1/128", "unix"),
         },
         "queue": {
             "backend": "memory",
@@ -139,10 +143,13 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "policy": "public",
             "max_inflight": 3,
             "max_hops": 0,
+            "signing_secrets": (),
+            "ca_file": (),
         },
         "containers": {"socket": "/run/engine.sock"},
         "log": {"format": "json", "level": "debug"},
         "functions": {},
+        "proxy": None,
         "notices": (),
     }
 

@@ -14,7 +14,9 @@ from faasd_async.settings import (
     ResultSettings,
     RetrySettings,
     ScheduleSettings,
+    Secret,
     Settings,
+    VerifySettings,
 )
 
 Load = Callable[..., Settings]
@@ -56,6 +58,8 @@ def test_function_has_defaults(load_text: Load) -> None:
         "dead_letters": "failed",
         "schedule": {"cron": "", "timezone": "UTC", "payload": "", "missed": "skip"},
         "replicas": 1,
+        "signing_secrets": (),
+        "verify": None,
         "labels": {},
         "annotations": {},
     }
@@ -93,6 +97,8 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         payload = "now"
         missed = "once"
         secrets = ["key"]
+        signing_secrets = []
+        verify = { scheme = "hmac", secret = ["a", "b"], header = "X-Signed", tolerance = "1m" }
         """
     ).functions["api"]
     assert function.command == CommandSettings(
@@ -132,6 +138,13 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         "expires_seconds": 7.0,
         "dead_letters": "never",
         "replicas": 1,
+        "signing_secrets": (),
+        "verify": VerifySettings(
+            scheme="hmac",
+            secrets=(Secret(b"a"), Secret(b"b")),
+            header="X-Signed",
+            tolerance_seconds=60.0,
+        ),
         "labels": {"l": "1"},
         "annotations": {"a": "2"},
     }
@@ -353,7 +366,8 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
             " cpus, dead_letters, directory, environment, expires, fprocess, healthcheck_interval,"
             " image, labels, max_body, max_inflight, memory, missed, mode, payload, port,"
             " prefix_logs, pull, queue, read_only, ready_path, results, retry, schedule, secrets,"
-            " start_timeout, timeout, timezone, upstream_url, url, zero_after",
+            " signing_secret_file, signing_secrets, start_timeout, timeout, timezone, upstream_url,"
+            " url, verify, zero_after",
         ),
         (
             f"{COMMAND}\nmax_inflight = 0",
