@@ -33,6 +33,7 @@ from faasd_async.callback.outbox import Outbox
 from faasd_async.callback.poster import Poster
 from faasd_async.callback.receivers import Receivers
 from faasd_async.callback.schedule import Schedule
+from faasd_async.callback.signing import Signing
 from faasd_async.callback.way_out import WayOut
 from faasd_async.callback.world import World
 from faasd_async.daemon import Daemon, Parts
@@ -99,7 +100,7 @@ from faasd_async.runtime.journal import Journal
 from faasd_async.runtime.making import make_runtime
 from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.runtime.process.usage import RunningProcesses
-from faasd_async.settings import FunctionSettings, NatsSettings, Settings, load
+from faasd_async.settings import FunctionSettings, NatsSettings, Secret, Settings, load
 from faasd_async.settings.changes import restart_needed
 from faasd_async.settings.credentials import Credentials as Password
 from faasd_async.settings.credentials import read_credentials
@@ -245,6 +246,8 @@ class Assembly:
         # What twistd's own observers show is not known here.
         level = options.level if options.observer else None
         self.watch = CallWatch(self.figures, self.settings.worker.write_debug, level)
+        # Of callbacks whose function is deployed no more.
+        self.signing_secrets = self.settings.callback.signing_secrets
         self.processes = ProcessNotes(reactor, self.state_dir)
         self.receivers = Receivers(reactor, self.settings.callback.max_inflight)
         self.doors = Doors(reactor)
@@ -578,12 +581,19 @@ class Assembly:
             self.reactor,
             queue,
             self._leases(),
-            Chain(
-                self.reactor,
-                World(self.reactor, self._callback_timeout_seconds, self._way_out(), queue.bodies),
-                is_own=self.policy.is_own,
-                enqueue=partial(accept_chained, acceptance),
-                max_hops=callback.max_hops,
+            Signing(
+                Chain(
+                    self.reactor,
+                    World(
+                        self.reactor, self._callback_timeout_seconds, self._way_out(), queue.bodies
+                    ),
+                    is_own=self.policy.is_own,
+                    enqueue=partial(accept_chained, acceptance),
+                    max_hops=callback.max_hops,
+                ),
+                self._signing_secrets,
+                time.time,
+                queue.bodies,
             ),
             self.receivers,
             schedule,
@@ -626,6 +636,10 @@ class Assembly:
     def _keeps_dead_letters(self, function: str) -> bool:
         settings = self._settings_of(function)
         return settings is None or settings.dead_letters == "failed"
+
+    def _signing_secrets(self, function: str) -> tuple[Secret, ...]:
+        settings = self._settings_of(function)
+        return self.signing_secrets if settings is None else settings.signing_secrets
 
     def _callback_timeout_seconds(self, function: str) -> float:
         settings = self._settings_of(function)
@@ -721,6 +735,7 @@ class Assembly:
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
         self.roster.reader = DeploymentReader(fresh, self._has_engine)
+        self.signing_secrets = fresh.callback.signing_secrets
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
 
 

@@ -13,6 +13,9 @@ from faasd_async.call.request import CallbackRequest, QueueRequest
 #: How many calls came before this one, each the callback of another.
 HOPS = b"X-Call-Hops"
 
+#: What a function may not say in its callback: these are put there when it is sent.
+_NOT_ITS_OWN = (b"host", HOPS.lower(), b"webhook-timestamp", b"webhook-signature")
+
 
 def write_letter(
     request: QueueRequest, ending: Ending, most_attempts: int, *, now_seconds: Callable[[], float]
@@ -28,7 +31,7 @@ def write_letter(
     if url is None:
         raise ValueError(f"call {request.key.call_id} asked for no callback of this end")
     outcome = ending.outcome
-    fields = end_to_end(outcome.headers, without=(b"host", HOPS.lower()))
+    fields = end_to_end(outcome.headers, without=_NOT_ITS_OWN)
     if first(fields, b"date") is None:
         fields.append((b"Date", formatdate(now_seconds(), usegmt=True).encode()))
     ours = (

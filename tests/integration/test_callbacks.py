@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+from base64 import b64encode
 from typing import Any
 
+import pytest
 import pytest_twisted
 from daemon import StartDaemon
 from listener import Listener, Received, at
+from standardwebhooks import Webhook, WebhookVerificationError
 from twisted.internet.defer import gatherResults
 
 ECHO = "[functions.echo]\ncommand = ['{python}', '-m', 'faasd_async.demo.echo']\n"
@@ -200,3 +204,43 @@ async def test_a_receiver_that_is_gone_cannot_fill_the_room_for_callbacks(
     assert {letter["id"] for letter in letters} <= set(accepted)
     assert {(letter["kind"], letter["size"]) for letter in letters} == {("callback", len(body))}
     assert "of the room for callbacks is taken" in letters[0]["error"]
+    assert await daemon.stop() == 0
+
+
+WHSEC = "whsec_" + b64encode(bytes(range(32))).decode()
+WHSEC_NEXT = "whsec_" + b64encode(bytes(range(32, 64))).decode()
+
+
+def check(secret: str, callback: Received) -> None:
+    """As a receiver does, with the library that Standard Webhooks publishes."""
+    Webhook(secret).verify(callback.body, dict(callback.headers), json_parse=False)
+
+
+@pytest_twisted.ensureDeferred
+async def test_callbacks_are_signed(start_daemon: StartDaemon, listener: Listener) -> None:
+    """Small and large ones; with one secret, then with two, then with the next one, without a
+    restart; and with a function's own. A function's own signature is left out."""
+    signed = f"[callback]\nsigning_secrets = ['{WHSEC}']\n"
+    own = f"[functions.own]\ncommand = 'cat'\nsigning_secrets = ['{WHSEC_NEXT}']\n"
+    daemon = await start_daemon(signed + ECHO + own)
+    for number, (function, body, secret) in enumerate(
+        (("echo", b"small", WHSEC), ("echo", b"x" * 1_000_000, WHSEC), ("own", b"", WHSEC_NEXT))
+    ):
+        await daemon.request(f"/async-function/{function}", body, X_Callback_Url=listener.url())
+        callback = (await listener.when(number + 1))[-1]
+        assert callback.body == body
+        check(secret, callback)
+    for secrets in ((WHSEC, WHSEC_NEXT), (WHSEC_NEXT,)):
+        daemon.configure(f"[callback]\nsigning_secrets = {list(secrets)}\n{ECHO}")
+        daemon.signal(signal.SIGHUP)
+        await daemon.says("functions are deployed now")
+        seen = len(listener.requests)
+        await daemon.request("/async-function/echo", b"x", X_Callback_Url=listener.url())
+        callback = (await listener.when(seen + 1))[-1]
+        for secret in secrets:
+            check(secret, callback)
+    with pytest.raises(WebhookVerificationError):
+        check(WHSEC, callback)
+    assert "without effect" not in daemon.log
+    assert not any(secret[6:] in daemon.log for secret in (WHSEC, WHSEC_NEXT))
+    assert await daemon.stop() == 0

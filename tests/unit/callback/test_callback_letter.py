@@ -215,3 +215,11 @@ def test_how_long_a_chain_is_goes_along(asked: Headers, answered: Headers, told:
     ending = Ending("succeeded", Outcome(200, answered, b"", 0.1), History(), 9)
     written = write_letter(request, ending, 5, now_seconds=lambda: 5.0)
     assert [value for name, value in written.headers if name == HOPS] == told
+
+
+def test_a_function_signs_nothing() -> None:
+    """What it says of a signature is left out: that is for the daemon to say."""
+    signed = letter((b"Webhook-Signature", b"v1,x"), (b"webhook-timestamp", b"1"), (b"X-A", b"1"))
+    names = {name.lower() for name, _ in signed.headers}
+    assert not names & {b"webhook-signature", b"webhook-timestamp"}
+    assert b"x-a" in names
