@@ -69,6 +69,7 @@ from faasd_async.gateway.system.provider import Provider
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.gateway.system.secrets import Secrets
+from faasd_async.gateway.verification import Verification
 from faasd_async.ground import Ground
 from faasd_async.nats import BadCredentials, Limits, NatsClient, ServerAddress, Tls
 from faasd_async.nats.nkey import Credentials, read_credentials_file, read_nkey_file
@@ -246,6 +247,7 @@ class Assembly:
         # What twistd's own observers show is not known here.
         level = options.level if options.observer else None
         self.watch = CallWatch(self.figures, self.settings.worker.write_debug, level)
+        self.verification = Verification(time.time_ns)
         # Of callbacks whose function is deployed no more.
         self.signing_secrets = self.settings.callback.signing_secrets
         self.processes = ProcessNotes(reactor, self.state_dir)
@@ -655,6 +657,7 @@ class Assembly:
             clock=self.reactor,
             now_ns=time.time_ns,
             accepted=self.watch.accepted,
+            verification=self.verification,
             why_no_room=space.why_no_room if space else lambda size_bytes: None,
             withhold=self.withhold,
         )
@@ -673,6 +676,7 @@ class Assembly:
             directory,
             clock=self.reactor,
             now_ns=time.time_ns,
+            verification=self.verification,
             invoked=self.watch.invoked,
             withhold=self.withhold,
         )

@@ -40,6 +40,7 @@ from faasd_async.gateway.refusal import (
     of_queue_error,
 )
 from faasd_async.gateway.timing import TIMING_FIELDS, read_timing
+from faasd_async.gateway.verification import Verification
 from faasd_async.queue.bodies import Bodies
 from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
@@ -83,6 +84,7 @@ class Acceptance:
     :param deadline_seconds: a call that is not durable by then is not accepted.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param accepted: told of each call that was accepted.
+    :param verification: looks at the signatures of requests that need one.
     :param why_no_room: why there is no room for a call of so many bytes, or ``None``.
     :param withhold: leaves out of a call's header fields what is not for functions.
     """
@@ -98,6 +100,7 @@ class Acceptance:
         clock: IReactorTime,
         now_ns: Callable[[], int],
         accepted: Callable[[QueueRequest], None],
+        verification: Verification,
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
         withhold: Withhold | None = None,
     ) -> None:
@@ -108,11 +111,13 @@ class Acceptance:
         self._deadlines = Deadlines(clock, deadline_seconds)
         self._now_ns = now_ns
         self._accepted = accepted
+        self._verification = verification
         self._why_no_room = why_no_room
         self._withhold = withhold
 
     def largest_body_bytes(self, deployment: Deployment) -> int:
-        if self._queue.bodies is not None:
+        # What is signed is looked at whole, before anything of it is stored.
+        if self._queue.bodies is not None and deployment.settings.verify is None:
             return deployment.settings.max_body_bytes
         return self.largest_gathered_bytes(deployment)
 
@@ -163,7 +168,11 @@ class Acceptance:
     def take(self, arrival: Arrival, answered: Callable[[Receipt | Refusal], None]) -> None:
         """As :meth:`accept`; *answered* is called once, perhaps at once."""
         try:
-            request, tracing = self._read(arrival)
+            deployment = self._admit(arrival)
+            verify = deployment.settings.verify
+            if verify is not None:
+                answered = self._verification.admit(deployment.name, verify, arrival, answered)
+            request, tracing = self._read(arrival, deployment)
         except Refusal as refusal:
             self._let_fall(arrival.body)
             answered(refusal)
@@ -226,14 +235,20 @@ class Acceptance:
     def _delay_seconds(self, request: QueueRequest) -> float:
         return max(request.not_before_ns - self._now_ns(), 0) / 1e9
 
-    def _read(self, arrival: Arrival) -> tuple[QueueRequest, Tracing]:
+    def _admit(self, arrival: Arrival) -> Deployment:
         """
-        :raises Refusal: it is no call that could be taken.
+        :raises Refusal: there is nobody, or the body is too large for them.
         """
         deployment = self.find(arrival.method, arrival.route)
         limit = self.largest_body_bytes(deployment)
         if len(arrival.body) > limit:
             raise body_too_large(limit)
+        return deployment
+
+    def _read(self, arrival: Arrival, deployment: Deployment) -> tuple[QueueRequest, Tracing]:
+        """
+        :raises Refusal: it is no call that could be taken.
+        """
         why = self._why_no_room(len(arrival.body))
         if why is not None:
             raise no_room(why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,6 +23,7 @@ from faasd_async.gateway.refusal import (
     not_allowed,
     of_invocation_error,
 )
+from faasd_async.gateway.verification import Taken, Verification
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
 
@@ -33,6 +35,9 @@ ALLOWED = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 
 #: The status that is noted of a call whose caller did not wait.
 _LEFT = 499
+
+#: What is said of a call that may be sent again as it was.
+_MAY_COME_AGAIN = frozenset((408, 425, 429, _LEFT))
 
 _log = Logger()
 
@@ -69,6 +74,7 @@ class Proxy:
     """Makes calls while their callers wait.
 
     :param now_ns: the wall clock, Unix nanoseconds.
+    :param verification: looks at the signatures of requests that need one.
     :param invoked: told how each call ended: function, call id, status, seconds.
     :param withhold: leaves out of a call's header fields what is not for functions.
     """
@@ -79,10 +85,12 @@ class Proxy:
         *,
         clock: IReactorTime,
         now_ns: Callable[[], int],
+        verification: Verification,
         invoked: Callable[[str, str, int, float], None],
         withhold: Withhold | None = None,
     ) -> None:
         self._directory = directory
+        self._verification = verification
         self._clock = clock
         self._now_ns = now_ns
         self._invoked = invoked
@@ -102,16 +110,32 @@ class Proxy:
 
         :return: the call under way, if it is under way still.
         """
+        invoked = self._invoked
         try:
             deployment, tracing = self._admit(arrival)
+            verify = deployment.settings.verify
+            if verify is not None:
+                taken = self._verification.take(
+                    deployment.name, verify, arrival.headers, arrival.body
+                )
+                if taken is not None:
+                    invoked = partial(self._verified_call, taken)
         except Refusal as refusal:
             caller.refuse(refusal)
             return None
         # There is one, so this does not wait.
         deployment.tokens.acquire()
-        passage = Passage(deployment, tracing, caller, self._clock, self._invoked)
+        passage = Passage(deployment, tracing, caller, self._clock, invoked)
         passage.begin(arrival, self._withhold)
         return None if passage.over else passage
+
+    def _verified_call(
+        self, taken: Taken, function: str, call_id: str, status: int, seconds: float
+    ) -> None:
+        """A call is over whose signature was taken; one that failed may come again."""
+        if status in _MAY_COME_AGAIN or status >= 500:
+            self._verification.forget(taken)
+        self._invoked(function, call_id, status, seconds)
 
     def _admit(self, arrival: Arrival) -> tuple[Deployment, Tracing]:
         deployment = self.find(arrival.method, arrival.route)

@@ -44,11 +44,12 @@ from faasd_async.gateway.system.orders import Namespace
 from faasd_async.gateway.system.provider import Provider
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
+from faasd_async.gateway.verification import Verification
 from faasd_async.queue.interface import Source
 from faasd_async.queue.memory import MemoryKeyedCalls, MemoryQueue
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
-from faasd_async.settings import FunctionSettings, ScheduleSettings
+from faasd_async.settings import FunctionSettings, ScheduleSettings, VerifySettings
 from faasd_async.worker.settlement import Settlement
 
 NOW_NS = 1_700_000_000_123_456_789
@@ -378,6 +379,7 @@ class FrontDoor:
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, lease_seconds=30.0)
         directory = Directory(self.deployments, "openfaas-fn", lambda: self.complete)
+        verification = Verification(lambda: NOW_NS + round(self.clock.seconds() * 1e9))
         acceptance = Acceptance(
             directory,
             self.store,
@@ -387,12 +389,14 @@ class FrontDoor:
             clock=self.clock,
             now_ns=lambda: NOW_NS,
             accepted=self.accepted.append,
+            verification=verification,
             why_no_room=self._why_no_room,
             withhold=self.operators.withhold,
         )
         proxy = Proxy(
             directory,
             clock=self.clock,
+            verification=verification,
             now_ns=lambda: NOW_NS,
             invoked=lambda *told: self.ended.append(told),
             withhold=self.operators.withhold,
@@ -474,6 +478,7 @@ class FrontDoor:
         max_inflight: int = 2,
         max_body_bytes: int = 1000,
         schedule: ScheduleSettings = NO_SCHEDULE,
+        verify: VerifySettings | None = None,
     ) -> None:
         """Have a function."""
         settings = FunctionSettings(
@@ -484,6 +489,7 @@ class FrontDoor:
             timeout_seconds=7.0,
             queue="slow",
             schedule=schedule,
+            verify=verify,
         )
         self.functions[name] = PaperFunction()
         self.deployments[name] = Deployment(settings, self.functions[name])

@@ -151,7 +151,7 @@ def test_an_empty_callback_url_is_none(door: FrontDoor) -> None:
         "http://",
         "http://h:p/",
         "http://u:s3cret@h:p/",
-        "http://u:s3cret@no_host/",
+        "https://u:s3cret@no_host/",
         "http://[v1.a]/",
     ],
 )
