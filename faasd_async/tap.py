@@ -57,6 +57,7 @@ from faasd_async.gateway.channel import GatewaySite
 from faasd_async.gateway.doors import Doors
 from faasd_async.gateway.figures import FiguresGateway
 from faasd_async.gateway.operator import Operators
+from faasd_async.gateway.peers import Crowd, Trusted
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
@@ -358,8 +359,12 @@ class Assembly:
         )
         calls = self._calls(queue, settlement, waiting)
         gateway = self._gateway(queue, daemon, acceptance, directory, calls, flow)
+        trusted = _trusted(settings.gateway.trusted_proxies)
+        most = settings.gateway.max_connections_per_address
+        crowd = Crowd(most, trusted, self.reactor.seconds)
         for endpoint in settings.gateway.listen:
             site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
+            site.crowd, site.trusted = crowd, trusted
             parts.doors.add(endpoint, site, partial(_let_go, site, waiting, self.journal))
         reports = (self._report(queue), partial(sheet.report, self.figures.flow, self.reactor))
         figures = FiguresGateway(self.figures.render, partial(_refresh, reports))
@@ -774,6 +779,10 @@ def _nats_tls(nats: NatsSettings) -> Tls:
     except BadCredentials as reason:
         raise ConfigurationError(f"[nats] {reason}") from reason
     return tls
+
+
+def _trusted(proxies: tuple[str, ...] | None) -> Trusted | None:
+    return None if proxies is None else Trusted(proxies)
 
 
 def _tell_all(told: Iterable[Callable[[CallKey], None]], key: CallKey) -> None:

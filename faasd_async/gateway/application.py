@@ -185,4 +185,5 @@ async def _arrival(request: GatewayRequest) -> Arrival:
         headers=request.field_lines,
         body=request.read_body() if request.upload is None else await request.upload.finish(),
         peer=request.peer,
+        trusted=request.channel.trusted,
     )

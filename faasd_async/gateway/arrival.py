@@ -11,6 +11,7 @@ from faasd_async.call.body import Body
 from faasd_async.call.headers import Headers, end_to_end, first
 from faasd_async.call.ids import CallKey, TokenTooLong, adopt_call_key
 from faasd_async.call.route import FunctionRoute, without_namespace
+from faasd_async.gateway.peers import without_forwarded
 from faasd_async.gateway.refusal import RETRY_SOON, Fields, Refusal, unknown_function
 from faasd_async.runtime.deployments import Deployment
 
@@ -27,6 +28,7 @@ class Arrival:
 
     :ivar headers: the field lines as they came.
     :ivar peer: the client's ``address:port``.
+    :ivar trusted: whether the client is believed where the request came from.
     """
 
     route: FunctionRoute
@@ -34,6 +36,7 @@ class Arrival:
     headers: Headers
     body: Body
     peer: bytes
+    trusted: bool = True
 
 
 class Tracing(NamedTuple):
@@ -107,6 +110,8 @@ def forwarded(
     :param without: the lower-case names of those that stay here, :data:`OURS` among them.
     """
     fields = end_to_end(arrival.headers, without=without)
+    if not arrival.trusted:
+        fields = without_forwarded(fields)
     fields += tracing.fields
     host = first(arrival.headers, b"host")
     if host and first(fields, b"x-forwarded-host") is None:

@@ -31,6 +31,7 @@ from zope.interface import implementer
 from faasd_async.call.headers import first
 from faasd_async.call.ids import TokenTooLong, adopted
 from faasd_async.call.route import FunctionRoute, cut, origin_form
+from faasd_async.gateway.peers import Crowd, Trusted
 from faasd_async.gateway.refusal import Fields, Refusal, body_too_large
 from faasd_async.gateway.upload import Client, Upload, Uploads
 from faasd_async.gateway.written import SERVED_BY, phrase, refused
@@ -58,12 +59,28 @@ class GatewayChannel(HTTPChannel):
     #: Whether the request under way is the last one that is answered here.
     _last = False
 
+    #: Whether the client is believed where its requests came from.
+    trusted = True
+
+    _counted: str | None = None
+
     def connectionMade(self) -> None:
         super().connectionMade()
         self.site.channels.add(self)
+        host: str | None = getattr(self.transport.getPeer(), "host", None)
+        if self.site.trusted is not None:
+            self.trusted = self.site.trusted.holds(host)
+        if self.site.crowd is not None:
+            if self.site.crowd.enters(host):
+                self._counted = host
+            else:
+                self.refused = True
+                self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.site.channels.discard(self)
+        if self.site.crowd is not None:
+            self.site.crowd.leaves(self._counted)
         super().connectionLost(reason)
 
     @property
@@ -357,6 +374,8 @@ class GatewaySite(Site):
 
     :ivar channels: those who are connected.
     :ivar uploads: where bodies go that are too large to be gathered.
+    :ivar crowd: counts them by their addresses; ``None``: nobody does.
+    :ivar trusted: whose word counts for where a request came from; ``None``: everybody's.
     :param largest_body_bytes: the limit for a body, given the method and the function it is for;
         raises a :class:`~.refusal.Refusal` if the answer is no whatever the body.
     """
@@ -365,6 +384,8 @@ class GatewaySite(Site):
     requestFactory = GatewayRequest
     displayTracebacks = False
     noisy = False
+    crowd: Crowd | None = None
+    trusted: Trusted | None = None
 
     def __init__(
         self,

@@ -164,7 +164,9 @@ class ShortcutChannel(GatewayChannel):
         if route is None:
             return False
         self._under_way = self._active = True
-        arrival = Arrival(route, found.method, found.headers, found.body, self._peer_name)
+        arrival = Arrival(
+            route, found.method, found.headers, found.body, self._peer_name, self.trusted
+        )
         try:
             if route.asynchronous:
                 self.site.acceptance.take(arrival, self._answer)

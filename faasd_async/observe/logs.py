@@ -24,6 +24,10 @@ from zope.interface import implementer
 FILE_BYTES = 10_000_000
 FILES_KEPT = 5
 
+#: What is longer is cut, in one line of text and in each field of JSON. Bodies are logged, if they
+#: are to be, up to 64 KiB, and each of their bytes may take four characters.
+MOST_CHARACTERS = 300_000
+
 
 class Level:
     """The level below which events are dropped; it may change while the daemon runs.
@@ -122,6 +126,12 @@ class _AsText:
         self._time = ""
 
     def __call__(self, event: LogEvent) -> str | None:
+        line = self._whole(event)
+        if line is not None and len(line) > MOST_CHARACTERS:
+            return bounded(line) + "\n"
+        return line
+
+    def _whole(self, event: LogEvent) -> str | None:
         if "log_failure" in event or "log_system" in event or "log_flattened" in event:
             return formatEventAsClassicLogText(event)
         try:
@@ -140,6 +150,12 @@ class _AsText:
         return line + "\n"
 
 
+def bounded(text: str) -> str:
+    """A text, or its beginning and how much follows."""
+    more = len(text) - MOST_CHARACTERS
+    return text if more <= 0 else f"{text[:MOST_CHARACTERS]}… ({more} characters more)"
+
+
 def _as_json(event: LogEvent) -> str | None:
     text = eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
     when = datetime.fromtimestamp(event["log_time"], UTC)
@@ -148,12 +164,12 @@ def _as_json(event: LogEvent) -> str | None:
         "time": when.isoformat(timespec="microseconds"),
         "level": level.name if level is not None else "info",
         "logger": event.get("log_namespace", "-"),
-        "message": text,
+        "message": bounded(text),
     }
     failure = event.get("log_failure")
     if isinstance(failure, Failure):
-        line["traceback"] = failure.getTraceback()
+        line["traceback"] = bounded(failure.getTraceback())
     for name, value in event.items():
         if not name.startswith("log_") and isinstance(value, (str, int, float)):
-            line.setdefault(name, value)
+            line.setdefault(name, bounded(value) if isinstance(value, str) else value)
     return json.dumps(line) + "\n"

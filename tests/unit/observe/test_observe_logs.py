@@ -12,7 +12,7 @@ import pytest
 from twisted.logger import ILogObserver, Logger, LogLevel
 
 from faasd_async.observe import logs
-from faasd_async.observe.logs import BoundedLog, Level, make_observer
+from faasd_async.observe.logs import MOST_CHARACTERS, BoundedLog, Level, make_observer
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +142,13 @@ def test_the_levels_names(name: str, tmp_path: Path) -> None:
     log = logger(make_observer(str(path), False, Level(name)))
     log.emit(LogLevel.levelWithName(name), "x")
     assert path.exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_line_has_an_end(tmp_path: Path, as_json: bool) -> None:
+    """What is longer than anything that has to be read is cut, and says so."""
+    observer = make_observer(str(tmp_path / "log"), as_json, Level("info"))
+    Logger(observer=observer).info("{text}", text="x" * 5_000_000)
+    [line] = (tmp_path / "log").read_text().splitlines()
+    assert len(line) < 3 * MOST_CHARACTERS
+    assert "characters more)" in (json.loads(line)["message"] if as_json else line)
