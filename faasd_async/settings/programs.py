@@ -17,8 +17,8 @@ _HIDDEN = (
     ("/home", "ProtectHome="),
     ("/root", "ProtectHome="),
     ("/run/user", "ProtectHome="),
-    ("/tmp", "PrivateTmp="),
-    ("/var/tmp", "PrivateTmp="),
+    ("/tmp", "PrivateTmp="),  # noqa: S108 - nothing is put there
+    ("/var/tmp", "PrivateTmp="),  # noqa: S108
 )
 
 

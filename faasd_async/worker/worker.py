@@ -475,7 +475,7 @@ class Worker:
     def _hand_over_again_seconds(self, run: Run) -> float:
         """How long to wait before a call is tried again that could not be handed over."""
         doubled = FIRST_WAIT_SECONDS * 2.0 ** min(run.delivery.delivered - 1, 10)
-        seconds = min(LONGEST_WAIT_SECONDS, doubled) * random.uniform(0.5, 1.0)
+        seconds = min(LONGEST_WAIT_SECONDS, doubled) * random.uniform(0.5, 1.0)  # noqa: S311
         deployment = self._deployments.get(run.request.function)
         if deployment is None:
             most_seconds = self._orphan_ttl_seconds

@@ -139,7 +139,7 @@ def _value(name: bytes, value: bytes, secrets: bool) -> str:
         return HIDDEN
     if not secrets and lowered in _URL_FIELDS:
         try:
-            return parse(value).without_credentials
+            return str(parse(value))
         except MalformedCallbackUrl:
             return HIDDEN
     return value.decode("latin-1")
@@ -148,7 +148,7 @@ def _value(name: bytes, value: bytes, secrets: bool) -> str:
 def _url(url: CallbackUrl | None, secrets: bool) -> str | None:
     if url is None:
         return None
-    return url.text if secrets else url.without_credentials
+    return url.text if secrets else str(url)
 
 
 def shown(name: str) -> str:

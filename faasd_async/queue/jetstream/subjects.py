@@ -56,7 +56,7 @@ ALL_ASKS = "faas.ask.*.*"
 ALL_ABORTS = "faas.abort.*.*"
 
 #: What makes this installation's idempotency keys its own.
-SECRET = "faas.control.secret"
+SECRET = "faas.control.secret"  # noqa: S105 - where it is kept
 
 
 _SCHEDULE = "faas.control.schedule"

@@ -59,7 +59,7 @@ class ProcessGroup:
         self._exit_code: int | None = None
         self._grace: IDelayedCall | None = None
         self.when_ended: Deferred[int] = Deferred()
-        self._popen = subprocess.Popen(
+        self._popen = subprocess.Popen(  # noqa: S603 - to run what it is told is its job
             program.words,
             executable=program.executable,
             stdin=subprocess.DEVNULL if content is None else subprocess.PIPE,

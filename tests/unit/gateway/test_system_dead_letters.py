@@ -212,7 +212,7 @@ def test_a_callback_in_the_list(door: FrontDoor) -> None:
                 "accepted": "2020-09-13T12:26:40.000000Z",
                 "ended": "2020-09-13T12:28:10.000001Z",
                 "size": 6,
-                "callback_url": "http://h.test/cb?q",
+                "callback_url": "http://h.test/cb?…",
             }
         ]
     }

@@ -1,0 +1,106 @@
+"""Secrets planted wherever the daemon meets one, and looked for wherever it says something."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from daemon import StartDaemon
+from listener import Listener
+
+#: Each is a needle, and found nowhere else.
+IN_SETTINGS, IN_FILE = b"canary-settings-0001", b"canary-in-file-00002"
+IN_ENVIRONMENT = b"canary-environ-00003"
+SIGNING = b"canary-signing-secret-00004-"
+IN_URL, IN_QUERY, IN_HEADER = "canary-url-0005", "canary-query-0006", "canary-header-0007"
+IN_PROXY, IN_BODY = "canary-proxy-0008", b"canary-body-0009"
+WHSEC = b64encode(SIGNING).decode()
+
+NEEDLES = [
+    *(IN_SETTINGS, IN_FILE, IN_ENVIRONMENT, SIGNING, WHSEC.encode(), IN_BODY),
+    *(each.encode() for each in (IN_URL, IN_QUERY, IN_HEADER, IN_PROXY)),
+    b64encode(f"me:{IN_URL}".encode()),
+    b64encode(f"me:{IN_PROXY}".encode()),
+]
+
+
+def config(tmp_path: Path) -> str:
+    (tmp_path / "hook.secret").write_bytes(IN_FILE)
+    return f"""
+[callback]
+signing_secrets = ['whsec_{WHSEC}']
+min_wait = '100ms'
+attempts = 2
+[log]
+level = 'debug'
+[functions.echo]
+command = ['{{python}}', '-m', 'faasd_async.demo.echo']
+environment = {{ TOKEN = '{IN_ENVIRONMENT.decode()}' }}
+[functions.hook]
+command = 'cat'
+verify = {{ scheme = 'github', secret_file = 'hook.secret' }}
+[functions.signed]
+command = 'cat'
+verify = {{ scheme = 'hmac', secret = '{IN_SETTINGS.decode()}', header = 'X-Signed' }}
+"""
+
+
+def found(where: str, said: bytes) -> list[str]:
+    return [f"{needle!r} in {where}" for needle in NEEDLES if needle in said]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest_twisted.ensureDeferred
+async def test_no_secret_is_shown(
+    start_daemon: StartDaemon, listener: Listener, tmp_path: Path, form: str
+) -> None:
+    """Not in the log at its lowest level, not under /system or /metrics, nor in the arguments of
+    any process; a request that is turned away and callbacks that are given up change nothing."""
+    listener.on_request = lambda request: request.answer(500)
+    toml = config(tmp_path).replace("[log]\n", f"[log]\nformat = '{form}'\n")
+    daemon = await start_daemon(
+        toml,
+        environment={"HTTPS_PROXY": f"http://me:{IN_PROXY}@127.0.0.1:9"},
+        wait_ready=False,
+    )
+    await daemon.says("ready: ")
+    url = listener.url(f"/back?token={IN_QUERY}", credentials=f"me:{IN_URL}@")
+    sent = {"X_Callback_Url": url, "Authorization": f"Bearer {IN_HEADER}", "Cookie": IN_HEADER}
+    accepted = await daemon.request("/async-function/echo", IN_BODY, **sent)
+    assert accepted.status == 202
+    refused = await daemon.request("/function/signed", IN_BODY, X_Signed=IN_HEADER)
+    hook = await daemon.request("/async-function/hook", IN_BODY, X_Hub_Signature_256=IN_HEADER)
+    assert (refused.status, hook.status) == (401, 401)
+    right = hmac.new(IN_FILE, b"x", "sha256").hexdigest()
+    taken = await daemon.request(
+        "/async-function/hook",
+        b"x",
+        X_Hub_Signature_256=f"sha256={right}",
+        X_Callback_Url=f"https://me:{IN_URL}@far.test/?{IN_QUERY}",
+    )
+    assert taken.status == 202
+    for _ in range(2):
+        await daemon.says("from (echo|hook) .* is given up after 2 tries")
+    seen = found("the log", daemon.log.encode())
+    seen += found("a refusal", refused.body + hook.body)
+    for path in ("dead-letters", "queues", "functions", "info", "schedules", "calls"):
+        answer = await daemon.request(f"/system/{path}", method="GET", Host="localhost")
+        seen += found(f"/system/{path}", answer.body + repr(answer.headers).encode())
+    status = await daemon.request(accepted.header("Location") or "", method="GET")
+    seen += found("the call", status.body)
+    seen += found("/metrics", (await daemon.figures()).body)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            seen += found(f"the arguments of {process.name}", (process / "cmdline").read_bytes())
+        except OSError:
+            continue
+    assert seen == []
+    # The needles were really there to be found.
+    callback = listener.requests[0]
+    assert IN_QUERY.encode() in callback.target
+    assert callback.body == IN_BODY
+    assert await daemon.stop() == 0
+    assert found("the log", daemon.log.encode()) == []
