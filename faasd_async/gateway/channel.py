@@ -128,8 +128,9 @@ class GatewayChannel(HTTPChannel):
             super()._respondToBadRequestAndDisconnect()
 
     def resetTimeout(self) -> None:
-        """Begin to wait anew: for the whole of the next request, not for each piece of it."""
-        if getattr(self, "_HTTPChannel__first_line"):  # noqa: B009
+        """Begin to wait anew: for the whole of the next request, not for each piece of it, nor of
+        its first line."""
+        if getattr(self, "_HTTPChannel__first_line") and not self._buffer:  # noqa: B009
             super().resetTimeout()
 
     def lineLengthExceeded(self, line: bytes) -> None:
