@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import signal
@@ -243,4 +244,54 @@ async def test_callbacks_are_signed(start_daemon: StartDaemon, listener: Listene
         check(WHSEC, callback)
     assert "without effect" not in daemon.log
     assert not any(secret[6:] in daemon.log for secret in (WHSEC, WHSEC_NEXT))
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_signed_callback_opens_a_function_of_the_same_daemon(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """If the function asks for the signature that the callback has; with another it is a 401."""
+    asks = "[functions.{}]\ncommand = 'cat'\nsigning_secrets = []\n" + (
+        "verify = {{ scheme = 'standard-webhooks', secret = '{}' }}\n"
+    )
+    daemon = await start_daemon(
+        f"[callback]\nsigning_secrets = ['{WHSEC}']\nmin_wait = '1h'\n"
+        + ECHO
+        + asks.format("ours", WHSEC)
+        + asks.format("others", WHSEC_NEXT)
+    )
+    base = f"http://127.0.0.1:{daemon.port}/async-function"
+    await daemon.request("/async-function/echo", b"x", X_Callback_Url=f"{base}/ours")
+    await daemon.says("ours answered 200|callback of .* from echo .*: 202")
+    await daemon.request("/async-function/echo", b"x", X_Callback_Url=f"{base}/others")
+    await daemon.says("callback of .* from echo .*others failed: .*not signed")
+    assert (await daemon.request("/function/ours", b"x")).status == 401
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_functions_answer_is_never_unpacked(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """It goes to its caller, its keeper and its callback as it came, however large it would be."""
+    bomb = gzip.compress(bytes(50_000_000))
+
+    def answer(request: Received) -> None:
+        if request.target == b"/back":
+            request.answer(200)
+        else:
+            request.answer(200, bomb, Content_Encoding="gzip")
+
+    listener.on_request = answer
+    daemon = await start_daemon(f"[functions.bomb]\nurl = '{listener.url()}'\n")
+    reply = await daemon.request("/function/bomb")
+    assert (reply.body, reply.header("Content-Encoding")) == (bomb, "gzip")
+    accepted = await daemon.request("/async-function/bomb", X_Callback_Url=listener.url("/back"))
+    [callback] = await listener.when(1, at("/back"))
+    assert (callback.body, callback.header("Content-Encoding")) == (bomb, "gzip")
+    location = accepted.header("Location")
+    result = await daemon.request(f"{location}/result", method="GET")
+    assert (result.body, result.header("Content-Encoding")) == (bomb, "gzip")
+    assert daemon.memory_bytes < 300 * 2**20
     assert await daemon.stop() == 0
