@@ -111,6 +111,7 @@ _LINKS: Part = {
 }
 
 _NOT_ACCEPTED = {
+    "401": "The function asks for a signature (``verify``), and the request has none that counts.",
     "403": "A callback may not go there.",
     "404": "No function is called so.",
     "422": "Another call was sent under this idempotency key.",
@@ -121,6 +122,7 @@ _NOT_ACCEPTED = {
 }
 
 _NOT_CALLED = {
+    "401": "The function asks for a signature (``verify``), and the request has none that counts.",
     "404": "No function is called so.",
     "429": "The function runs as many calls as it may.",
     "502": "The function could not be reached, or broke off.",
