@@ -13,7 +13,7 @@ from faasd_async.settings.mistakes import quoted
 from faasd_async.settings.model import GatewaySettings
 
 USER_FILE = "basic-auth-user"
-PASSWORD_FILE = "basic-auth-password"
+PASSWORD_FILE = "basic-auth-password"  # noqa: S105 - its name
 
 
 class Credentials:

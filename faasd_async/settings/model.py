@@ -52,7 +52,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     read_timeout_seconds: float = MINUTE
     namespace: str = "openfaas-fn"
     basic_auth: bool = False
-    secret_mount_path: str = "/run/secrets"
+    secret_mount_path: str = "/run/secrets"  # noqa: S105 - where they are
     deploy: tuple[DeployKind, ...] = ()
     max_connections_per_address: int = 1000
     trusted_proxies: tuple[str, ...] | None = None

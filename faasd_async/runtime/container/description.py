@@ -32,7 +32,7 @@ def describe(settings: FunctionSettings) -> dict[str, Any]:
     }
     if container.read_only:
         # As OpenFaaS has it: functions count on it.
-        host["Tmpfs"] = {"/tmp": ""}
+        host["Tmpfs"] = {"/tmp": ""}  # noqa: S108 - in the container
     if container.memory_bytes:
         # As much swap besides would be another limit than the one that was set.
         host["Memory"] = host["MemorySwap"] = container.memory_bytes
