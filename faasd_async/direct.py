@@ -10,6 +10,9 @@ from typing import Any
 
 from twisted.internet.tcp import Connection
 
+#: More than a socket takes at once is left to the reactor: the rest would only be copied.
+_MOST_BYTES = 256 * 1024
+
 
 def is_plain(transport: object) -> bool:
     """Whether nothing stands between a transport and its socket."""
@@ -21,7 +24,7 @@ def write_at_once(transport: Any, data: bytes) -> None:
 
     If the connection is gone the reactor is about to say so.
     """
-    if not transport.dataBuffer and not transport._tempDataBuffer:
+    if len(data) <= _MOST_BYTES and not transport.dataBuffer and not transport._tempDataBuffer:
         sent = transport.writeSomeData(data)
         if not isinstance(sent, int):
             return

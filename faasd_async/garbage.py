@@ -11,7 +11,8 @@ from __future__ import annotations
 import gc
 
 #: So many more objects, and so many rounds over the younger ones before the older get theirs. In a
-#: hundred thousand objects there are some MiB at most.
+#: hundred thousand objects there are some MiB at most, unless large bodies hang on them:
+#: those are weighed.
 _OBJECTS = 20_000
 _ROUNDS = 20
 
@@ -21,3 +22,31 @@ def look_less_often() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS, _ROUNDS, _ROUNDS)
+
+
+#: A body of fewer bytes is light.
+_LIGHT_BYTES = 256 * 1024
+
+#: What may have come of heavy ones since garbage was looked for.
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+class Scales:
+    """Weighs what requests bring, for what is left of a request may know itself: a few of them with
+    large bodies are more than all that the collector would wait for."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def weigh(self, size_bytes: int) -> None:
+        """A body of this size has come. Now and then, garbage is looked for."""
+        if size_bytes < _LIGHT_BYTES:
+            return
+        self._bytes += size_bytes
+        if self._bytes > _MOST_BYTES:
+            self._bytes = 0
+            gc.collect()
+
+
+#: Those of this process, as its collector is.
+scales = Scales()

@@ -19,6 +19,7 @@ from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import MaybeStored, QueueError
+from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import (
     OURS,
     Arrival,
@@ -162,11 +163,16 @@ class Acceptance:
         self.take(arrival, answer.callback)
         receipt = await answer
         if isinstance(receipt, Refusal):
-            raise receipt
+            try:
+                raise receipt
+            finally:
+                # It knows this frame, and with it the body: who knew it here made a ring of that.
+                del receipt
         return receipt
 
     def take(self, arrival: Arrival, answered: Callable[[Receipt | Refusal], None]) -> None:
         """As :meth:`accept`; *answered* is called once, perhaps at once."""
+        scales.weigh(len(arrival.body))
         try:
             deployment = self._admit(arrival)
             verify = deployment.settings.verify

@@ -15,6 +15,7 @@ from zope.interface import implementer
 from faasd_async.call.headers import Headers, replaced
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import InvocationError
+from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, Withhold, forwarded, trace
 from faasd_async.gateway.refusal import (
     RETRY_SOON,
@@ -110,6 +111,7 @@ class Proxy:
 
         :return: the call under way, if it is under way still.
         """
+        scales.weigh(len(arrival.body))
         invoked = self._invoked
         try:
             deployment, tracing = self._admit(arrival)

@@ -126,7 +126,7 @@ class HandshakeEndpoint:
         if info.tls_required or self._tls.required:
             if not (info.tls_required or info.tls_available):
                 raise TlsMissing("the NATS server speaks no TLS, and we are to speak nothing else")
-            protocol.transport.startTLS(self._tls.options(self._host))
+            protocol.secure(self._tls.options(self._host))
 
     def _timed_out(self, result: object, seconds: float) -> Failure:
         return Failure(HandshakeFailed(f"no NATS handshake within {seconds} s"))

@@ -118,6 +118,14 @@ class NatsProtocol(Protocol):
         elif self._write_call is None and not self._paused:
             self._write_call = self._clock.callLater(0, self._write_in_time)
 
+    def secure(self, options: Any) -> None:
+        """Go on in TLS; nothing that is to be secret may have been sent before.
+
+        :param options: as ``startTLS`` takes them.
+        """
+        self._is_plain = False
+        self.transport.startTLS(options)
+
     def ping(self, on_pong: Callable[[NatsError | None], None]) -> None:
         """Send PING; hear of the PONG, or of the connection's end.
 

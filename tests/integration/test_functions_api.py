@@ -173,7 +173,7 @@ async def test_an_update_replaces_what_was_there(start_daemon: StartDaemon) -> N
         (deployment("a b", command="cat"), "a b"),
         (deployment("", command="cat"), "name"),
         (deployment("a"), "no container runtime"),
-        (deployment("a", command="cat", url="http://h"), "both url and command"),
+        (deployment("a", command="cat", url="http://h"), "found url and command"),
         (deployment("a", url="nowhere"), "url: found"),
         (deployment("a", command="cat", secrets=["nosuch"]), "no secret called nosuch"),
         (deployment("a", command="cat", secrets=["../a"]), "secrets"),

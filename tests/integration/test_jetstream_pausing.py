@@ -110,7 +110,8 @@ async def test_pauses_end_with_the_stream_that_had_them(house: House) -> None:
     assert queue.pauses.sources == {F, Q}
     secret = await house.soon(jetstream.get_last_message(CONTROL, SECRET))
     name = queue.keyed.name("f", b"key", b"/", b"")
-    await house.soon(jetstream.delete_stream(CONTROL))
+    deleting = jetstream._ask(f"STREAM.DELETE.{CONTROL}", {})
+    await house.soon(Deferred.fromCoroutine(deleting))
     await house.kill(queue)
     brought_up = changed(queue)
     await house.nats.start()

@@ -53,7 +53,9 @@ async def test_a_state_directory_that_is_deleted(
     broker = daemon.broker_pid
     end_at_last(broker)
     path = daemon.state if what == "state" else daemon.state / what
-    shutil.rmtree(path)
+    while path.exists():
+        # The broker may make another file meanwhile.
+        shutil.rmtree(path, ignore_errors=True)
     await daemon.says(LOST + re.escape(str(path)))
     answer = await refused(daemon)
     assert (answer.status, b"was deleted" in answer.body) == (503, True)
@@ -64,7 +66,7 @@ async def test_a_state_directory_that_is_deleted(
         with suppress(ProcessLookupError):
             os.kill(broker, signal.SIGKILL)
         await daemon.says(NOT_ANEW)
-    assert not path.exists()
+    assert "is started anew" not in daemon.log.replace("is not started anew", "")
     assert (await refused(daemon)).status == 503
     assert await daemon.stop() == 0
 
@@ -84,7 +86,8 @@ async def test_a_second_daemon_where_the_lock_was_removed(start_daemon: StartDae
     assert first.broker_runs
     assert first.broker_pid == broker
     await first.says(LOST)
-    assert b"daemon.lock was deleted" in (await first.get("/readyz")).body
+    # Deleted; or replaced, if the second daemon came before anybody had looked.
+    assert b"daemon.lock was " in (await first.get("/readyz")).body
     assert await first.stop() == 0
 
 

@@ -97,6 +97,7 @@ WALLS: dict[str, frozenset[str]] = {
             "call",
             "direct",
             "errors",
+            "garbage",
             "functions",
             "queue.bodies",
             "queue.interface",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faasd_async.callback.world import is_direct
+from faasd_async.callback.world_client import is_direct
 
 
 @pytest.mark.parametrize(
