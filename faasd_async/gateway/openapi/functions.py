@@ -114,6 +114,7 @@ _NOT_ACCEPTED = {
     "401": "The function asks for a signature (``verify``), and the request has none that counts.",
     "403": "A callback may not go there.",
     "404": "No function is called so.",
+    "408": "The body came too slowly.",
     "422": "Another call was sent under this idempotency key.",
     "501": "The NATS server keeps no schedules, so that nothing can be put off.",
     "503": "There is no room in the queue, or it cannot be reached, or functions are starting.",
