@@ -87,7 +87,7 @@ async def migrate(
     client_id = f"faasd-async-migrate-{socket.gethostname().replace('.', '-')}"
     stan = StanClient(reactor, nats, cluster, client_id)
     try:
-        await stan.start().addTimeout(idle + 20, reactor)
+        await stan.start().addTimeout(2 * idle + 5, reactor)
         moving = Moving(
             reactor, session.daemon, session.screen, namespace=namespace, idle_seconds=idle
         )

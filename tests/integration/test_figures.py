@@ -72,7 +72,9 @@ async def test_while_calls_run_and_after(start_daemon: StartDaemon, listener: Li
     assert after["faasd_async_retries_total"][F] == 2
     dead = of(function_name="f", reason="exhausted")
     assert after["faasd_async_dead_letters_total"][dead] == 2
-    assert QF not in after.get("faasd_async_oldest_seconds", {})
+    # The last of them is settled after it was buried.
+    while QF in (await figures(daemon)).get("faasd_async_oldest_seconds", {}):
+        pass
 
 
 @pytest_twisted.ensureDeferred
