@@ -7,6 +7,7 @@ import json
 import pytest_twisted
 from daemon import StartDaemon
 from listener import Listener, Received, at
+from test_call_status import Sheet, accepted, status, until, waiting
 from test_calls import function
 from test_dead_letters import told
 
@@ -33,7 +34,8 @@ async def test_the_answer_of_one_function_is_the_call_of_the_next(
     following = daemon.url("/async-function/two/deep?x=1")
     await daemon.request("/system/function/two/pause", Host="localhost")
     receipt = await daemon.request("/async-function/one", b"begin", X_Callback_Url=following)
-    ended = await daemon.get(f"{receipt.header('Location')}/result?wait=30s")
+    # By then the id may mean the next call, which waits for somebody to resume it.
+    ended = await daemon.get(f"{receipt.header('Location')}/result?accept=0&wait=30s")
     assert ended.status == 200
     await daemon.kill()
     daemon = await start_daemon(config, port=daemon.port)
@@ -45,6 +47,35 @@ async def test_the_answer_of_one_function_is_the_call_of_the_next(
     assert (end.body, end.header("X-Function-Status")) == (b"of two", "201")
     ids = {each.header("X-Call-Id") for each in listener.requests}
     assert ids == {receipt.header("X-Call-Id")}
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_waits_for_a_call_is_not_given_the_one_that_follows(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """Who began before there was one has the first answer; who comes later and names the id alone
+    is shown the next call, and has the first answer by how it was accepted."""
+    running: list[Received] = []
+    listener.on_request = running.append
+    daemon = await start_daemon(function("one", listener) + function("two", listener))
+    await daemon.request("/system/function/two/pause", Host="localhost")
+    where = await accepted(daemon, "one", X_Callback_Url=daemon.url("/async-function/two"))
+    await listener.when(1)
+    polling = await waiting(daemon, where)
+    running[0].answer(200, b"of one")
+    early = await polling
+    assert (early.status, early.body) == (200, b"of one")
+    await until(daemon, f"{where}?accept=0", was_called_back)
+    newest = await status(daemon, where)
+    assert (newest["function"], newest["state"]) == ("two", "queued")
+    assert (await daemon.get(f"{where}/result")).status == 202
+    late = await daemon.get(f"{where}/result?accept=0")
+    assert (late.status, late.body) == (200, b"of one")
+    assert await daemon.stop() == 0
+
+
+def was_called_back(sheet: Sheet) -> bool:
+    return bool(sheet["callback"]["state"] == "delivered")
 
 
 @pytest_twisted.ensureDeferred
