@@ -32,14 +32,14 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 
 class Scales:
-    """Weighs what requests bring, for what is left of a request may know itself: a few of them with
-    large bodies are more than all that the collector would wait for."""
+    """Weighs what requests bring and what is read of stored bodies, for what is left of either may
+    know itself: a few large ones are more than all that the collector would wait for."""
 
     def __init__(self) -> None:
         self._bytes = 0
 
     def weigh(self, size_bytes: int) -> None:
-        """A body of this size has come. Now and then, garbage is looked for."""
+        """So much of a body has come. Now and then, garbage is looked for."""
         if size_bytes < _LIGHT_BYTES:
             return
         self._bytes += size_bytes
