@@ -58,10 +58,7 @@ async def cancel(session: Session, call_id: str) -> Ended:
     answer = await session.daemon.ask("DELETE", f"/call/{segment(call_id)}")
     if answer.status != 202:
         raise Refused(answer.status, answer.reason)
-    if session.screen.as_json:
-        session.screen.data({"id": call_id, "cancelled": True})
-    else:
-        session.screen.line(f"{call_id} is cancelled")
+    session.screen.told({"id": call_id, "cancelled": True}, f"{call_id} is cancelled")
     return Exit.OK
 
 

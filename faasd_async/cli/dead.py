@@ -130,10 +130,7 @@ async def purge(
     purged = 0
     for path in [_path(each) for each in call_ids] or [_PATH]:
         purged += (await session.daemon.order("DELETE", path, query=query))["purged"]
-    if session.screen.as_json:
-        session.screen.data({"purged": purged})
-    else:
-        session.screen.line(f"{purged} purged")
+    session.screen.told({"purged": purged}, f"{purged} purged")
     return Exit.OK
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import click
 
-from faasd_async.cli.daemon import Answer, Refused, segment
+from faasd_async.cli.daemon import Refused, segment
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.fields import FIELD, PAIR
 from faasd_async.cli.results import print_result, when_ended
@@ -79,17 +79,11 @@ async def _queue(
         raise Refused(answer.status, answer.reason)
     call_id = answer.field("X-Call-Id")
     if not wait:
-        _print_receipt(session, answer, call_id)
+        receipt = {"id": call_id, "location": answer.field("Location")}
+        session.screen.told(receipt, call_id)
         return Exit.OK
     session.screen.aside(f"accepted as {call_id}")
     return await when_ended(session, call_id)
-
-
-def _print_receipt(session: Session, answer: Answer, call_id: str) -> None:
-    if session.screen.as_json:
-        session.screen.data({"id": call_id, "location": answer.field("Location")})
-    else:
-        session.screen.line(call_id)
 
 
 def _body(data: str | None) -> bytes:

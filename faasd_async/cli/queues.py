@@ -79,10 +79,7 @@ def _order(verb: str, said: Callable[[Sheet], str], about: str, *, asks: bool = 
         confirm("No caller is told of what is purged. Go on?", yes or not asks)
         kind = "function" if is_function else "queues"
         sheet = await session.daemon.order("POST", f"/system/{kind}/{segment(name)}/{verb}")
-        if session.screen.as_json:
-            session.screen.data(sheet)
-        else:
-            session.screen.line(said(sheet))
+        session.screen.told(sheet, said(sheet))
         return Exit.OK
 
 

@@ -34,10 +34,7 @@ async def list_schedules(session: Session) -> Ended:
 async def remove(session: Session, function: str) -> Ended:
     """Have FUNCTION not be called at its times any more."""
     sheet = await session.daemon.order("DELETE", f"/system/schedules/{segment(function)}")
-    if session.screen.as_json:
-        session.screen.data(sheet)
-    else:
-        session.screen.line(f"{sheet['function']} is not called at its times any more")
+    session.screen.told(sheet, f"{sheet['function']} is not called at its times any more")
     return Exit.OK
 
 
@@ -47,8 +44,5 @@ async def remove(session: Session, function: str) -> Ended:
 async def restore(session: Session, function: str) -> Ended:
     """Have FUNCTION be called at its times again, from now on."""
     sheet = await session.daemon.order("POST", f"/system/schedules/{segment(function)}/restore")
-    if session.screen.as_json:
-        session.screen.data(sheet)
-    else:
-        session.screen.line(f"{sheet['function']} is called next at {sheet['next']}")
+    session.screen.told(sheet, f"{sheet['function']} is called next at {sheet['next']}")
     return Exit.OK

@@ -48,6 +48,13 @@ class Screen:
     def line(self, text: str) -> None:
         print(plain(text), flush=True)
 
+    def told(self, sheet: Any, text: str) -> None:
+        """One and the same thing, to programs and to people."""
+        if self.as_json:
+            self.data(sheet)
+        else:
+            self.line(text)
+
     def raw(self, body: bytes) -> None:
         """A body as it is."""
         sys.stdout.buffer.write(body)

@@ -114,10 +114,13 @@ class PipeWriter:
         self._pipe = pipe
         self._rest = memoryview(content)
         os.set_blocking(pipe.fileno(), False)
-        if content:
-            reactor.addWriter(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._rest:
+            self._reactor.addWriter(self)
         else:
-            self.close()
+            self._emptied()
 
     def fileno(self) -> int:
         return -1 if self._pipe.closed else self._pipe.fileno()
@@ -136,11 +139,15 @@ class PipeWriter:
             return None
         self._rest = self._rest[written:]
         if not self._rest:
-            self.close()
+            self._emptied()
         return None
 
+    def _emptied(self) -> None:
+        """The pipe has taken all there is."""
+        self.close()
+
     def connectionLost(self, reason: Failure) -> None:
-        if not self._pipe.closed:
+        if not self._pipe.closed and self._rest:
             self._reactor.addWriter(self)
             self.doWrite()
 
