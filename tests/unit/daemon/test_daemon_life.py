@@ -19,6 +19,7 @@ from faasd_async.settings import FunctionSettings
 
 @pytest.fixture
 def events() -> Iterator[list[LogEvent]]:
+    gc.collect()  # what tests before this one left lying is not told as ours
     with capturedLogs() as events:
         yield events
 
