@@ -35,14 +35,14 @@ def _changed(name: str, running: Struct, fresh: Struct, section: str = "") -> li
     if isinstance(before, Struct):
         below = f"{section}.{name}" if section else name
         return [key for each in _names(before) for key in _changed(each, before, now, below)]
-    return [f"[{section}] {_key(name)}" if section else name]
+    return [f"[{section}] {key_of(name)}" if section else name]
 
 
 def _names(struct: Struct) -> list[str]:
     return [field.name for field in fields(struct)]
 
 
-def _key(field: str) -> str:
+def key_of(field: str) -> str:
     """What the file calls it: a field says its unit, a key does only where it is called bytes."""
     if not field.endswith("max_bytes"):
         field = field.removesuffix("_bytes")

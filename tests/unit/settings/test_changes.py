@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from faasd_async.settings import Settings, load
-from faasd_async.settings.changes import _key, restart_needed
+from faasd_async.settings.changes import key_of, restart_needed
 
 Load = Callable[..., Settings]
 REFERENCE = Path(__file__).parents[3] / "etc" / "faasd-async.toml"
@@ -55,6 +55,6 @@ def test_keys_are_called_what_the_file_calls_them() -> None:
         for field in fields(struct):
             if isinstance(getattr(struct, field.name), Struct):
                 continue  # a section of its own
-            if not re.search(rf"^#{_key(field.name)} = ", own, re.MULTILINE):
-                missing.append(f"[{section}] {_key(field.name)}")
+            if not re.search(rf"^#{key_of(field.name)} = ", own, re.MULTILINE):
+                missing.append(f"[{section}] {key_of(field.name)}")
     assert missing == []
