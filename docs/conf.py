@@ -15,13 +15,15 @@ release = version = __version__
 extensions = ["sphinx_click", "links", "settings_reference", "rest_reference"]
 exclude_patterns = ["examples", "extensions"]
 
+_COLOURED = ("color-brand-primary", "color-brand-content", "color-api-name", "color-api-pre-name")
+
 html_theme = "furo"
 html_title = f"faasd-async {__version__}"
 html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
-    "light_css_variables": {"color-brand-primary": "#1d5c63", "color-brand-content": "#1d5c63"},
-    "dark_css_variables": {"color-brand-primary": "#7cc4cc", "color-brand-content": "#7cc4cc"},
+    "light_css_variables": dict.fromkeys(_COLOURED, "#1d5c63"),
+    "dark_css_variables": dict.fromkeys(_COLOURED, "#7cc4cc"),
 }
 highlight_language = "none"

@@ -93,7 +93,7 @@ def _parameter(parameter: Mapping[str, Any]) -> str:
 
 
 def _answers(answers: Mapping[str, Any]) -> str:
-    lines = [".. list-table::", "   :widths: 12 88", ""]
+    lines = [".. list-table::", "   :widths: 12 88", "   :align: left", ""]
     for status, answer in answers.items():
         about = [marked(answer["description"]), _contents(answer.get("content", {}))]
         fields = ", ".join(map(literal, answer.get("headers", {})))

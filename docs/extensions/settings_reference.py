@@ -56,7 +56,7 @@ def _environment() -> list[str]:
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    lines = [".. list-table::", "   :widths: 40 60", ""]
+    lines = [".. list-table::", "   :widths: 40 60", "   :align: left", ""]
     for name, said in rows:
         lines += [f"   * - {literal(name)}", f"     - {said}"]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import re
 
 #: What a reader would type: a word in quotes, a variable, an option, a table, a key, a path.
 _LITERAL = re.compile(
-    r'"[^"]*"|\$[A-Z_]+|(?<!\S)--[a-z-]+|\[[a-z.]+\](?: [a-z_]+)?'
+    r'"[^"]*"|\$[A-Z_]+|(?<!\S)--[a-z-]+(?:=\w+)?|\[[a-z.]+\](?: [a-z_]+)?'
     r"|\b[a-z]+(?:_[a-z]+)+\b|(?<![\w.])/[a-z][\w/<>-]*"
 )
 _DOCUMENT = re.compile(r"\bdocs/([a-z-]+)\.rst\b")
