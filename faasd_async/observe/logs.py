@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,6 +28,10 @@ FILES_KEPT = 5
 #: What is longer is cut, in one line of text and in each field of JSON. Bodies are logged, if they
 #: are to be, up to 64 KiB, and each of their bytes may take four characters.
 MOST_CHARACTERS = 300_000
+
+#: What a terminal, or whoever parts a text into lines, would obey: controls but for tab and line
+#: feed, other ends of lines, and marks that turn the direction of what follows.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class Level:
@@ -126,14 +131,24 @@ class _AsText:
         self._time = ""
 
     def __call__(self, event: LogEvent) -> str | None:
-        line = self._whole(event)
-        if line is not None and len(line) > MOST_CHARACTERS:
-            return bounded(line) + "\n"
-        return line
+        line = self._everyday(event)
+        if line is None:
+            whole = formatEventAsClassicLogText(event)
+            if not whole:
+                return None
+            line = whole.removesuffix("\n")
+            if not line.isprintable():
+                line = written_out(line)
+        elif not line.isprintable():
+            line = written_out(line.replace("\n", "\n\t"))
+        if len(line) > MOST_CHARACTERS:
+            line = bounded(line)
+        return line + "\n" if line else None
 
-    def _whole(self, event: LogEvent) -> str | None:
+    def _everyday(self, event: LogEvent) -> str | None:
+        """The line of an everyday event, empty if it has no text; ``None``: it is no such event."""
         if "log_failure" in event or "log_system" in event or "log_flattened" in event:
-            return formatEventAsClassicLogText(event)
+            return None
         try:
             text = event["log_format"].format_map(event)
             second = int(event["log_time"])
@@ -142,12 +157,13 @@ class _AsText:
                 self._second = second
             line = f"{self._time} [{event['log_namespace']}#{event['log_level'].name}] {text}"
         except Exception:
-            return formatEventAsClassicLogText(event)
-        if not text:
             return None
-        if "\n" in line:
-            line = line.replace("\n", "\n\t")
-        return line + "\n"
+        return line if text else ""
+
+
+def written_out(text: str) -> str:
+    """A text with nothing in it that a terminal would obey: each such character as it is typed."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def bounded(text: str) -> str:

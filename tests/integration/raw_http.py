@@ -41,6 +41,7 @@ class Conversation(Protocol):
         self.received = b""
         self.answers: list[Response] = []
         self.closed = False
+        self._closing: list[Deferred[None]] = []
         self._method = method
         self._status_and_headers: list[tuple[str, str]] = []
         self._body = b""
@@ -66,6 +67,15 @@ class Conversation(Protocol):
         self._tell()
         return waiter.addTimeout(ANSWER_SECONDS, self._reactor)
 
+    def when_closed(self) -> Deferred[None]:
+        """Fires when the other side has ended the connection."""
+        waiter: Deferred[None] = Deferred()
+        if self.closed:
+            waiter.callback(None)
+        else:
+            self._closing.append(waiter)
+        return waiter.addTimeout(ANSWER_SECONDS, self._reactor)
+
     def dataReceived(self, data: bytes) -> None:
         self.received += data
         self._parser.feed_data(data)
@@ -76,6 +86,9 @@ class Conversation(Protocol):
         waiting, self._waiting = self._waiting, []
         for _, waiter in waiting:
             waiter.errback(Failure(ConnectionError(f"closed after {self.received[-400:]!r}")))
+        closing, self._closing = self._closing, []
+        for each in closing:
+            each.callback(None)
 
     def _tell(self) -> None:
         for entry in list(self._waiting):

@@ -135,6 +135,49 @@ def test_a_line_is_one_line(tmp_path: Path, as_json: bool) -> None:
     assert len([line for line in lines if not line.startswith("\t")]) == 1
 
 
+#: A line that ends where no LF is, an answer drawn over, a title, text from right to left.
+INJECTED = [
+    "\r2026-11-24T15:00:00+0000 [-] ready: 9 functions",
+    "\x1b[2K\x1b[1Gcall 1: f answered 200",
+    "\x9b31m\x07",
+    "a\x85b\u2028c\x0bd\x0ce",
+    "\u202etfel ot thgir",
+    "\x00\x08\x7f",
+]
+
+
+@pytest.mark.parametrize("injected", INJECTED)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_line_commands_nothing(
+    tmp_path: Path, injected: str, as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a terminal would obey is written out, in a failure's traceback, too; without that it
+    would get there."""
+    log = logger(make_observer(str(tmp_path / "log"), as_json, Level("info")))
+
+    def written() -> str:
+        log.info("{text}", text=injected)
+        try:
+            raise RuntimeError(injected)
+        except RuntimeError:
+            log.failure("it broke")
+        return (tmp_path / "log").read_bytes().decode()
+
+    guarded = written()
+    assert [each for each in guarded if not (each.isprintable() or each in "\n\t")] == []
+    assert guarded.count("\\") >= 2
+    if not as_json:
+        monkeypatch.setattr("faasd_async.observe.logs.written_out", lambda text: text)
+        assert injected in written()
+
+
+def test_a_line_with_letters_of_all_kinds(tmp_path: Path) -> None:
+    """They are what they are; so are tabs."""
+    path = tmp_path / "log"
+    logger(make_observer(str(path), False, Level("info"))).info("{text}", text="é\t漢字 👩\u200d💻")
+    assert path.read_text().endswith("é\t漢字 👩\u200d💻\n")
+
+
 @pytest.mark.parametrize("name", ["debug", "info", "warn", "error"])
 def test_the_levels_names(name: str, tmp_path: Path) -> None:
     """Those of the settings are those of the log; each lets itself through."""
