@@ -149,7 +149,7 @@ _RESULT_FIELDS = headers(
     X_Duration_Seconds="How long the function took.",
     ETag="For `If-None-Match`.",
     Preference_Applied="What was done of `Prefer`.",
-    Content_Security_Policy="`sandbox`, unless the function said otherwise.",
+    Content_Security_Policy="`sandbox`, whatever the function said.",
     X_Content_Type_Options="`nosniff`.",
 )
 
