@@ -39,8 +39,8 @@ class Mistakes:
 
 
 def quoted(text: str) -> str:
-    """A path or an endpoint in a message: whole, however long."""
-    return json.dumps(text, ensure_ascii=False)
+    """A path or an endpoint in a message: whole, however long, and on one line."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def shown(value: object) -> str:

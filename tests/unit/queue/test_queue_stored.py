@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
@@ -356,3 +357,26 @@ def test_a_dead_letter_needs_its_death() -> None:
     _, message = READERS["dead letter"]
     with pytest.raises(Unreadable):
         read_dead_letter(altered(message, b"Faas-Death", None))
+
+
+def ours(message: Stored) -> list[bytes]:
+    return [name for name, _ in message.headers.pairs]
+
+
+@readers
+def test_any_record_is_read_or_refused(read: object, message: Stored) -> None:
+    """Whatever stands in one of its headers, or in its body: nothing else comes of it."""
+    assert callable(read)
+    values = st.binary(max_size=30).map(lambda raw: raw.translate(None, b"\0\r\n"))
+    values |= st.sampled_from([b"{}", b"[]", b"null", b"1", b"-1", b"1e400", b'{"attempts":[{}]}'])
+
+    # Within, for pytest-twisted wraps a test that hypothesis runs once for each parameter.
+    @given(st.sampled_from(ours(message)), st.none() | values, st.none() | st.binary(max_size=60))
+    def trial(name: bytes, value: bytes | None, payload: bytes | None) -> None:
+        odd = altered(message, name, value)
+        if payload is not None:
+            odd = replace(odd, payload=payload)
+        with suppress(Unreadable, FromTheFuture):
+            read(odd)
+
+    trial()
