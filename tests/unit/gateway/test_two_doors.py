@@ -159,6 +159,36 @@ def test_both_doors_are_alike_about_garbage(garbage: bytes, place: int) -> None:
     assert outcome([data], shortcut=True) == outcome([data], shortcut=False)
 
 
+CHUNKED = b"POST /async-function/f HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKS = st.sampled_from(
+    [
+        *(b"3\r\nabc\r\n", b"1;e=1\r\nx\r\n", b"A\r\n0123456789\r\n", b"0a\r\n0123456789\r\n"),
+        *(b"0\r\n\r\n", b"0\r\nX-T: 1\r\n\r\n", b"3\nabc\n", b"3\r\nabcd\r\n", b"G\r\n"),
+        *(b"-1\r\n", b"0x3\r\nabc\r\n", b" 3\r\nabc\r\n", b"3 \r\nabc\r\n", b"f" * 20 + b"\r\n"),
+    ]
+)
+
+
+@given(
+    st.lists(CHUNKS | st.binary(max_size=6), max_size=6), st.lists(st.integers(0, 200), max_size=3)
+)
+def test_both_doors_are_alike_about_chunks(chunks: list[bytes], cuts: list[int]) -> None:
+    """Whole, broken or of no sense at all, however they are cut up."""
+    pieces = cut_up(CHUNKED + b"".join(chunks), cuts)
+    assert outcome(pieces, shortcut=True) == outcome(pieces, shortcut=False)
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=60), max_size=8),
+    st.lists(st.integers(0, 600), max_size=4),
+)
+def test_chunks_are_put_together(chunks: list[bytes], cuts: list[int]) -> None:
+    """The body is what is in them, and nothing of what is around it."""
+    written = b"".join(b"%x;a=b\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    _, _, [stored] = outcome(cut_up(CHUNKED + written + b"0\r\nX-T: 1\r\n\r\n", cuts), True)
+    assert stored.body == b"".join(chunks)
+
+
 @pytest.fixture
 def passed_on(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What goes through the routes."""
