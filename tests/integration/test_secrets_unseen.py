@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 from base64 import b64encode
 from pathlib import Path
 
@@ -17,11 +18,14 @@ IN_ENVIRONMENT = b"canary-environ-00003"
 SIGNING = b"canary-signing-secret-00004-"
 IN_URL, IN_QUERY, IN_HEADER = "canary-url-0005", "canary-query-0006", "canary-header-0007"
 IN_PROXY, IN_BODY = "canary-proxy-0008", b"canary-body-0009"
+IN_STORE, PASSWORD = "canary-in-store-0010", "canary-password-0011"
 WHSEC = b64encode(SIGNING).decode()
 
 NEEDLES = [
     *(IN_SETTINGS, IN_FILE, IN_ENVIRONMENT, SIGNING, WHSEC.encode(), IN_BODY),
-    *(each.encode() for each in (IN_URL, IN_QUERY, IN_HEADER, IN_PROXY)),
+    *(each.encode() for each in (IN_URL, IN_QUERY, IN_HEADER, IN_PROXY, IN_STORE, PASSWORD)),
+    b64encode(IN_STORE.encode()),
+    b64encode(f"admin:{PASSWORD}".encode()),
     b64encode(f"me:{IN_URL}".encode()),
     b64encode(f"me:{IN_PROXY}".encode()),
 ]
@@ -29,7 +33,11 @@ NEEDLES = [
 
 def config(tmp_path: Path) -> str:
     (tmp_path / "hook.secret").write_bytes(IN_FILE)
+    (tmp_path / "basic-auth-user").write_text("admin")
+    (tmp_path / "basic-auth-password").write_text(PASSWORD)
     return f"""
+basic_auth = true
+secret_mount_path = '.'
 [callback]
 signing_secrets = ['whsec_{WHSEC}']
 min_wait = '100ms'
@@ -41,6 +49,7 @@ command = ['{{python}}', '-m', 'faasd_async.demo.echo']
 environment = {{ TOKEN = '{IN_ENVIRONMENT.decode()}' }}
 [functions.hook]
 command = 'cat'
+secrets = ['token']
 verify = {{ scheme = 'github', secret_file = 'hook.secret' }}
 [functions.signed]
 command = 'cat'
@@ -48,8 +57,8 @@ verify = {{ scheme = 'hmac', secret = '{IN_SETTINGS.decode()}', header = 'X-Sign
 """
 
 
-def found(where: str, said: bytes) -> list[str]:
-    return [f"{needle!r} in {where}" for needle in NEEDLES if needle in said]
+def found(where: str, said: bytes, needles: list[bytes] = NEEDLES) -> list[str]:
+    return [f"{needle!r} in {where}" for needle in needles if needle in said]
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -67,6 +76,11 @@ async def test_no_secret_is_shown(
         wait_ready=False,
     )
     await daemon.says("ready: ")
+    operator = {"Authorization": "Basic " + b64encode(f"admin:{PASSWORD}".encode()).decode()}
+    kept = json.dumps({"name": "token", "value": IN_STORE}).encode()
+    assert (await daemon.request("/system/secrets", kept, **operator)).status == 201
+    wrong = await daemon.request("/system/secrets", method="GET", Authorization=IN_HEADER)
+    assert wrong.status == 401
     url = listener.url(f"/back?token={IN_QUERY}", credentials=f"me:{IN_URL}@")
     sent = {"X_Callback_Url": url, "Authorization": f"Bearer {IN_HEADER}", "Cookie": IN_HEADER}
     accepted = await daemon.request("/async-function/echo", IN_BODY, **sent)
@@ -86,15 +100,19 @@ async def test_no_secret_is_shown(
         await daemon.says("from (echo|hook) .* is given up after 2 tries")
     seen = found("the log", daemon.log.encode())
     seen += found("a refusal", refused.body + hook.body)
-    for path in ("dead-letters", "queues", "functions", "info", "schedules", "calls"):
-        answer = await daemon.request(f"/system/{path}", method="GET", Host="localhost")
+    for path in ("dead-letters", "queues", "functions", "info", "schedules", "secrets"):
+        answer = await daemon.request(f"/system/{path}", method="GET", **operator)
+        assert answer.status == 200
         seen += found(f"/system/{path}", answer.body + repr(answer.headers).encode())
     status = await daemon.request(accepted.header("Location") or "", method="GET")
     seen += found("the call", status.body)
     seen += found("/metrics", (await daemon.figures()).body)
+    brokers = (daemon.state / "nats" / "credentials").read_bytes().strip().partition(b":")[2]
+    seen += found("the log", daemon.log.encode(), [brokers])
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            seen += found(f"the arguments of {process.name}", (process / "cmdline").read_bytes())
+            arguments = (process / "cmdline").read_bytes()
+            seen += found(f"the arguments of {process.name}", arguments, [*NEEDLES, brokers])
         except OSError:
             continue
     assert seen == []
