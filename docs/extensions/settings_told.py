@@ -38,7 +38,7 @@ _FILES = (
 )
 
 #: Values of variables, one of which each understands.
-_VALUES = ("700", "true", "http://proxy:3128")
+_VALUES = ("700", "true", "false", "http://proxy:3128")
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ def ignored() -> Mapping[str, str]:
     found = {}
     for name in sorted(_looked_for() - set(variables())):
         for text in _FILES:
-            for notice in _load(text, {name: "700"}).notices:
-                found[name] = notice.partition("ignored, for ")[2].rpartition(": ")[0]
+            with suppress(ConfigurationError):
+                for notice in _load(text, {name: "700"}).notices:
+                    found[name] = notice.partition("ignored, for ")[2].rpartition(": ")[0]
     return found
 
 
