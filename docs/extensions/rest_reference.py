@@ -8,7 +8,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-from written import literal, marked, moved_in
+from written import definition, literal, marked, title
 
 from faasd_async.gateway.openapi.document import document
 
@@ -27,14 +27,14 @@ def reference(told: Mapping[str, Any]) -> str:
     common = _common(told)
     parts = [marked(told["info"]["description"].strip()), "Any route may answer:", _answers(common)]
     for tag in told["tags"]:
-        parts += [_title(tag["name"].capitalize(), "="), marked(tag["description"])]
+        parts += [title(tag["name"].capitalize(), "="), marked(tag["description"])]
         for path, methods in told["paths"].items():
             for verbs, operation in _operations(methods):
                 if tag["name"] in operation["tags"]:
                     parts += _route(told, common, path, verbs, operation)
-    parts.append(_title("What is said in JSON", "="))
+    parts.append(title("What is said in JSON", "="))
     for name, schema in told["components"]["schemas"].items():
-        parts += [_title(name, "-"), marked(schema.get("description", "")), _fields(schema)]
+        parts += [title(name, "-"), marked(schema.get("description", "")), _fields(schema)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -67,16 +67,16 @@ def _route(
     verbs: list[str],
     operation: Mapping[str, Any],
 ) -> list[str]:
-    parts = [_title(f"{', '.join(verbs)} {path}", "-"), f"{marked(operation['summary'])}."]
+    parts = [title(f"{', '.join(verbs)} {path}", "-"), f"{marked(operation['summary'])}."]
     if "description" in operation:
         parts.append(marked(operation["description"]))
     for each in operation.get("parameters", ()):
         parameter = _resolved(told, each)
-        parts.append(_definition(parameter["name"], _parameter(parameter)))
+        parts.append(definition(literal(parameter["name"]), _parameter(parameter)))
     if "requestBody" in operation:
         body = operation["requestBody"]
         about = marked(body.get("description", "")), _contents(body["content"])
-        parts.append(_definition("the body", " ".join(filter(None, about))))
+        parts.append(definition("the body", " ".join(filter(None, about))))
     own = {
         status: answer
         for status, answer in operation["responses"].items()
@@ -112,7 +112,7 @@ def _contents(content: Mapping[str, Any]) -> str:
 def _fields(schema: Mapping[str, Any]) -> str:
     required = schema.get("required", ())
     return "\n".join(
-        _definition(name, _kind(each) + ("" if name in required else ", if there is one"))
+        definition(literal(name), _kind(each) + ("" if name in required else ", if there is one"))
         for name, each in schema.get("properties", {}).items()
     )
 
@@ -143,14 +143,6 @@ def _resolved(told: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, 
     for step in part.get("$ref", "").split("/")[1:]:
         told = told[step]
     return told if "$ref" in part else part
-
-
-def _definition(name: str, about: str) -> str:
-    return f"{literal(name)}\n{moved_in(about)}"
-
-
-def _title(title: str, line: str) -> str:
-    return f"{title}\n{line * len(title)}"
 
 
 def setup(app: Sphinx) -> dict[str, object]:

@@ -9,7 +9,7 @@ from settings_told import A_FUNCTION, Setting, all_settings, ignored, variables
 from settings_words import Words, described, shipped
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-from written import blocks, literal, moved_in, prose
+from written import blocks, literal, moved_in, prose, title
 
 
 class SettingsReference(SphinxDirective):
@@ -25,7 +25,7 @@ def reference() -> str:
     parts = [blocks(words.before[0].partition("\n\n")[2])]
     for section in dict.fromkeys(setting.section for setting in settings):
         if section:
-            parts += _titled(f"[{section}]")
+            parts.append(title(f"[{section}]", "="))
         if section == A_FUNCTION:
             parts += map(blocks, words.after)
         parts.append(blocks(words.of_sections.get(section, "")))
@@ -46,7 +46,7 @@ def _entry(setting: Setting, words: Words) -> str:
 
 
 def _environment() -> list[str]:
-    parts = _titled("The environment")
+    parts = [title("The environment", "=")]
     parts.append("OpenFaaS' own variables, which count over the file:")
     over = {name: ", ".join(map(literal, keys)) for name, keys in variables().items()}
     parts.append(_table(over.items()))
@@ -60,10 +60,6 @@ def _table(rows: Iterable[tuple[str, str]]) -> str:
     for name, said in rows:
         lines += [f"   * - {literal(name)}", f"     - {said}"]
     return "\n".join(lines)
-
-
-def _titled(title: str) -> list[str]:
-    return [f"{title}\n{'=' * len(title)}"]
 
 
 def setup(app: Sphinx) -> dict[str, object]:

@@ -50,6 +50,15 @@ def moved_in(text: str, by: int = 3) -> str:
     return "\n".join(f"{' ' * by}{line}".rstrip() for line in text.splitlines())
 
 
+def title(text: str, line: str) -> str:
+    """:param line: of which its line is made."""
+    return f"{text}\n{line * len(text)}"
+
+
+def definition(name: str, about: str) -> str:
+    return f"{name}\n{moved_in(about)}"
+
+
 def _paragraphs(lines: list[str]) -> list[list[str]]:
     found: list[list[str]] = []
     is_code = None
