@@ -1,9 +1,11 @@
-"""The functions of ``docs/examples``, as they are shown, in whatever languages this machine has."""
+"""The functions that the pages show, as they are shown, in whatever languages this machine has."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import textwrap
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,8 @@ import pytest
 import pytest_twisted
 from daemon import Daemon
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = DOCS / "examples"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ def here(function: str) -> bool:
     return shutil.which(FUNCTIONS[function].needs) is not None
 
 
+def in_tutorial(language: str) -> str:
+    """The one block of the tutorial that is written in a language."""
+    page = (DOCS / "tutorial.rst").read_text("utf-8")
+    [block] = re.findall(rf"code-block:: {language}\n\n((?: +.*\n|\n)+)", page)
+    return textwrap.dedent(block)
+
+
 @pytest.fixture(scope="module")
 def reactor() -> Any:
     from twisted.internet import reactor
@@ -65,7 +75,9 @@ async def daemon(reactor: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     for name in usable:
         if FUNCTIONS[name].build:
             subprocess.run(FUNCTIONS[name].build, cwd=directory, check=True)
+    (directory / "slow.py").write_text(in_tutorial("python"))
     config = "\n[functions.".join([head, *(there[name] for name in usable)])
+    config += in_tutorial("toml")
     running = Daemon(reactor, directory, config)
     await running.start()
     yield running
@@ -84,3 +96,14 @@ async def test_an_example_does_what_the_page_says(daemon: Daemon, name: str) -> 
     queued = await daemon.get(f"{accepted.header('Location')}/result?wait=1m")
     assert (at_once.status, at_once.body) == (200, example.answer)
     assert (queued.status, queued.body) == (200, example.answer)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_tutorials_function_does_what_the_page_says(daemon: Daemon) -> None:
+    """It takes as long as it is told, tells its log so, and fails over what is no number."""
+    answer = await daemon.request("/function/slow", b"0.1")
+    assert answer.body == b"done, after 0.1 seconds\n"
+    await daemon.says("slow: I shall need 0.1 seconds")
+    accepted = await daemon.request("/async-function/slow", b"soon")
+    failed = await daemon.get(f"{accepted.header('Location')}/result?wait=1m")
+    assert (failed.status, failed.body) == (500, b"")
