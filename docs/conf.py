@@ -12,7 +12,7 @@ author = "the authors of faasd-async"
 copyright = "the authors of faasd-async"
 release = version = __version__
 
-extensions = ["links", "settings_reference", "rest_reference", "command_reference"]
+extensions = ["files_as_pages", "settings_reference", "rest_reference", "command_reference"]
 exclude_patterns = ["examples", "extensions"]
 
 _COLOURED = ("color-brand-primary", "color-brand-content", "color-api-name", "color-api-pre-name")

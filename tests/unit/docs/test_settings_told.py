@@ -16,7 +16,7 @@ from settings_words import Words, described, shipped  # noqa: E402
 
 BY_NAME = {setting.name: setting for setting in all_settings()}
 WORDS = shipped()
-ROW = re.compile(r"   \* - (.*)\n     - (.*)\n     - (.*)\n     - (.*(?:\n       .*)*)")
+ENTRY = re.compile(r"^(\S.*) → (.*)\n    (.*)", re.MULTILINE)
 LITERAL = re.compile(r"``([^`]+)``")
 LITERALS = re.compile(r"``[^`]+``(, ``[^`]+``)*")
 
@@ -47,11 +47,11 @@ def test_what_is_told_of_a_setting() -> None:
 
 
 def tuning() -> tuple[str, dict[str, tuple[str, ...]]]:
-    """The page, and by variable the keys that stand in its row."""
+    """The page, and by variable the keys that stand in its entry."""
     page = (DOCS / "tuning.rst").read_text("utf-8")
     return page, {
         variable: tuple(LITERAL.findall(keys))
-        for _, names, keys, _ in ROW.findall(page)
+        for names, keys, _ in ENTRY.findall(page)
         if LITERALS.fullmatch(names)
         for variable in LITERAL.findall(names)
     }
@@ -59,16 +59,16 @@ def tuning() -> tuple[str, dict[str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize("variable", variables())
 def test_tuning_tells_what_a_variable_does(variable: str) -> None:
-    """Its row names the keys over which it counts, and no others."""
+    """Its entry names the keys over which it counts, and no others."""
     assert set(tuning()[1][variable]) == set(variables()[variable])
 
 
 @pytest.mark.parametrize("variable", ignored())
 def test_tuning_tells_of_what_is_ignored(variable: str) -> None:
-    """Each of these variables stands on the page; if it has a row, that says so."""
+    """Each of these variables stands on the page; if it has an entry, that says so."""
     page, _ = tuning()
     assert f"``{variable}``" in page
-    for _, names, _, effect in ROW.findall(page):
+    for names, _, effect in ENTRY.findall(page):
         if variable in LITERAL.findall(names):
             assert effect.startswith(("Ignored", "Likewise"))
 
@@ -76,7 +76,7 @@ def test_tuning_tells_of_what_is_ignored(variable: str) -> None:
 def test_tuning_names_no_key_that_is_not_there() -> None:
     """Whatever it writes as a key can be set."""
     page, _ = tuning()
-    named = {key for _, _, keys, _ in ROW.findall(page) for key in LITERAL.findall(keys)}
+    named = {key for _, keys, _ in ENTRY.findall(page) for key in LITERAL.findall(keys)}
     named.update(re.findall(r"^- ``(.+?)``", page, re.MULTILINE))
     named.update(re.findall(r", ``([a-z]+\.[a-z_.]+)``:", page))
     assert len(named) > 30

@@ -1,7 +1,8 @@
-"""Links between the files, as GitHub follows them, lead to the pages here.
+"""The files read on their own, as GitHub shows them; here they are pages.
 
-A page links to another as ```The life of a call <calls.rst>`_``. One that leads nowhere is a
-warning.
+A file links to another as ```The life of a call <calls.rst>`_``, which leads to its page here; one
+that leads nowhere is a warning. A file's own list of contents is left out: pages have it at the
+side.
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ class FileLinks(SphinxTransform):
         link.replace_self(to)
 
 
+def leave_out_contents(app: Sphinx, page: nodes.document) -> None:
+    for topic in list(page.findall(nodes.topic)):
+        if "contents" in topic["classes"]:
+            topic.parent.remove(topic)
+
+
 def setup(app: Sphinx) -> dict[str, object]:
     app.add_transform(FileLinks)
+    app.connect("doctree-read", leave_out_contents)
     return {"parallel_read_safe": True}
