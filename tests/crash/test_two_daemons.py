@@ -10,7 +10,7 @@ import pytest_twisted
 from installation import MAX_INFLIGHT, PATIENCE_SECONDS, Amount, Install, Installation
 from real_nats import RealNats
 from tables import Tables
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
 
 
 @pytest_twisted.async_yield_fixture
@@ -30,9 +30,14 @@ class Runs:
 
     async def when_all_ran(self, accepted: set[str]) -> None:
         """At the one or at the other."""
-        begun = [each.invocations for each in self._both]
-        for invocations, other in (begun, begun[::-1]):
-            await invocations.when_run(accepted - other.runs.keys())
+        while not accepted <= self.call_ids:
+            begun = [
+                each.invocations.when_begun(each.invocations.begun + 1) for each in self._both
+            ]
+            await DeferredList(begun, fireOnOneCallback=True, fireOnOneErrback=True)
+            for waiter in begun:
+                waiter.addErrback(lambda failure: failure.trap(CancelledError))
+                waiter.cancel()
 
     @property
     def call_ids(self) -> set[str]:

@@ -205,8 +205,9 @@ async def test_pulling_and_settling(broker: Broker) -> None:
     assert got == [(b"1", 2), (b"3", 1)]
     for message in again.got:
         message.ack()
-    await broker.client.flush()
-    assert (await jetstream.stream_info("WORK")).state.messages == 0
+    # The server carries acknowledgements out in its own time.
+    while (await jetstream.stream_info("WORK")).state.messages:
+        pass
     second.stop()
 
 
