@@ -32,8 +32,8 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 
 class Scales:
-    """Weighs what requests bring and what is read of stored bodies, for what is left of either may
-    know itself: a few large ones are more than all that the collector would wait for."""
+    """Weighs what requests bring: what is left of one may know itself, as an exception does that
+    one of its frames knows, and a few large ones are more than the collector would wait for."""
 
     def __init__(self) -> None:
         self._bytes = 0

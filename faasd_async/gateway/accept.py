@@ -167,7 +167,7 @@ class Acceptance:
                 raise receipt
             finally:
                 # It knows this frame, and with it the body: who knew it here made a ring of that.
-                del receipt
+                del answer, receipt
         return receipt
 
     def take(self, arrival: Arrival, answered: Callable[[Receipt | Refusal], None]) -> None:

@@ -301,7 +301,7 @@ async def test_a_broker_that_stands_still(start_daemon: StartDaemon, listener: L
     assert doubtful.header("X-Call-Id")
     assert {answer.status for answer in answers} == {503, 504}
     # What is idle, all bodies that came at once, and what may wait for the broker.
-    assert memory < 240 * MIB
+    assert memory < 160 * MIB
     listener.on_request = Received.answer
     held.request.answer()
     accepted.append((await until(daemon, 202)).header("X-Call-Id"))

@@ -63,7 +63,7 @@ WALLS: dict[str, frozenset[str]] = {
     # What is deployed while the daemon runs, besides what the settings say.
     "functions": frozenset({"errors", "private_files", "runtime.deployments", "settings"}),
     # The pigeonholes; of the settings they know what is to be kept of a result, and no more.
-    "queue": frozenset({"backoff", "call", "errors", "garbage", "nats", "settings"}),
+    "queue": frozenset({"backoff", "call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
     "callback": frozenset(
         {

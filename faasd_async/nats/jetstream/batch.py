@@ -93,7 +93,9 @@ class _Gathering:
 
     def _succeed(self, pending: int) -> None:
         self._stop()
-        resolve(self._gathered, Batch(self._messages, pending))
+        # Its subscription knows this, and is known: what would stay here would stay for long.
+        messages, self._messages = self._messages, []
+        resolve(self._gathered, Batch(messages, pending))
 
     def _fail(self, error: NatsError) -> None:
         self._stop()

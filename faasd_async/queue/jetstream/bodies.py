@@ -35,7 +35,6 @@ from faasd_async.errors import (
     QueueFull,
     QueueUnavailable,
 )
-from faasd_async.garbage import scales
 from faasd_async.nats.errors import NatsError
 from faasd_async.queue.bodies import BodyKind, Pace
 from faasd_async.queue.jetstream.intake import AGAIN_SECONDS, StoreIntake
@@ -300,7 +299,6 @@ class StorePieces:
             count=_READ_PIECES,
             max_bytes=_READ_PIECES * self._piece_bytes,
         )
-        scales.weigh(sum(len(message.payload) for message in messages))
         for message in messages:
             self._sequence = message.sequence + 1
             number = int(message.subject.rpartition(".")[2])
