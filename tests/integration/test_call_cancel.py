@@ -15,7 +15,7 @@ from raw_http import Response
 from real_nats import RealNats
 from test_call_status import accepted, in_state, status, until, waiting
 from test_calls import function
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 
 
 def cancel(daemon: Daemon, where: str) -> Deferred[Response]:
@@ -153,6 +153,20 @@ async def test_what_cannot_be_cancelled(start_daemon: StartDaemon, listener: Lis
     assert (await cancel(daemon, sheet["links"]["self"])).status == 202
     other = sheet["others"][0]["self"]
     assert (await status(daemon, other))["state"] == "running"
+
+
+@pytest_twisted.ensureDeferred
+async def test_many_cancel_a_call_at_once(start_daemon: StartDaemon, listener: Listener) -> None:
+    """Each is told that it is cancelled, and it is cancelled once."""
+    daemon = await start_daemon(function("a", listener))
+    listener.on_request = lambda request: request.answer() if at("/told")(request) else None
+    for number in range(5):
+        where = await accepted(daemon, "a", X_Callback_Url=listener.url("/told"))
+        await listener.when(number + 1, at("/a/"))
+        answers = await gatherResults([cancel(daemon, where) for _ in range(20)])
+        assert [answer.status for answer in answers] == [202] * 20
+        await listener.when(number + 1, at("/told"))
+    assert daemon.log.count("is cancelled") == 5
 
 
 @pytest_twisted.async_yield_fixture

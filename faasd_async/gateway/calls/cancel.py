@@ -71,7 +71,8 @@ class Cancellation:
             raise _ambiguous(known, asked)
         request = known.request
         if known.ending is None and request is not None:
-            await self._write_end(known, request)
+            if not await self._write_end(known, request):
+                await self._look_again(known)
         elif known.ending is None or known.ending.state != "cancelled":
             raise _over(known)
         if request is not None:
@@ -80,7 +81,20 @@ class Cancellation:
         self._waiting.ended(known.name.key)
         return known
 
-    async def _write_end(self, known: Known, request: QueueRequest) -> None:
+    async def _look_again(self, known: Known) -> None:
+        """Somebody was faster; if that was another cancellation, this one has come true as well.
+
+        :raises Refusal: 409, it has come to another end.
+        """
+        key = known.name.key
+        now = await answered(self._lookup.find(key.call_id, key.accept))
+        if now is None or now.ending is None or now.ending.state != "cancelled":
+            raise _over(known if now is None else now)
+
+    async def _write_end(self, known: Known, request: QueueRequest) -> bool:
+        """
+        :return: whether this is the end that stands.
+        """
         grip, now_ns = await self._peers.ask(known.name.key), self._now_ns()
         history, seconds = known.history, 0.0
         if grip is not None:
@@ -95,13 +109,13 @@ class Cancellation:
             stands = await self._end(request, ending)
         except QueueError as reason:
             raise Refusal(503, f"the call cannot be cancelled: {reason}", RETRY_SOON) from None
-        if not stands:
-            raise Refusal(409, "the call has just ended")
-        self._log.info(
-            "call {call_id} of {function} is cancelled",
-            call_id=request.key.call_id,
-            function=request.function,
-        )
+        if stands:
+            self._log.info(
+                "call {call_id} of {function} is cancelled",
+                call_id=request.key.call_id,
+                function=request.function,
+            )
+        return stands
 
 
 def _ambiguous(known: Known, asked: Asked) -> Refusal:

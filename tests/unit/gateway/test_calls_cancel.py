@@ -114,24 +114,42 @@ def test_a_call_that_has_ended_and_is_in_the_queue_still(door: FrontDoor) -> Non
     take(door).settle()
 
 
+def end_it_first(door: FrontDoor, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """Have somebody end the call in the moment in which its next cancellation would."""
+    record_ending = door.queue.records.record_ending
+
+    def after_another(*about: object) -> Deferred[bool]:
+        monkeypatch.undo()
+        ended(door, call(), state=state)
+        return record_ending(*about)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(door.queue.records, "record_ending", after_another)
+
+
 def test_a_call_that_ends_at_the_same_time(
     door: FrontDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever writes first has ended it: 409, and it is left to itself."""
     door.queue.put_call(call())
     hands = door.queue.peers.hands = PaperHands()
-    record_ending = door.queue.records.record_ending
-
-    def after_another(*about: object) -> Deferred[bool]:
-        monkeypatch.undo()
-        ended(door, call())
-        return record_ending(*about)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(door.queue.records, "record_ending", after_another)
-    assert cancel(door).status == 409
+    end_it_first(door, monkeypatch, "succeeded")
+    answer = cancel(door)
+    assert (answer.status, b"succeeded" in answer.body) == (409, True)
     assert hands.aborted == []
     assert is_left(door)
     door.queue.stop()
+
+
+def test_a_call_that_another_cancels_at_the_same_time(
+    door: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have what they wanted: 202, and whichever is here last takes the steps that are left."""
+    door.queue.put_call(call())
+    hands = door.queue.peers.hands = PaperHands()
+    end_it_first(door, monkeypatch, "cancelled")
+    assert cancel(door).status == 202
+    assert hands.aborted == [call().key]
+    assert not is_left(door)
 
 
 def test_a_call_that_nobody_knows(door: FrontDoor) -> None:
