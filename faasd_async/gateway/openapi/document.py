@@ -11,7 +11,14 @@ import msgspec
 
 from faasd_async import __version__
 from faasd_async.gateway.openapi import calls, dead_letters, flow, functions, provider
-from faasd_async.gateway.openapi.parts import Part, line, operation, refused, shared_answers
+from faasd_async.gateway.openapi.parts import (
+    Part,
+    line,
+    operation,
+    refused,
+    shared_answers,
+    without_body,
+)
 
 #: What stands on another port, and is no part of this interface.
 _FIGURES = (
@@ -22,8 +29,7 @@ _FIGURES = (
 _DESCRIPTION = f"""\
 Functions that are called now, or put into a queue that survives whatever crashes.
 
-- `HEAD` is answered wherever `GET` is.
-- A refusal is a line of text that says why; 405 names in `Allow` what a path knows.
+- A refusal is a line of text that says why.
 - What stands under `/system` answers the operator alone: somebody at this very machine or, with
   `basic_auth`, who knows the password.
 - {_FIGURES}
@@ -51,20 +57,29 @@ def document() -> Part:
         },
         "servers": [{"url": "/"}],
         "tags": [functions.TAG, calls.TAG, dead_letters.TAG, flow.TAG, provider.TAG, _HEALTH],
-        "paths": {
-            **functions.paths(cancel),
-            **calls.paths(),
-            **dead_letters.paths(),
-            **flow.paths(),
-            **provider.paths(),
-            **_health(),
-        },
+        "paths": _with_heads(
+            functions.paths(cancel)
+            | calls.paths()
+            | dead_letters.paths()
+            | flow.paths()
+            | provider.paths()
+            | _health()
+        ),
         "components": {
             "schemas": {**calls.SCHEMAS, **dead_letters.SCHEMAS, **flow.SCHEMAS},
             "responses": shared_answers(),
             "parameters": {"accept": calls.ACCEPT, **dead_letters.PARAMETERS},
         },
     }
+
+
+def _with_heads(paths: Part) -> Part:
+    """``HEAD`` is answered wherever ``GET`` is."""
+    for item in paths.values():
+        assert isinstance(item, dict)
+        if "get" in item and "head" not in item:
+            item["head"] = without_body(item["get"])
+    return paths
 
 
 def _health() -> Part:

@@ -9,6 +9,7 @@ Part = dict[str, object]
 #: What any request may be told, whatever route it is for: status, name and meaning.
 _EVERYWHERE = (
     ("400", "Malformed", "The request is malformed, or something in it is not understood."),
+    ("405", "NotAllowed", "The path knows no such method; see `Allow`."),
     ("413", "BodyTooLarge", "The body is too large."),
     ("414", "TargetTooLong", "The request's target is too long."),
     ("431", "FieldTooLong", "A header field is too long."),
@@ -55,6 +56,19 @@ def operation(
     if body is not None:
         part["requestBody"] = body
     return part | {"responses": dict(sorted((told | dict(answers)).items()))}
+
+
+def without_body(get: Part) -> Part:
+    """``HEAD``, where there is a ``GET``."""
+    answers = get["responses"]
+    assert isinstance(answers, dict)
+    bare = {status: _described(answer) for status, answer in answers.items()}
+    about = {"operationId": f"{get['operationId']}Head", "summary": f"{get['summary']}: the head"}
+    return get | about | {"responses": bare}
+
+
+def _described(answer: Part) -> Part:
+    return {name: value for name, value in answer.items() if name != "content"}
 
 
 def refused(why: str) -> Part:
