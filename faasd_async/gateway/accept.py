@@ -12,7 +12,6 @@ from twisted.python.failure import Failure
 
 from faasd_async.call.body import Body, is_stored
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
-from faasd_async.call.headers import by_name
 from faasd_async.call.ids import adopt_call_key
 from faasd_async.call.known import CallName
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
@@ -32,6 +31,7 @@ from faasd_async.gateway.arrival import (
 )
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.deadlines import Deadlines
+from faasd_async.gateway.orders import read_orders
 from faasd_async.gateway.refusal import (
     Fields,
     Refusal,
@@ -258,7 +258,7 @@ class Acceptance:
         why = self._why_no_room(len(arrival.body))
         if why is not None:
             raise no_room(why)
-        said = by_name(arrival.headers)
+        said = read_orders(arrival.headers)
         callback = self._callback(said, "X-Callback-Url")
         on_failure = self._callback(said, "X-Callback-On-Failure")
         now_ns = self._now_ns()
