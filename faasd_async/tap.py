@@ -658,6 +658,7 @@ class Assembly:
             queue,
             refuse_destination=self.policy.refuse,
             why_undeliverable=why_undeliverable,
+            own_route=self.policy.own_route,
             deadline_seconds=self.settings.queue.accept_deadline_seconds,
             clock=self.reactor,
             now_ns=time.time_ns,

@@ -26,7 +26,7 @@ class Posting:
         among them.
     :ivar not_before_ns: when the next one is due, Unix nanoseconds.
     :ivar status: the last answer's; 0 if there was none.
-    :ivar error: why there was none; empty if there was one.
+    :ivar error: why there was none, or why this daemon's own door said so.
     :ivar attempts: the last tries, each of them.
     """
 

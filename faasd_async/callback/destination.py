@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from faasd_async.call.callback_url import CallbackUrl
-from faasd_async.call.route import cut
+from faasd_async.call.route import FunctionRoute, cut
 
 #: Metadata services that do not live on a link-local address, and their names.
 _METADATA_ADDRESSES = frozenset(
@@ -70,6 +70,10 @@ class DestinationPolicy:
         if not self._private_allowed and _is_private(written, address):
             return _NO_PRIVATE
         return None
+
+    def own_route(self, url: CallbackUrl) -> FunctionRoute | None:
+        """The function of this daemon that a URL leads to, or ``None``: there may be none."""
+        return cut(url.path.encode("ascii")) if self.is_own(url) else None
 
     def is_own(self, url: CallbackUrl) -> bool:
         """Whether a URL leads to a listener of this daemon."""

@@ -321,8 +321,8 @@ class Poster:
 
     async def _conclude(self, post: _Post, noted: Posting, tried: Try) -> None:
         """See to a try that has failed."""
-        error = "" if tried.status else tried.error
-        posting = noted.with_try(Attempt(post.began_ns, tried.status, tried.seconds, error))
+        attempt = Attempt(post.began_ns, tried.status, tried.seconds, tried.error)
+        posting = noted.with_try(attempt)
         if tried.status in _FINAL or self._schedule.is_used_up(
             posting.tries, self._tended_seconds(post.callback)
         ):

@@ -13,7 +13,7 @@ class Try:
     """What came of one try.
 
     :ivar status: the receiver's; 0 if there was none.
-    :ivar error: why there was none; empty if there was one.
+    :ivar error: why there was none, or why this daemon's own door said so.
     :ivar retry_after: its ``Retry-After``.
     """
 

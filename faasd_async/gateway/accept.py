@@ -82,6 +82,7 @@ class Acceptance:
 
     :param refuse_destination: why a callback may not go to a URL, or ``None``.
     :param why_undeliverable: why one never could, or ``None``.
+    :param own_route: the function of this daemon that one is for, or ``None``.
     :param deadline_seconds: a call that is not durable by then is not accepted.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param accepted: told of each call that was accepted.
@@ -97,6 +98,7 @@ class Acceptance:
         *,
         refuse_destination: Callable[[CallbackUrl], str | None],
         why_undeliverable: Callable[[CallbackUrl], str | None],
+        own_route: Callable[[CallbackUrl], FunctionRoute | None],
         deadline_seconds: float,
         clock: IReactorTime,
         now_ns: Callable[[], int],
@@ -109,6 +111,7 @@ class Acceptance:
         self._queue = queue
         self._refuse_destination = refuse_destination
         self._why_undeliverable = why_undeliverable
+        self._own_route = own_route
         self._deadlines = Deadlines(clock, deadline_seconds)
         self._now_ns = now_ns
         self._accepted = accepted
@@ -313,6 +316,9 @@ class Acceptance:
         forbidden = self._refuse_destination(url)
         if forbidden is not None:
             raise Refusal(403, f"{name}: {forbidden}")
+        route = self._own_route(url)
+        if route is not None and not self._directory.knows(route):
+            raise Refusal(400, f"{name}: no function is called {route.name}")
         return url
 
 

@@ -87,6 +87,11 @@ class Directory:
                 raise Refusal(503, "the functions are still starting", RETRY_SOON) from None
             raise unknown_function(route.name) from None
 
+    def knows(self, route: FunctionRoute) -> bool:
+        """Whether there is such a function, or may be by the time that all have started."""
+        name = without_namespace(route.name, self._namespace)
+        return name in self._deployments or not self._complete()
+
 
 def trace(
     arrival: Arrival, now_ns: int, key_for: Callable[[bytes | None], CallKey] = adopt_call_key

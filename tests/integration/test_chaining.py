@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest_twisted
 from daemon import StartDaemon
@@ -72,6 +73,40 @@ async def test_who_waits_for_a_call_is_not_given_the_one_that_follows(
     late = await daemon.get(f"{where}/result?accept=0")
     assert (late.status, late.body) == (200, b"of one")
     assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_function_that_is_gone_when_its_turn_comes_may_come_back(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """Its call is offered again until then; a function that was never there is refused at once."""
+    one, two = function("one", listener), function("two", listener)
+    often = "[callback]\nmin_wait = '100ms'\nmax_wait = '200ms'\nattempts = 1000\n"
+    running: list[Received] = []
+    listener.on_request = lambda request: (
+        running.append(request) if at("/one/")(request) else request.answer()
+    )
+    daemon = await start_daemon(often + one + two)
+    nobody = daemon.url("/async-function/nobody")
+    refused = await daemon.request("/async-function/one", X_Callback_Url=nobody)
+    assert (refused.status, b"X-Callback-Url: " in refused.body) == (400, True)
+    where = await accepted(daemon, "one", X_Callback_Url=daemon.url("/async-function/two"))
+    await listener.when(1)
+    daemon.configure(often + one)
+    daemon.signal(signal.SIGHUP)
+    await daemon.says("1 functions are deployed now")
+    running[0].answer(200, b"of one")
+    sheet = await until(daemon, where, was_tried)
+    assert "no function is called two" in sheet["callback"]["error"]
+    daemon.configure(often + one + two)
+    daemon.signal(signal.SIGHUP)
+    (second,) = await listener.when(1, at("/two/"))
+    assert second.body == b"of one"
+    assert await daemon.stop() == 0
+
+
+def was_tried(sheet: Sheet) -> bool:
+    return bool(sheet["callback"]["tries"])
 
 
 def was_called_back(sheet: Sheet) -> bool:

@@ -88,7 +88,11 @@ class Results:
         if ending is None:
             return receipt(known.name, *RETRY_SOON)
         if ending.is_private:
-            raise _gone(known.name, f"the call {ending.state}, and its result is not kept")
+            raise _gone(
+                known.name,
+                f"the call {ending.state}, and its answer is not kept: it is larger than the"
+                " function's results.max_bytes, or its results.keep is over",
+            )
         return shown(known.name, ending)
 
     async def wait(self, name: CallName, seconds: float, generation: int = 0) -> Ending | None:

@@ -22,6 +22,7 @@ from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
 from faasd_async.call.request import QueueRequest
 from faasd_async.callback.address import why_undeliverable
+from faasd_async.callback.destination import DestinationPolicy
 from faasd_async.callback.letter import write_letter
 from faasd_async.errors import QueueError
 from faasd_async.gateway.accept import Acceptance
@@ -58,6 +59,8 @@ READ_TIMEOUT_SECONDS = 60.0
 ACCEPT_DEADLINE_SECONDS = 0.9
 LARGEST_BODY_BYTES = 5000
 PEER = IPv4Address("TCP", "192.0.2.7", 40123)
+#: Where callbacks find this daemon.
+OWN_PORT = 8080
 
 
 class PaperStore:
@@ -385,6 +388,7 @@ class FrontDoor:
             self.store,
             refuse_destination=self._refuse,
             why_undeliverable=why_undeliverable,
+            own_route=DestinationPolicy(True, lambda: {OWN_PORT}).own_route,
             deadline_seconds=ACCEPT_DEADLINE_SECONDS,
             clock=self.clock,
             now_ns=lambda: NOW_NS,

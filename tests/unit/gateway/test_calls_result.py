@@ -128,13 +128,14 @@ def test_a_call_that_nobody_knows(door: FrontDoor) -> None:
 )
 @pytest.mark.parametrize("owed", [False, True])
 def test_a_result_that_is_not_kept(door: FrontDoor, keep: ResultSettings, owed: bool) -> None:
-    """410; what is there for the callback is nobody else's."""
+    """410, and what can be set; what is there for the callback is nobody else's."""
     request = replace(call(), callback=CALLBACK if owed else None)
     ended(door, request, keep=keep)
     answer = ask(door).answer()
     assert answer.status == 410
     assert answer.header("X-Function-Status") is None
-    assert b"succeeded" in answer.body
+    for said in (b"succeeded", b"results.keep", b"results.max_bytes"):
+        assert said in answer.body
 
 
 def test_a_call_of_which_only_the_dead_letter_is_left(door: FrontDoor) -> None:

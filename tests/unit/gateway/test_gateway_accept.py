@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from front_door import ACCEPT_DEADLINE_SECONDS, NOW_NS, Failures, FrontDoor, request
+from front_door import ACCEPT_DEADLINE_SECONDS, NOW_NS, OWN_PORT, Failures, FrontDoor, request
 
 from faasd_async.errors import CallTooLarge, MaybeStored, QueueFull, QueueUnavailable
 
@@ -153,6 +155,8 @@ def test_an_empty_callback_url_is_none(door: FrontDoor) -> None:
         "http://u:s3cret@h:p/",
         "https://u:s3cret@no_host/",
         "http://[v1.a]/",
+        "http://[::1/x",
+        "http://[::1]x/",
     ],
 )
 def test_a_malformed_callback_url(door: FrontDoor, url: str, name: str) -> None:
@@ -171,6 +175,41 @@ def test_a_forbidden_callback_url(door: FrontDoor, name: str) -> None:
     answer = door.ask("POST", TARGET, f"{name}: http://h/").answer()
     assert (answer.status, answer.body) == (403, f"{name}: not there\n".encode())
     assert door.store.requests == []
+
+
+@pytest.mark.parametrize("name", CALLBACK_HEADERS)
+@pytest.mark.parametrize("route", ["async-function/g", "function/g/deep?x=1", "function/g.other"])
+def test_a_callback_for_a_function_that_is_not_there(
+    door: FrontDoor, name: str, route: str
+) -> None:
+    """400, and which: it would be tried for hours before anybody heard of a slip of the pen."""
+    url = f"http://localhost:{OWN_PORT}/{route}"
+    answer = door.ask("POST", TARGET, f"{name}: {url}").answer()
+    missing = re.split("[/?]", route)[1]
+    said = f"{name}: no function is called {missing}\n"
+    assert (answer.status, answer.body.decode()) == (400, said)
+    assert door.store.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://localhost:{OWN_PORT}/async-function/f/deep?x=1",
+        f"http://127.0.0.1:{OWN_PORT}/function/f.openfaas-fn",
+        f"http://elsewhere.test:{OWN_PORT}/async-function/g",
+        f"http://localhost:{OWN_PORT + 1}/async-function/g",
+    ],
+)
+def test_a_callback_for_a_function_that_is_there_or_elsewhere(door: FrontDoor, url: str) -> None:
+    """Of others nobody here can tell."""
+    assert door.ask("POST", TARGET, f"X-Callback-Url: {url}").answer().status == 202
+
+
+def test_a_callback_for_a_function_that_may_be_starting(door: FrontDoor) -> None:
+    """It is taken at its word."""
+    door.complete = False
+    url = f"http://localhost:{OWN_PORT}/async-function/g"
+    assert door.ask("POST", TARGET, f"X-Callback-Url: {url}").answer().status == 202
 
 
 @pytest.mark.parametrize("refusal", [QueueUnavailable("it is away"), QueueFull("it is full")])
