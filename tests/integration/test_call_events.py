@@ -25,7 +25,8 @@ async def follow(
 ) -> Conversation:
     """Ask to be told of a call."""
     conversation = await converse(reactor, daemon.port, "GET")
-    conversation.send(request_bytes("GET", f"{where}/events", fields))
+    path, query, which = where.partition("?")
+    conversation.send(request_bytes("GET", f"{path}/events{query}{which}", fields))
     return conversation
 
 
@@ -56,7 +57,7 @@ async def test_each_step_is_told_as_it_is_taken(
     running[1].answer(503, Retry_After="1")
     await is_in(events, "retrying")
     # The second attempt's.
-    await events.when_received(b"id: 0.2.running")
+    await events.when_received(b"id: 0.0.2.running")
     running[2].answer(500)
     (answer,) = await events.when_answers(1)
     assert states(events) == ["queued", "running", "retrying", "running", "failed"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+from typing import Any
 
 import pytest_twisted
 from daemon import StartDaemon
 from listener import Listener, Received, at
+from raw_http import Conversation
+from test_call_events import follow, is_in, states
 from test_call_status import Sheet, accepted, status, until, waiting
 from test_calls import function
 from test_dead_letters import told
@@ -51,28 +55,49 @@ async def test_the_answer_of_one_function_is_the_call_of_the_next(
 
 
 @pytest_twisted.ensureDeferred
-async def test_who_waits_for_a_call_is_not_given_the_one_that_follows(
-    start_daemon: StartDaemon, listener: Listener
+async def test_who_asks_for_a_call_is_not_given_the_one_that_follows(
+    start_daemon: StartDaemon, listener: Listener, reactor: Any
 ) -> None:
-    """Who began before there was one has the first answer; who comes later and names the id alone
-    is shown the next call, and has the first answer by how it was accepted."""
+    """Who began to wait or listen before there was one has the first end; who comes later and
+    names the id alone is told of the next call, and of the first by how it was accepted."""
     running: list[Received] = []
     listener.on_request = running.append
     daemon = await start_daemon(function("one", listener) + function("two", listener))
     await daemon.request("/system/function/two/pause", Host="localhost")
     where = await accepted(daemon, "one", X_Callback_Url=daemon.url("/async-function/two"))
     await listener.when(1)
-    polling = await waiting(daemon, where)
+    polling, events = await waiting(daemon, where), await follow(reactor, daemon, where)
+    await is_in(events, "running")
     running[0].answer(200, b"of one")
     early = await polling
     assert (early.status, early.body) == (200, b"of one")
+    await events.when_answers(1)
+    assert states(events) == ["running", "succeeded"]
     await until(daemon, f"{where}?accept=0", was_called_back)
     newest = await status(daemon, where)
     assert (newest["function"], newest["state"]) == ("two", "queued")
     assert (await daemon.get(f"{where}/result")).status == 202
     late = await daemon.get(f"{where}/result?accept=0")
     assert (late.status, late.body) == (200, b"of one")
+    again = await follow(reactor, daemon, where, last_event(events))
+    await is_in(again, "queued")
+    await daemon.request("/system/function/two/resume", Host="localhost")
+    (*_, second) = await listener.when(2)
+    second.answer(200, b"of two")
+    await again.when_answers(1)
+    assert states(again) == ["queued", "running", "succeeded"]
+    for which, known in ((where, again), (f"{where}?accept=0", events)):
+        knows_all = await follow(reactor, daemon, which, last_event(known))
+        assert (await knows_all.when_answers(1))[0].status == 204
+    knows_one = await follow(reactor, daemon, where, last_event(events))
+    await knows_one.when_answers(1)
+    assert states(knows_one) == ["succeeded"]
     assert await daemon.stop() == 0
+
+
+def last_event(events: Conversation) -> tuple[str, str]:
+    """What a browser sends that has heard of these."""
+    return "Last-Event-ID", re.findall(rb"^id: (\S+)$", events.received, re.MULTILINE)[-1].decode()
 
 
 @pytest_twisted.ensureDeferred

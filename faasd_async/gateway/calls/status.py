@@ -8,7 +8,7 @@ import msgspec
 
 from faasd_async.call.known import Known
 from faasd_async.gateway.calls.asked import Asked, unknown
-from faasd_async.gateway.calls.sheet import Sheet, sheet_of, state_of
+from faasd_async.gateway.calls.sheet import Sheet, sheet_of, shown, state_of
 from faasd_async.gateway.refusal import Refusal, answered
 from faasd_async.queue.interface import Lookup, Peers
 
@@ -16,7 +16,7 @@ from faasd_async.queue.interface import Lookup, Peers
 class Step(NamedTuple):
     """Where a call is on its way.
 
-    :ivar id: how far that is.
+    :ivar id: which call it is, of those that share an id, and how far it has come.
     """
 
     id: str
@@ -53,5 +53,6 @@ class Status:
         state, sheet = state_of(known, grip), sheet_of(known, grip, asked)
         attempts = sheet["attempts"]
         assert isinstance(attempts, list)
-        step = f"{known.generation}.{len(attempts)}.{state}"
+        accept = shown(known.name.key.accept)
+        step = f"{accept}.{known.generation}.{len(attempts)}.{state}"
         return Step(step, state, sheet, known.ending is not None)

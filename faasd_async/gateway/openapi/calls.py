@@ -141,7 +141,7 @@ _EXAMPLE: Part = {
     },
 }
 
-_EVENT = 'id: 0.1.running\nevent: running\ndata: {"id":"7f9c24e8-…","state":"running"}\n\n'
+_EVENT = 'id: 0.0.1.running\nevent: running\ndata: {"id":"7f9c24e8-…","state":"running"}\n\n'
 
 _RESULT_FIELDS = headers(
     X_Call_Id="The call's id.",
@@ -233,6 +233,6 @@ def _events() -> Part:
         parameters=(
             _ID,
             shared("accept"),
-            in_header("Last-Event-ID", "The last event that is known.", "0.1.succeeded"),
+            in_header("Last-Event-ID", "The last event that is known.", "0.0.1.succeeded"),
         ),
     )
