@@ -87,17 +87,16 @@ async def accepted(reader: asyncio.StreamReader) -> None:
 def measure(amounts: Amounts) -> Iterator[Figures]:
     noop = Noop(expected=1)
     with daemon(Setup(noop.port, max_inflight=1)) as running:
-        yield loaded("accept, no slow clients", running, amounts)
+        yield loaded("accept, no slow clients", running, amounts.seconds, amounts.connections)
         yield asyncio.run(beside_slow_clients(running, amounts))
     noop.stop()
 
 
-def loaded(what: str, running: Daemon, amounts: Amounts) -> Figures:
+def loaded(what: str, running: Daemon, seconds: float, connections: int) -> Figures:
+    """Plain calls, and what each of them takes."""
     before = running.accepted()
     with running.processes.costs() as costs:
-        seen = load(
-            running.port, "/async-function/noop", amounts.seconds, amounts.connections, ACCEPTED
-        )
+        seen = load(running.port, "/async-function/noop", seconds, connections, ACCEPTED)
     calls = running.accepted() - before
     seen.check("were taken", calls)
     return Figures(
@@ -118,7 +117,7 @@ async def beside_slow_clients(running: Daemon, amounts: Amounts) -> Figures:
     slow = SlowClients(idle, [await connect(running.port) for _ in range(amounts.trickling)])
     trickling = asyncio.create_task(slow.trickle(amounts.byte_seconds))
     what = f"accept, {amounts.idle:,} idle and {amounts.trickling} trickling"
-    figures = await asyncio.to_thread(loaded, what, running, amounts)
+    figures = await asyncio.to_thread(loaded, what, running, amounts.seconds, amounts.connections)
     trickling.cancel()
     before = running.accepted()
     ended = await slow.end()

@@ -57,8 +57,9 @@ from faasd_async.queue.jetstream.subjects import (
     traces_like,
 )
 
-#: How often it is looked for a call that is on the move.
-_LOOKS = 3
+#: How often it is looked for a call that is on the move: it may leave each of the places where it
+#: can wait in the very moment in which it is found there, and then it has ended.
+_LOOKS = 5
 
 #: Where the end of a call, or what is left of it, can be told from.
 _STREAM_OF = {"call": CALLS, "later": LATER, "due": LATER, "outcome": OUTCOMES, "dead": DEAD}
