@@ -31,9 +31,7 @@ class Runs:
     async def when_all_ran(self, accepted: set[str]) -> None:
         """At the one or at the other."""
         while not accepted <= self.call_ids:
-            begun = [
-                each.invocations.when_begun(each.invocations.begun + 1) for each in self._both
-            ]
+            begun = [each.invocations.when_begun(each.invocations.begun + 1) for each in self._both]
             await DeferredList(begun, fireOnOneCallback=True, fireOnOneErrback=True)
             for waiter in begun:
                 waiter.addErrback(lambda failure: failure.trap(CancelledError))
