@@ -576,10 +576,10 @@ class Assembly:
             moved=partial(_tell_all, (waiting.moved, queue.peers.moved)),
         )
 
-    def _may_have_crashed(self, inherited: bool) -> bool:
+    def _may_have_crashed(self, left_behind: bool) -> bool:
         """Alone on its queue a daemon knows how the one before it ended; of others it cannot."""
         alone = self.settings.nats.embedded
-        return (inherited and self.lock.left_behind) if alone else True
+        return (left_behind and self.lock.left_behind) if alone else True
 
     def _poster(self, queue: Queue, acceptance: Acceptance) -> Poster:
         callback = self.settings.callback

@@ -40,8 +40,13 @@ class Delivery(Protocol[Parcel_co]):
 
     @property
     def inherited(self) -> bool:
-        """Whether the parcel lay in the queue before this daemon came to it, so that another
-        may have worked on it."""
+        """Whether the parcel lay in the queue before this connection to it, so that somebody
+        may have worked on it, of which the queue may know nothing any more."""
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether it lay there before this daemon first came, so that another may have gone away
+        with it."""
 
     def extend(self) -> None:
         """Begin the lease anew: the parcel is still being worked on."""

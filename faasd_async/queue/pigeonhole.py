@@ -153,7 +153,7 @@ class MemorySubscription(Generic[Parcel]):
 class MemoryDelivery(Generic[Parcel]):
     """See :class:`~faasd_async.queue.interface.Delivery`."""
 
-    inherited = False
+    inherited = left_behind = False
 
     def __init__(self, hole: Pigeonhole[Parcel], entry: Entry[Parcel]) -> None:
         entry.waits = False

@@ -61,7 +61,9 @@ class WayBack:
             run.history = noted
         run.is_recollected = True
         before = run.delivery.delivered - 1
-        crashed = before > run.history.deliveries and self._may_have_crashed(run.delivery.inherited)
+        crashed = before > run.history.deliveries and self._may_have_crashed(
+            run.delivery.left_behind
+        )
         if crashed:
             run.history = run.history.with_crashes(1).accounting_for(before)
         return crashed

@@ -75,7 +75,7 @@ class Worker:
         wait is put off.
     :param orphan_ttl_seconds: how long calls wait for a function that is not deployed.
     :param may_have_crashed: whether somebody who took a call and never said what became of it can
-        have gone away with it; given whether the call lay in the queue before this daemon came.
+        have gone away with it; given the delivery's ``left_behind``.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param ended: told of each call whose end is written down.
     :param moved: told of each attempt that begins, and of each call that goes back to the queue.

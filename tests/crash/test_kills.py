@@ -3,13 +3,15 @@ again only if it was in flight."""
 
 from __future__ import annotations
 
+import os
 import random
-from contextlib import suppress
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from function_server import FunctionServer
 from installation import (
     MAX_INFLIGHT,
     PATIENCE_SECONDS,
@@ -17,7 +19,9 @@ from installation import (
     Install,
     Installation,
 )
-from invocations import Count
+from invocations import Count, Invocations
+from lifeline import when_ended
+from load import Load
 from noted_process import NotedProcess
 from tables import Tables
 
@@ -26,6 +30,8 @@ TITLE = "SIGKILL, 64 callers"
 #: With the default lease of 30 s, what was in flight is to run again in a fraction of it.
 LONGEST_RETURN_SECONDS = 5.0
 
+#: Likewise, from the stop of a nats-server to the last callback of what was accepted before it.
+LONGEST_TOLD_SECONDS = 15.0
 
 #: A moment is one of the next so many 202s, or beginnings of invocations.
 MOST_CALLS = 300
@@ -95,12 +101,46 @@ async def test_the_nats_server_is_killed(
     daemon = await installation.up(settings)
     for _ in range(kills):
         await installation.moment(dice, MOST_CALLS)
-        with suppress(ProcessLookupError):
-            # The one that was killed before may be in the file still.
-            await installation.kill(daemon.broker_pid)
+        while not daemon.broker_runs:
+            # What began just now was in hand since before the last kill.
+            await installation.moment(dice, MOST_CALLS)
+        await installation.kill(daemon.broker_pid)
     count = await installation.settle()
     tell(tables, "its nats-server", kills, count)
     assert (count.lost, count.again) == (0, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_nats_server_is_stopped(
+    install: Install, dice: random.Random, tables: Tables, amount: Amount, reactor: Any
+) -> None:
+    """What it had handed out and nobody got, callbacks above all, comes again at once: it has
+    written down whom it lent them to."""
+    stops = amount(3, 20)
+    installation = await install()
+    slow_down(installation, dice)
+    receiver = FunctionServer(reactor, Invocations(reactor, PATIENCE_SECONDS))
+    receiver.seconds = lambda: dice.uniform(0, 0.02)
+    await receiver.open()
+    fields = (("X-Callback-Url", receiver.url),)
+    load = installation.load = Load(reactor, installation.port, fields=fields)
+    daemon = await installation.up(installation.function_settings())
+    slowest = 0.0
+    for _ in range(stops):
+        await installation.moment(dice, MOST_CALLS)
+        stopped_at, before = reactor.seconds(), load.accepted.copy()
+        pid = daemon.broker_pid
+        ended = when_ended(reactor, pid)
+        os.kill(pid, signal.SIGTERM)
+        await ended
+        await receiver.invocations.when_run(before)
+        slowest = max(slowest, reactor.seconds() - stopped_at)
+    count = await installation.settle()
+    await receiver.close()
+    told = receiver.invocations.count(load.accepted)
+    tell(tables, "its nats-server, by SIGTERM", stops, count, slowest)
+    assert (count.lost, count.again, told.lost) == (0, 0, 0)
+    assert slowest < LONGEST_TOLD_SECONDS
 
 
 @pytest_twisted.ensureDeferred

@@ -364,7 +364,24 @@ async def test_what_was_there_before_a_server_was_killed_is_inherited(house: Hou
     await house.kill(queue)
     await house.nats.start()
     taker.more(2)
-    assert (await taker.until("2")).inherited
+    came = await taker.until("2")
+    assert (came.inherited, came.left_behind) == (True, False)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_on_its_way_when_a_server_was_stopped_is_there_at_once(house: House) -> None:
+    """The server has written down that it was handed out; nobody has it, and its lease is long.
+    Nobody has gone away with it either."""
+    queue = await house.queue(alone=True)
+    taker = house.taker(queue, room=1)
+    await house.put(queue, call("1"), call("2"))
+    lost = await taker.next()
+    await house.shut_down(queue)
+    await house.nats.start()
+    taker.more(2)
+    again = await taker.next()
+    assert again.parcel.key == lost.parcel.key
+    assert (again.delivered, again.left_behind) == (2, False)
 
 
 @pytest_twisted.ensureDeferred
@@ -968,7 +985,7 @@ async def test_what_a_daemon_left_in_flight_is_there_at_once(house: House) -> No
     ]
     came = [await taker.next() for taker in takers]
     assert [each.parcel.key.call_id for each in came] == ["1", "2", "3"]
-    assert {(each.delivered, each.inherited) for each in came} == {(2, True)}
+    assert {(each.delivered, each.left_behind) for each in came} == {(2, True)}
     jetstream = await house.jetstream()
     info = await house.soon(jetstream.consumer_info(CALLS, "faas-call-undeployed"))
     assert info.config.ack_wait == LONG_LEASE_SECONDS * 1e9

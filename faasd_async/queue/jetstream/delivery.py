@@ -49,7 +49,7 @@ class Settlements:
 class JetStreamDelivery(Generic[Parcel]):
     """One delivery of one parcel; see :class:`~faasd_async.queue.interface.Delivery`."""
 
-    __slots__ = ("_message", "_settlements", "inherited", "parcel")
+    __slots__ = ("_message", "_settlements", "inherited", "left_behind", "parcel")
 
     def __init__(
         self,
@@ -57,8 +57,10 @@ class JetStreamDelivery(Generic[Parcel]):
         message: JetStreamMessage,
         settlements: Settlements,
         inherited: bool,
+        left_behind: bool,
     ) -> None:
         self.inherited = inherited
+        self.left_behind = left_behind
         self.parcel = parcel
         self._message = message
         self._settlements = settlements
@@ -107,10 +109,11 @@ class CountedDelivery(JetStreamDelivery[Parcel]):
         message: JetStreamMessage,
         settlements: Settlements,
         inherited: bool,
+        left_behind: bool,
         *,
         filling: Filling,
     ) -> None:
-        super().__init__(parcel, message, settlements, inherited)
+        super().__init__(parcel, message, settlements, inherited, left_behind)
         self._filling = filling
 
     def settle(self) -> None:

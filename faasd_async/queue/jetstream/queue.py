@@ -80,8 +80,9 @@ class JetStreamQueue:
     :param client: started and stopped by this queue.
     :param disk: what the quotas have to fit on; ``None``: another machine's.
     :param static: consumers are per queue, not per function.
-    :param alone: nobody else takes from this queue: whatever is in flight when it is started was
-        in the hands of a daemon that is gone, and need not wait for its lease to run out.
+    :param alone: nobody else takes from this queue: whatever it has handed out when it is reached
+        was in the hands of a daemon that is gone, or on its way when the connection broke off, and
+        need not wait for its lease to run out.
     :param now_seconds: the wall clock.
     :param largest_payload_bytes: the broker's ``max_payload``, until it has told us.
     """
@@ -142,6 +143,8 @@ class JetStreamQueue:
         self._settlements = Settlements(self.bodies.discard)
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}
+        self._left_behind: dict[str, int] = {}
+        self._may_be_lost = alone
         self._bringing_up: Deferred[None] | None = None
         self._started: Deferred[None] | None = None
         self.ready = False
@@ -189,6 +192,7 @@ class JetStreamQueue:
         self._largest_payload_bytes = self._client.max_payload_bytes
         self.bodies.piece_bytes = min(PIECE_BYTES, max(self.largest_call_bytes, 1))
         self._settlements.send_unsent()
+        self._may_be_lost = self._alone
         self._bring_up()
 
     def _disconnected(self) -> None:
@@ -216,15 +220,17 @@ class JetStreamQueue:
                 for name, last_sequence in (await self._streams.bring_up()).items():
                     # A server that was killed may have forgotten what it gave out, and to whom.
                     self._inherited[name] = last_sequence
+                    self._left_behind.setdefault(name, last_sequence)
                 self._later.limit_bytes = self._streams.layout.later_bytes
                 self._later.possible = self._streams.keeps_schedules
                 await self.keyed.agree()
                 await self.pauses.read()
                 await self._remove_other_mode()
-                if self._started is not None and self._alone:
-                    await make_available(self._jetstream, (CALLS, CALLBACKS, LATER), self._clock)
+                if self._may_be_lost:
+                    await self._take_back()
                 for subscription in list(self._subscriptions):
-                    await subscription.bind(self._inherited[subscription.stream])
+                    name = subscription.stream
+                    await subscription.bind(self._inherited[name], self._left_behind[name])
             except (NatsError, QueueError) as reason:
                 self.ready = False
                 self._log.warn("the queue cannot be brought up: {reason}", reason=reason)
@@ -238,6 +244,17 @@ class JetStreamQueue:
             self._sweep.start()
             started, self._started = self._started, None
             started.callback(None)
+
+    async def _take_back(self) -> None:
+        """Have what was handed out handed out again. What is in hand comes twice then, and whoever
+        has it knows."""
+        calls = await make_available(self._jetstream, (CALLS, CALLBACKS, LATER), self._clock)
+        self._may_be_lost = False
+        if calls and self._started is not None:
+            self._log.warn(
+                "{count} calls were in flight when the daemon went away; they are taken up again",
+                count=calls,
+            )
 
     def _not_brought_up(self, failure: Any) -> None:
         if failure.check(CancelledError):
@@ -400,7 +417,7 @@ class JetStreamQueue:
         on_delivery: Callable[[Delivery[Parcel]], None],
         room: Callable[[], int],
         deliver: Callable[
-            [Parcel, JetStreamMessage, Settlements, bool], Delivery[Parcel]
+            [Parcel, JetStreamMessage, Settlements, bool, bool], Delivery[Parcel]
         ] = JetStreamDelivery,
     ) -> Subscription:
         subscription = JetStreamSubscription(

@@ -1,8 +1,11 @@
-"""After a crash: what was in flight is available again at once, not when its lease runs out.
+"""After a crash, or a connection that broke off: what was handed out is available again at once,
+not when its lease runs out.
 
 A consumer's deliveries are lent for ``ack_wait``. When there is nobody left who could hold one,
 the wait is made short for a moment: everything in flight comes back to the consumer, with the
-number of its deliveries, which deleting the consumer would forget.
+number of its deliveries, which deleting the consumer would forget. So it is when there is one who
+knows what is in hand; but what was on its way to them when the connection broke off nobody has. (A
+broker that was killed forgets that it handed it out. One that ends in peace writes it down.)
 
 What was given back for longer than ``ack_wait`` waits on: its time was moved, not its lease. What
 was given back for less comes early, and is found to be so: the due time is noted in its record.
@@ -15,7 +18,6 @@ from collections.abc import Sequence
 import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 
 from faasd_async.nats.jetstream import JetStream
 from faasd_async.queue.jetstream.subjects import CALLBACKS
@@ -28,12 +30,11 @@ _MOMENT_SECONDS = 0.02
 #: what came back is counted as pending still.
 _PATIENCE_SECONDS = 0.8
 
-_log = Logger()
 
-
-async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IReactorTime) -> None:
+async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IReactorTime) -> int:
     """Have all consumers of *streams* take back what they lent.
 
+    :return: how many calls that were.
     :raises NatsError: the broker did not do it.
     """
     found = [
@@ -43,7 +44,7 @@ async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IR
     ]
     lending = [consumer for consumer in found if consumer.num_ack_pending]
     if not lending:
-        return
+        return 0
     for consumer in lending:
         moment = round(_MOMENT_SECONDS * 1e9)
         short = msgspec.structs.replace(consumer.config, ack_wait=moment)
@@ -51,11 +52,6 @@ async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IR
     await deferLater(clock, _PATIENCE_SECONDS)
     for consumer in lending:
         await jetstream.ensure_consumer(consumer.stream_name, consumer.config)
-    count = sum(
+    return sum(
         consumer.num_ack_pending for consumer in lending if consumer.stream_name != CALLBACKS
     )
-    if count:
-        _log.warn(
-            "{count} calls were in flight when the daemon went away; they are taken up again",
-            count=count,
-        )

@@ -44,7 +44,7 @@ class JetStreamSubscription(Generic[Parcel]):
         lost: Callable[[], None],
         stopped: Callable[[JetStreamSubscription[Parcel]], None],
         deliver: Callable[
-            [Parcel, JetStreamMessage, Settlements, bool], Delivery[Parcel]
+            [Parcel, JetStreamMessage, Settlements, bool, bool], Delivery[Parcel]
         ] = JetStreamDelivery,
     ) -> None:
         self._jetstream = jetstream
@@ -60,17 +60,18 @@ class JetStreamSubscription(Generic[Parcel]):
         self._clock = jetstream.client.clock
         self._puller: Puller | None = None
         self._asking: IDelayedCall | None = None
-        self._inherited = 0
+        self._inherited = self._left_behind = 0
         self._open = True
 
-    async def bind(self, inherited: int) -> None:
+    async def bind(self, inherited: int, left_behind: int) -> None:
         """Have the consumer, then ask it for deliveries.
 
-        :param inherited: the last sequence of the stream when this daemon came to it.
+        :param inherited: the last sequence of the stream as this connection found it.
+        :param left_behind: the same, of this daemon's first connection.
         :raises NatsError: there is none to be had now.
         """
         self.unbind()
-        self._inherited = inherited
+        self._inherited, self._left_behind = inherited, left_behind
         if not self._open:
             return
         await self._jetstream.ensure_consumer(self._stream, self._consumer)
@@ -145,8 +146,11 @@ class JetStreamSubscription(Generic[Parcel]):
             self._settlements.settle(lambda: message.term("unreadable"))
             self.top_up()
         else:
-            inherited = message.stream_sequence <= self._inherited
-            self._on_delivery(self._deliver(parcel, message, self._settlements, inherited))
+            sequence = message.stream_sequence
+            inherited, left_behind = sequence <= self._inherited, sequence <= self._left_behind
+            self._on_delivery(
+                self._deliver(parcel, message, self._settlements, inherited, left_behind)
+            )
 
     def _unused(self, count: int) -> None:
         self.top_up()

@@ -153,7 +153,7 @@ def test_a_broker_that_keeps_no_schedules_puts_nothing_off() -> None:
 class Due:
     """A delivery of a call whose time has come."""
 
-    delivered, inherited = 1, False
+    delivered, inherited, left_behind = 1, False, False
 
     def __init__(self, parcel: QueueRequest) -> None:
         self.parcel = parcel

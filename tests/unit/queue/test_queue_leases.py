@@ -17,7 +17,7 @@ class Parcel:
 
     parcel = None
     delivered = 1
-    inherited = False
+    inherited = left_behind = False
 
     def __init__(self) -> None:
         self.extended = 0

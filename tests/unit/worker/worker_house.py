@@ -227,7 +227,7 @@ class _WatchedDelivery:
     def __init__(self, delivery: Delivery[QueueRequest], queue: WatchedQueue) -> None:
         self.parcel = delivery.parcel
         self.delivered = delivery.delivered
-        self.inherited = queue.inherited
+        self.inherited = self.left_behind = queue.inherited
         self._delivery = delivery
         self._queue = queue
 
