@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.application.service import IServiceCollection, Service
@@ -127,6 +128,7 @@ class Daemon(Service):
         self._when_clock_believed = when_clock_believed
         self._cannot_start: StartError | None = None
         self._starting: Deferred[None] | None = None
+        self._was_ready = False
         self._drained: Deferred[bool] = Deferred()
         self.waiting_for: str | None = "the daemon is starting"
 
@@ -176,10 +178,12 @@ class Daemon(Service):
         self._systemd.start(self._how_it_is)
         for notice in self._notices:
             self._log.warn("{notice}", notice=notice)
-        if self._cannot_start is not None:
-            raise self._cannot_start
         parts = self._parts
         parts.lock.acquire()
+        if self._cannot_start is not None:
+            # After the lock: whoever holds that holds the ports too, and is to be named.
+            raise self._cannot_start
+        parts.ground.when_lost = partial(self._end_drain, False)
         parts.ground.take()
         self._wait_for("processes that an earlier daemon left behind are ending")
         await parts.processes.start()
@@ -200,6 +204,7 @@ class Daemon(Service):
         parts.ground.take()
         for hand in parts.hands:
             hand.start()
+        self._was_ready = True
         self._wait_for(None)
         self._systemd.ready()
         self._log.info(
@@ -261,7 +266,7 @@ class Daemon(Service):
         if parts.broker is not None:
             await self._bring_down(parts.broker.stop)
         await self._bring_down(parts.ground.release)
-        await self._bring_down(parts.lock.release)
+        await self._bring_down(partial(parts.lock.release, in_order=self._was_ready))
         self._systemd.stop()
         self._log.info("stopped")
 
@@ -286,9 +291,21 @@ class Daemon(Service):
             letting_go = gatherResults([hand.when_idle() for hand in parts.hands])
             letting_go.addTimeout(_LETTING_GO_SECONDS, self._reactor)
             await letting_go
+            self._tell_of_aborted(given_back)
+
+    def _tell_of_aborted(self, count: int) -> None:
+        lost = self._parts.ground.lost
+        if lost is None:
             self._log.warn(
                 "{count} calls and callbacks were aborted and given back; these will run again",
-                count=given_back,
+                count=count,
+            )
+        else:
+            self._log.critical(
+                "{count} calls and callbacks were aborted. These, and all that waited, run again"
+                " only if what was moved is put back: {why}",
+                count=count,
+                why=lost,
             )
 
     async def _when_idle(self) -> None:

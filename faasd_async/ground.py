@@ -12,7 +12,7 @@ Once lost is lost: whatever comes back to the path may have missed something.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from twisted.internet.interfaces import IReactorTime
@@ -28,12 +28,14 @@ class Ground:
 
     :param paths: the innermost last; of those that are not there yet, the next :meth:`take` sees.
     :ivar lost: what is gone, in words; ``None`` as long as nothing is known to be.
+    :ivar when_lost: called once something is: nothing will be written down any more.
     """
 
     _log = Logger()
 
     def __init__(self, clock: IReactorTime, paths: Sequence[Path]) -> None:
         self.lost: str | None = None
+        self.when_lost: Callable[[], None] = lambda: None
         self._paths = paths
         self._held: dict[Path, int] = {}
         self._looking = LoopingCall(self._look_and_tell)
@@ -90,6 +92,7 @@ class Ground:
                 " can; then start it again",
                 why=self.lost,
             )
+            self.when_lost()
 
 
 def _why_lost(path: Path, descriptor: int) -> str | None:

@@ -53,8 +53,12 @@ class StateLock:
             self._lock.release()
             raise
 
-    def release(self) -> None:
-        """Give the state directory back; without effect if it is not ours."""
+    def release(self, *, in_order: bool = True) -> None:
+        """Give the state directory back; without effect if it is not ours.
+
+        :param in_order: who has it next finds nothing left behind. Else they find it if we did.
+        """
         if self._lock.held:
-            os.ftruncate(self._lock.descriptor, 0)
+            if in_order or not self.left_behind:
+                os.ftruncate(self._lock.descriptor, 0)
             self._lock.release()

@@ -403,7 +403,7 @@ class Assembly:
             why_not_again=self.ground.look,
         )
         enough_bytes = round(queue.min_free_bytes * _RESTART_SHARE)
-        Rescue(self.reactor, server, self.disk.free_bytes, enough_bytes)
+        Rescue(self.reactor, server, self.disk.free_bytes, enough_bytes, self.ground.look)
         return server
 
     def _wall_clock(self, broker: EmbeddedServer | None) -> WallClock:

@@ -154,9 +154,9 @@ async def test_sockets_that_systemd_did_not_pass(start_daemon: StartDaemon, tmp_
 
 @pytest_twisted.ensureDeferred
 async def test_a_second_daemon_on_one_state_directory(start_daemon: StartDaemon) -> None:
-    """Is told about the first, which goes on."""
+    """Is told about the first, which goes on; not about the ports that are taken as well."""
     first = await start_daemon(ECHO)
-    second = await start_daemon(ECHO, wait_ready=False)
+    second = await start_daemon(ECHO, wait_ready=False, port=first.port)
     assert await second.ended() == 1
     assert second.errors == (
         f"faasd-async cannot start: another faasd-async (pid {first.pid}) runs on this state "

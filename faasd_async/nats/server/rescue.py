@@ -29,6 +29,7 @@ class Rescue:
 
     :param free_bytes: the room there is; ``None`` if it is not known, which is taken for enough.
     :param enough_bytes: the room with which a new start is worth it.
+    :param why_not: why no start would be, or ``None``: what was stored is gone.
     """
 
     _log = Logger()
@@ -39,11 +40,13 @@ class Rescue:
         server: EmbeddedServer,
         free_bytes: Callable[[], int | None],
         enough_bytes: int,
+        why_not: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._server = server
         self._free_bytes = free_bytes
         self._enough_bytes = enough_bytes
+        self._why_not = why_not
         self._wait_seconds = FIRST_WAIT_SECONDS
         self._started_seconds = float("-inf")
         self._look: IDelayedCall | None = None
@@ -51,6 +54,8 @@ class Rescue:
         server.on_exit.append(self._gone)
 
     def _failed(self, reason: str) -> None:
+        if self._why_not() is not None:
+            return
         now = self._clock.seconds()
         if now - self._started_seconds >= WELL_AFTER_SECONDS:
             self._wait_seconds = FIRST_WAIT_SECONDS
@@ -66,6 +71,9 @@ class Rescue:
         self._look = self._clock.callLater(self._wait_seconds, self._look_for_room)
 
     def _look_for_room(self) -> None:
+        if self._why_not() is not None:
+            self._look = None
+            return
         free = self._free_bytes()
         if free is not None and free < self._enough_bytes:
             self._look = self._clock.callLater(FIRST_WAIT_SECONDS, self._look_for_room)

@@ -23,7 +23,11 @@ NO_FUNCTIONS: Functions = {}
 
 
 class PaperGround:
-    """Nobody moves it."""
+    """Nobody moves it, unless the test does."""
+
+    def __init__(self) -> None:
+        self.lost: str | None = None
+        self.when_lost: Callable[[], None] = lambda: None
 
     def take(self) -> None: ...
 
@@ -136,6 +140,7 @@ class House:
 
     :ivar diary: what was done, in its order.
     :ivar left_with: the status the process is to end with, if it was said.
+    :ivar left_in_order: what the lock was told when it was released.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +152,7 @@ class House:
         self.deployments = PaperDeployments(self)
         self.settings: Callable[[], Functions] = lambda: NO_FUNCTIONS
         self.left_with: list[int] = []
+        self.left_in_order: bool | None = None
         self.signals: tuple[Callable[[], None], Callable[[], None]] | None = None
         monkeypatch.setattr(daemon_module, "_leave_with", self.left_with.append)
         monkeypatch.setattr(daemon_module.signals, "install", self._install)
@@ -156,9 +162,10 @@ class House:
 
     def make_daemon(self, **changes: Any) -> Daemon:
         self._closing = self.step("doors close")
+        self.ground = PaperGround()
         parts = Parts(
-            lock=cast(Any, self.part(acquire="lock", release="unlock")),
-            ground=cast(Any, PaperGround()),
+            lock=cast(Any, self._lock()),
+            ground=cast(Any, self.ground),
             processes=cast(Any, self.processes()),
             broker=cast(Any, self.deferring(start="broker starts", stop="broker stops")),
             queue=cast(Any, self.deferring(start="queue starts", stop="queue stops")),
@@ -187,6 +194,17 @@ class House:
     def _install(self, reactor: object, stop: Any, reload: Any) -> None:
         assert reactor is self.reactor
         self.signals = stop, reload
+
+    def _lock(self) -> object:
+        part: Any = self.part(acquire="lock")
+        unlock = self.step("unlock")
+
+        def release(*, in_order: bool) -> None:
+            self.left_in_order = in_order
+            unlock.at_once()
+
+        part.release = release
+        return part
 
     def processes(self) -> object:
         part: Any = self.part(stop="notes end")

@@ -73,6 +73,7 @@ def test_up_and_down(house: House, events: list[LogEvent]) -> None:
     assert house.diary == UP
     assert house.stops().called
     assert house.diary == DOWN
+    assert house.left_in_order
     assert said(events, LogLevel.warn, LogLevel.error, LogLevel.critical) == []
     assert house.left_with == []
 
@@ -169,7 +170,7 @@ def test_the_daemons_log_is_twistds(house: House) -> None:
 @pytest.mark.parametrize(
     ("name", "reached"),
     [
-        ("doors open", []),
+        ("doors open", UP[1:2]),
         ("lock", UP[1:2]),
         ("left behind ends", UP[1:3]),
         ("broker starts", UP[1:4]),
@@ -190,6 +191,18 @@ def test_a_part_cannot_start(
     assert house.daemon.why_not_ready() is not None
     assert house.stops().called
     assert house.diary == DOWN
+    assert not house.left_in_order
+
+
+def test_a_taken_state_directory_is_told_before_a_taken_port(
+    house: House, events: list[LogEvent]
+) -> None:
+    """Whoever has the one has the other, and is named by the first."""
+    house.steps["doors open"].failure = StartError("the port is in use")
+    house.steps["lock"].failure = StartError("another daemon runs")
+    house.starts()
+    assert said(events, LogLevel.critical) == ["cannot start: another daemon runs"]
+    house.stops()
 
 
 def test_a_bug_at_the_start(house: House, events: list[LogEvent]) -> None:
@@ -281,6 +294,25 @@ def test_the_time_to_drain_is_bounded(house: House, events: list[LogEvent]) -> N
     assert house.diary[-4:] == DOWN[-4:]
     assert said(events, LogLevel.warn) == [
         "3 calls and callbacks were aborted and given back; these will run again"
+    ]
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_cannot_be_written_down_is_not_waited_for(
+    house: House, events: list[LogEvent], when: str
+) -> None:
+    """The state directory is gone: nothing comes to its end, and nothing will run again."""
+    house.starts()
+    house.worker.in_hand = 3
+    stopped = house.stops() if when == "meanwhile" else None
+    house.ground.lost = "it was deleted"
+    house.ground.when_lost()
+    stopped = stopped or house.stops()
+    assert stopped.called
+    assert said(events, LogLevel.warn) == []
+    assert said(events, LogLevel.critical) == [
+        "3 calls and callbacks were aborted. These, and all that waited, run again only if what was"
+        " moved is put back: it was deleted"
     ]
 
 

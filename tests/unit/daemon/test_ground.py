@@ -87,7 +87,9 @@ def test_what_is_lost_stays_lost(house: House) -> None:
 
 
 def test_it_is_told_once(house: House) -> None:
-    """Critically, with what to do, though nobody asks."""
+    """Critically, with what to do, though nobody asks; and to who has to know."""
+    told: list[str | None] = []
+    house.ground.when_lost = lambda: told.append(house.ground.lost)
     house.lock.unlink()
     with capturedLogs() as events:
         for _ in range(3):
@@ -96,3 +98,5 @@ def test_it_is_told_once(house: House) -> None:
     assert event["log_level"] is LogLevel.critical
     assert str(house.lock) in formatEvent(event)
     assert "Stop the daemon" in formatEvent(event)
+    assert told == [house.ground.lost]
+    assert told != [None]

@@ -41,7 +41,14 @@ class House:
         self.clock = Clock()
         self.server = PaperServer()
         self.free_bytes: int | None = 0
-        Rescue(self.clock, self.server, lambda: self.free_bytes, 64 * MIB)  # type: ignore[arg-type]
+        self.why_not: str | None = None
+        Rescue(
+            self.clock,
+            self.server,  # type: ignore[arg-type]
+            lambda: self.free_bytes,
+            64 * MIB,
+            lambda: self.why_not,
+        )
 
     def seconds_until_restart(self) -> float:
         """How long it takes from a write error, with room on the disk."""
@@ -85,6 +92,19 @@ def test_a_disk_with_room_does_not_help_at_once(house: House) -> None:
     """The error was there a moment ago: whoever took the room may still be at it."""
     house.free_bytes = 100 * MIB
     assert house.seconds_until_restart() == 1.0
+
+
+@pytest.mark.parametrize("noticed_seconds", [0.0, 0.5])
+def test_a_store_that_is_gone(house: House, noticed_seconds: float) -> None:
+    """That it cannot be written is no matter of room, and a start would bring nothing back."""
+    house.free_bytes = 100 * MIB
+    if not noticed_seconds:
+        house.why_not = "it was deleted"
+    house.server.fails()
+    house.clock.advance(noticed_seconds)
+    house.why_not = "it was deleted"
+    house.clock.pump([1.0] * 100)
+    assert house.server.restarts == 0
 
 
 def test_a_disk_that_cannot_be_measured(house: House) -> None:

@@ -71,3 +71,18 @@ def test_what_a_daemon_left_behind_is_noticed(tmp_path: Path) -> None:
     after_a_crash.acquire()
     assert after_a_crash.left_behind
     after_a_crash.release()
+
+
+@pytest.mark.parametrize("left_behind", [True, False])
+def test_what_was_left_behind_stays_until_somebody_took_it_up(
+    tmp_path: Path, left_behind: bool
+) -> None:
+    """A start that comes to nothing in between forgets no crash, and makes none up."""
+    if left_behind:
+        (tmp_path / "daemon.lock").write_text("1\n")
+    failing, next_one = StateLock(tmp_path), StateLock(tmp_path)
+    failing.acquire()
+    failing.release(in_order=False)
+    next_one.acquire()
+    assert next_one.left_behind == left_behind
+    next_one.release()
