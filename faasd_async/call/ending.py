@@ -13,8 +13,8 @@ from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 State = Literal["succeeded", "failed", "dead", "cancelled", "expired"]
 
 #: Why a call is a dead letter: its retries are used up, it failed and no retry was asked for, it
-#: took its daemon down too often, or its time was over.
-Reason = Literal["exhausted", "failed", "crashed", "expired", "orphaned"]
+#: took its daemon down too often, its time was over, or nobody can read it.
+Reason = Literal["exhausted", "failed", "crashed", "expired", "orphaned", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +119,18 @@ class SealedLetter:
     """A dead letter that this version cannot read, but can tell from others.
 
     :ivar why: what is the matter with it.
-    :ivar size_bytes: of all that is stored.
+    :ivar message: the bytes of it, header and all.
     """
 
     kind: Kind
     function: str
     key: CallKey
     why: str
-    size_bytes: int
+    message: bytes
+
+    @property
+    def reason(self) -> Reason:
+        return "unreadable"
 
 
 Letter = DeadLetter | DeadCallback | SealedLetter

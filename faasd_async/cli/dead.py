@@ -17,7 +17,9 @@ _PATH = "/system/dead-letters"
 
 _function = click.option("--function", help="Of this function only.")
 _kind = click.option("--kind", type=click.Choice(["call", "callback"]), help="Of this kind only.")
-_reason = click.option("--reason", help="failed, exhausted, crashed, expired, orphaned, gone, …")
+_reason = click.option(
+    "--reason", help="failed, exhausted, crashed, expired, orphaned, unreadable, …"
+)
 _all = click.option("--all", "everything", is_flag=True, help="All there are.")
 
 

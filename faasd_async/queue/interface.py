@@ -236,10 +236,7 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters are meant: those that agree with everything that is given.
-
-    :ivar reason: a letter that cannot be read has none.
-    """
+    """Which dead letters are meant: those that agree with everything that is given."""
 
     call_id: str | None = None
     accept: str | None = None

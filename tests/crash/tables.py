@@ -44,6 +44,8 @@ class Tables:
 def _lines(tables: Mapping[str, list[dict[str, str]]]) -> list[str]:
     lines: list[str] = []
     for title, rows in tables.items():
+        if not rows:
+            continue
         columns = list(dict.fromkeys(column for row in rows for column in row))
         widths = [
             max(len(column), *(len(row.get(column, "")) for row in rows)) for column in columns

@@ -23,6 +23,7 @@ from invocations import Count, Invocations
 from load import Load
 from noted_process import NotedProcess
 from tables import Tables
+from twisted.internet.task import deferLater
 
 TITLE = "SIGKILL, 64 callers"
 
@@ -129,8 +130,10 @@ async def test_the_nats_server_is_stopped(
         await installation.moment(dice, MOST_CALLS)
         before = load.accepted.copy()
         os.kill(daemon.broker_pid, signal.SIGTERM)
+        await daemon.says("nats-server ended unexpectedly")
         # Its next start waits the longer, the more often it has ended.
-        await daemon.says("nats-server: Server is ready")
+        while (await daemon.get("/readyz")).status != 200:
+            await deferLater(reactor, 0.05)
         up_at = reactor.seconds()
         await receiver.invocations.when_run(before)
         slowest = max(slowest, reactor.seconds() - up_at)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import pytest_twisted
-from test_jetstream_queue import KEEP, House, call, house
+from test_jetstream_queue import KEEP, House, call, callback, house
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs
 
-from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.ending import DeadLetter, Ending, SealedLetter
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import NOT_TRIED, Outcome
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import JetStream, PubAck
 from faasd_async.queue.interface import Selection
-from faasd_async.queue.jetstream.subjects import CALLS, about_subject, queued_subject
+from faasd_async.queue.jetstream.subjects import CALLBACKS, CALLS, about_subject, queued_subject
 
 __all__ = ["house"]
 
 #: A header that does not follow the grammar.
 BROKEN = b"NATS/1.0\r\nno colon\r\n\r\n"
+
+UNREADABLE = Selection(reason="unreadable")
 
 ENDED = Ending("succeeded", Outcome(200, [], b"done", 0.5), NOT_TRIED, 77)
 
@@ -40,15 +41,41 @@ def publish(
 
 @pytest_twisted.ensureDeferred
 async def test_a_broken_call_keeps_no_other_waiting(house: House) -> None:
-    """It is dropped, which the log tells, and its place is another's."""
+    """It is a dead letter, whole, and its end is known, before its place is another's."""
     queue, jetstream = await house.queue(), await house.jetstream()
-    await publish(house, jetstream, queued_subject("call", "q", "f", CallKey("broken", "0")))
+    broken = CallKey("broken", "0")
+    await publish(house, jetstream, queued_subject("call", "q", "f", broken))
+    await publish(house, jetstream, "faas.call.q.f.too.many.tokens")
     await house.put(queue, call("1"))
-    with capturedLogs() as events:
-        taker = house.taker(queue, room=1)
-        assert (await taker.next()).parcel.key.call_id == "1"
-    assert "cannot be read is dropped" in "".join(event["log_format"] for event in events)
+    taker = house.taker(queue, room=1)
+    assert (await taker.next()).parcel.key.call_id == "1"
     assert (await house.soon(jetstream.stream_info(CALLS))).state.messages == 1
+    page = await house.soon(queue.dead_letters.look_through(UNREADABLE, 0, 100))
+    assert [(each.letter.function, each.letter.key.call_id) for each in page.letters] == [
+        ("f", "broken"),
+        ("unreadable", "FAAS_CALLS-2"),
+    ]
+    sealed = [each.letter for each in page.letters if isinstance(each.letter, SealedLetter)]
+    assert [letter.message for letter in sealed] == [BROKEN + b"?"] * 2
+    known = await house.soon(queue.lookup.find("broken"))
+    assert known is not None
+    assert known.ending is not None
+    assert (known.ending.state, known.ending.reason) == ("dead", "unreadable")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_broken_callback_is_a_dead_letter(house: House) -> None:
+    """Whole, as a call is; it says nothing of the end of its call."""
+    queue, jetstream = await house.queue(), await house.jetstream()
+    await publish(house, jetstream, about_subject("callback", "f", CallKey("broken", "0")))
+    await house.soon(queue.put_callback(callback("1")))
+    assert (await house.callback_taker(queue).until("1")).parcel.key.call_id == "1"
+    info = await house.soon(jetstream.stream_info(CALLBACKS))
+    while info.state.messages > 1:
+        info = await house.soon(jetstream.stream_info(CALLBACKS))
+    (filed,) = (await house.soon(queue.dead_letters.look_through(UNREADABLE, 0, 100))).letters
+    assert (filed.letter.kind, filed.letter.key.call_id) == ("callback", "broken")
+    assert await house.soon(queue.records.find_ending("f", CallKey("broken", "0"))) is None
 
 
 @pytest_twisted.ensureDeferred

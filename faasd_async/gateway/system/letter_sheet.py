@@ -42,7 +42,8 @@ def summary(letter: Letter) -> Sheet:
     """A letter in a line of a list, for JSON."""
     if isinstance(letter, SealedLetter):
         sheet = address(letter)
-        return sheet | {"unreadable": shown(letter.why), "size": letter.size_bytes}
+        why, size_bytes = shown(letter.why), len(letter.message)
+        return sheet | {"reason": letter.reason, "unreadable": why, "size": size_bytes}
     if isinstance(letter, DeadCallback):
         return _callback(letter)
     return _call(letter)
@@ -63,7 +64,8 @@ def whole(letter: Letter, *, secrets: bool) -> Sheet:
     if isinstance(letter, DeadCallback):
         sheet["callback_url"] = _url(letter.callback.url, secrets)
         return sheet | _message(letter.callback.headers, letter.callback.body, secrets)
-    return sheet
+    # Nobody knows where in it a secret stands.
+    return (sheet | _body(letter.message)) if secrets else sheet
 
 
 def address(letter: Letter) -> Sheet:
@@ -126,11 +128,14 @@ def _message(headers: Headers, body: Body, secrets: bool) -> Sheet:
     if not isinstance(body, bytes):
         # It is not held whole for the sake of a look at it; its size is told, and its hash.
         return {"headers": shown, "body": None, "body_encoding": "stored", "sha256": body.sha256}
+    return {"headers": shown} | _body(body)
+
+
+def _body(body: bytes) -> Sheet:
     try:
-        return {"headers": shown, "body": body.decode(), "body_encoding": "utf-8"}
+        return {"body": body.decode(), "body_encoding": "utf-8"}
     except UnicodeDecodeError:
-        encoded = b64encode(body).decode("ascii")
-        return {"headers": shown, "body": encoded, "body_encoding": "base64"}
+        return {"body": b64encode(body).decode("ascii"), "body_encoding": "base64"}
 
 
 def _value(name: bytes, value: bytes, secrets: bool) -> str:

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from faasd_async.call.body import Body, is_stored
 from faasd_async.call.ending import DeadCallback, DeadLetter, Kind, Letter, SealedLetter
+from faasd_async.call.ids import CallKey
 from faasd_async.errors import BodyGone, QueueError
 from faasd_async.nats.errors import BadHeader, NatsError
 from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
@@ -22,8 +23,10 @@ from faasd_async.queue.jetstream.stored import (
     Unreadable,
     read_dead_callback,
     read_dead_letter,
+    read_unreadable,
     write_dead_callback,
     write_dead_letter,
+    write_unreadable,
 )
 from faasd_async.queue.jetstream.subjects import (
     DEAD,
@@ -122,6 +125,23 @@ class JetStreamDeadLetters:
         subject = dead_callback_subject(letter.callback.function, letter.callback.key)
         return self._store.put(subject, *write_dead_callback(letter)).addCallback(lambda _: None)
 
+    def put_unreadable(
+        self, kind: Kind, name: tuple[str, str, CallKey], message: bytes, why: str, now_ns: int
+    ) -> Deferred[None]:
+        """Keep something that cannot be read.
+
+        :param name: queue, function and key.
+        :param message: all of it.
+        """
+        _, function, key = name
+        subject = (
+            queued_subject("dead", *name)
+            if kind == "call"
+            else dead_callback_subject(function, key)
+        )
+        fields = write_unreadable(why, now_ns)
+        return self._store.put(subject, fields, message).addCallback(lambda _: None)
+
     def look_through(self, selection: Selection, after: int, limit: int) -> Deferred[Page]:
         return Deferred.fromCoroutine(self._look_through(selection, after, limit))
 
@@ -141,7 +161,7 @@ class JetStreamDeadLetters:
                 after = message.sequence
                 room_bytes -= _size(message)
                 filed = Filed(after, _read(message))
-                if selection.reason in (None, getattr(filed.letter, "reason", None)):
+                if selection.reason in (None, filed.letter.reason):
                     page.append(filed)
                 if len(page) == limit:
                     break
@@ -206,11 +226,14 @@ def _read(message: StoredMessage) -> Letter:
     is_callback = message.subject.split(".")[1] == DEAD_CALLBACK
     try:
         found = Found.of(message)
-        return read_dead_callback(found) if is_callback else read_dead_letter(found)
+        why = read_unreadable(found)
+        if why is None:
+            return read_dead_callback(found) if is_callback else read_dead_letter(found)
+        content = message.payload
     except (FromTheFuture, Unreadable, BadHeader) as reason:
-        _, function, key = read_queued_subject(message.subject)
-        kind: Kind = "callback" if is_callback else "call"
-        return SealedLetter(kind, function, key, str(reason), _size(message))
+        why, content = str(reason), message.header_block + message.payload
+    _, function, key = read_queued_subject(message.subject)
+    return SealedLetter("callback" if is_callback else "call", function, key, why, content)
 
 
 def _size(message: StoredMessage) -> int:

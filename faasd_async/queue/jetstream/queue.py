@@ -24,6 +24,7 @@ from faasd_async.queue.interface import Delivery, Source, Subscription
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies, Places
 from faasd_async.queue.jetstream.body_sweep import BodySweep
+from faasd_async.queue.jetstream.burial import Burial
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import CountedDelivery, JetStreamDelivery, Settlements
 from faasd_async.queue.jetstream.durability import Durability
@@ -115,14 +116,19 @@ class JetStreamQueue:
         self._sweep = BodySweep(
             clock, self._store, self.bodies, alone=alone, now_seconds=now_seconds
         )
+
+        def now_ns() -> int:
+            return round(now_seconds() * 1e9)
+
         self.records = JetStreamRecords(
             self._store,
             lease_seconds=layout.ack_wait_seconds,
-            now_ns=lambda: round(now_seconds() * 1e9),
+            now_ns=now_ns,
             bodies=self.bodies,
             orphaned=self._sweep.soon,
         )
         self.dead_letters = JetStreamDeadLetters(self._store, self.bodies, self._sweep.soon)
+        self._burial = Burial(self.records, self.dead_letters, self.when_durable, now_ns)
         self.keyed = JetStreamKeyedCalls(self._store)
         self.pauses = JetStreamPauses(self._store, client)
         self.backlog = JetStreamBacklog(self._store, self.bodies, self._sweep.soon)
@@ -430,6 +436,7 @@ class JetStreamQueue:
             settlements=self._settlements,
             lost=self._lost,
             stopped=self._subscriptions.remove,
+            bury=self._burial.bury,
             deliver=deliver,
         )
         self._subscriptions.append(subscription)

@@ -381,6 +381,27 @@ def read_dead_letter(message: Message) -> DeadLetter:
     return DeadLetter(request, death.reason, death.status, death.error, death.ended_ns)
 
 
+def write_unreadable(why: str, ended_ns: int) -> Fields:
+    """What stands beside a message that cannot be read, which is the letter's payload whole."""
+    return [
+        (_FORMAT, b"%d" % _WHOLE_FORMAT),
+        (_DEATH, _in_ascii(_Death("unreadable", 0, ended_ns, why))),
+    ]
+
+
+def read_unreadable(message: Message) -> str | None:
+    """Why what a letter holds could not be read; ``None`` if it could.
+
+    As :func:`read_ending`.
+    """
+    _noted(message)
+    written = message.headers.get(_DEATH)
+    if b'"unreadable"' not in written:
+        return None
+    death = _decoded(message, written, _Death)
+    return death.error if death.reason == "unreadable" else None
+
+
 class _Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     """What stands beside a callback that could not be delivered."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage, Puller
@@ -25,6 +27,7 @@ class JetStreamSubscription(Generic[Parcel]):
 
     It asks while it is *bound*: its consumer is known to exist on the present connection.
 
+    :param bury: keeps a message that cannot be read, and why.
     :param deliver: makes a delivery of a parcel.
     :param lost: told when the consumer is found to be gone; it has to be bound anew.
     """
@@ -43,6 +46,7 @@ class JetStreamSubscription(Generic[Parcel]):
         settlements: Settlements,
         lost: Callable[[], None],
         stopped: Callable[[JetStreamSubscription[Parcel]], None],
+        bury: Callable[[JetStreamMessage, str], Deferred[None]],
         deliver: Callable[
             [Parcel, JetStreamMessage, Settlements, bool, bool], Delivery[Parcel]
         ] = JetStreamDelivery,
@@ -56,6 +60,7 @@ class JetStreamSubscription(Generic[Parcel]):
         self._settlements = settlements
         self._lost = lost
         self._stopped = stopped
+        self._bury = bury
         self._deliver = deliver
         self._clock = jetstream.client.clock
         self._puller: Puller | None = None
@@ -142,15 +147,26 @@ class JetStreamSubscription(Generic[Parcel]):
             self._settlements.settle(lambda: message.nak(_LOOK_AGAIN_SECONDS))
             self.top_up()
         except Unreadable as reason:
-            self._log.error("a parcel that cannot be read is dropped: {reason}", reason=reason)
-            self._settlements.settle(lambda: message.term("unreadable"))
-            self.top_up()
+            self._bury_it(message, str(reason))
         else:
             sequence = message.stream_sequence
             inherited, left_behind = sequence <= self._inherited, sequence <= self._left_behind
             self._on_delivery(
                 self._deliver(parcel, message, self._settlements, inherited, left_behind)
             )
+
+    def _bury_it(self, message: JetStreamMessage, why: str) -> None:
+        """See that what cannot be read is kept for people, and its place here is another's."""
+
+        def buried(_: object) -> None:
+            self._settlements.settle(lambda: message.term("unreadable"))
+
+        def not_buried(failure: Failure) -> None:
+            self._log.failure("what cannot be read cannot be kept either, for now", failure=failure)
+            self._settlements.settle(lambda: message.nak(_LOOK_AGAIN_SECONDS))
+
+        burying = self._bury(message, why).addCallbacks(buried, not_buried)
+        burying.addBoth(lambda _: self.top_up())
 
     def _unused(self, count: int) -> None:
         self.top_up()
