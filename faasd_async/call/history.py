@@ -45,6 +45,12 @@ class History:
     deliveries: int = 0
     not_before_ns: int = 0
 
+    @property
+    def retries(self) -> int:
+        """How often it was tried again because of what an attempt had brought: one that the
+        daemon did not survive brought nothing, and no policy asked for the next."""
+        return max(len(self.attempts) - self.crashes - 1, 0)
+
     def with_attempt(self, attempt: Attempt) -> History:
         return replace(self, attempts=(*self.attempts, attempt))
 

@@ -40,7 +40,7 @@ def write_letter(
         (b"X-Duration-Seconds", b"%f" % outcome.duration_seconds),
         (b"X-Function-Name", request.function.encode()),
         (b"X-Function-Status", b"%d" % outcome.status),
-        (b"X-Retry", b"%d" % max(len(ending.history.attempts) - 1, 0)),
+        (b"X-Retry", b"%d" % ending.history.retries),
         (b"X-Retry-Max", b"%d" % (most_attempts - 1)),
         (b"X-Start-Time", b"%d" % request.start_time_ns),
     )

@@ -53,11 +53,12 @@ def call() -> QueueRequest:
 def letter(
     *headers: tuple[bytes, bytes],
     attempts: int = 1,
+    crashes: int = 0,
     callback: CallbackUrl | None = URL,
     generation: int = 0,
 ) -> CallbackRequest:
     request = replace(call(), callback=callback, generation=generation)
-    history = History((Attempt(1, 201, 0.25),) * attempts)
+    history = History((Attempt(1, 201, 0.25),) * attempts).with_crashes(crashes)
     ending = Ending("succeeded", Outcome(201, headers, b"the answer", 0.25), history, 9)
     return write_letter(request, ending, 5, now_seconds=lambda: 5.0)
 
@@ -115,10 +116,14 @@ def test_what_is_no_success_may_go_elsewhere(
         assert write_letter(request, ending, 5, now_seconds=lambda: 5.0).url == told
 
 
-@pytest.mark.parametrize(("attempts", "retries"), [(0, b"0"), (1, b"0"), (3, b"2")])
-def test_retries_are_counted(attempts: int, retries: bytes) -> None:
-    """All attempts but the first; a call that was never begun had none."""
-    assert dict(letter(attempts=attempts).headers)[b"X-Retry"] == retries
+@pytest.mark.parametrize(
+    ("attempts", "crashes", "retries"),
+    [(0, 0, b"0"), (1, 0, b"0"), (3, 0, b"2"), (1, 1, b"0"), (3, 2, b"2"), (0, 3, b"0")],
+)
+def test_retries_are_counted(attempts: int, crashes: int, retries: bytes) -> None:
+    """All that a policy asked for: neither the first attempt nor what followed a crash."""
+    written = letter(attempts=attempts, crashes=crashes)
+    assert dict(written.headers)[b"X-Retry"] == retries
 
 
 def test_what_identifies_a_call_is_ours_alone() -> None:
