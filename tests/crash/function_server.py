@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,8 @@ class FunctionServer:
 
     :ivar seconds: how long each invocation takes; ``None`` in place of a number: for ever.
     :ivar status: what each is answered with.
+    :ivar digests: what the bodies were that came with a call, as SHA-256.
+    :ivar ticks: which calls came for a time of a schedule.
     """
 
     def __init__(self, reactor: Any, invocations: Invocations) -> None:
@@ -27,6 +31,8 @@ class FunctionServer:
         self.port = 0
         self.seconds: Callable[[], float | None] = lambda: 0.0
         self.status: Callable[[Run], int] = lambda _: 200
+        self.digests: dict[str, set[str]] = defaultdict(set)
+        self.ticks: dict[str, set[str]] = defaultdict(set)
         self.connections: set[_Connection] = set()
         self.ended_life: int | None = None
         self._reactor = reactor
@@ -93,8 +99,11 @@ class _Connection(Protocol):
         self.ended_life: int | None = None
         self._server = server
         self._parser = httptools.HttpRequestParser(self)
-        self._call_id = ""
-        self._attempt = 1
+        self._begin()
+
+    def _begin(self) -> None:
+        self._call_id, self._attempt, self._tick = "", 1, ""
+        self._digest = hashlib.sha256()
 
     def answer(self, status: int) -> None:
         self.transport.write(  # type: ignore[union-attr]
@@ -117,9 +126,20 @@ class _Connection(Protocol):
                 self._call_id = value.decode("latin-1")
             case b"x-attempt":
                 self._attempt = int(value)
+            case b"x-scheduled-at":
+                self._tick = value.decode("latin-1")
+
+    def on_body(self, piece: bytes) -> None:
+        self._digest.update(piece)
 
     def on_message_complete(self) -> None:
-        if self._call_id:
-            self._server.called(self, self._call_id, self._attempt)
+        call_id, attempt, server = self._call_id, self._attempt, self._server
+        if call_id:
+            server.digests[call_id].add(self._digest.hexdigest())
+        if self._tick:
+            server.ticks[self._tick].add(call_id)
+        self._begin()
+        if call_id:
+            server.called(self, call_id, attempt)
         else:
             self.answer(200)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import httptools
 from raw_http import request_bytes
@@ -21,15 +23,21 @@ BODY = b"x" * 1024
 _PAUSE_SECONDS = 0.05
 
 
+#: A 504 says that nobody knows.
+_SURELY_REFUSED = (503, 507)
+
+
 class Load:
     """Calls a daemon's function without a break, through refusals and while nobody listens.
 
     :param callers: each has one connection, and one call at a time.
+    :param named: each call's id is its caller's, who so knows that of one that is refused.
     :param accepted_status: 202, or 200 for callers who wait for the function itself.
     :ivar accepted: ids, in the order in which their 202s were read.
     :ivar accepted_at: when, on the reactor's clock, in seconds.
     :ivar seconds: how long each of these took.
     :ivar refused: the other answers, by status.
+    :ivar never: the ids of those that were surely not stored and must never run, if they are named.
     :ivar cut_off: how many calls got no answer at all.
     """
 
@@ -42,15 +50,19 @@ class Load:
         callers: int = 64,
         body: bytes = BODY,
         fields: tuple[tuple[str, str], ...] = (),
+        named: bool = False,
         accepted_status: int = 202,
     ) -> None:
         self.reactor = reactor
         self.endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, timeout=10)
-        self.request = request_bytes("POST", path, fields, body)
+        self._plain = request_bytes("POST", path, fields, body)
+        self._request = partial(request_bytes, "POST", path)
+        self._fields, self._body, self._named = fields, body, named
         self.accepted: list[str] = []
         self.accepted_at: list[float] = []
         self.seconds: list[float] = []
         self.refused: Counter[int] = Counter()
+        self.never: set[str] = set()
         self.cut_off = 0
         self.running = True
         self._accepted_status = accepted_status
@@ -111,6 +123,13 @@ class Load:
         self._left -= 1
         return self.running and self._left >= 0
 
+    def request(self) -> tuple[bytes, str]:
+        """One more request, and its call id if it has one."""
+        if not self._named:
+            return self._plain, ""
+        call_id = str(uuid4())
+        return self._request((*self._fields, ("X-Call-Id", call_id)), self._body), call_id
+
     def answered(self, status: int, call_id: str, seconds: float) -> bool:
         """:return: whether the call was accepted."""
         accepted = status == self._accepted_status
@@ -120,6 +139,8 @@ class Load:
             self.seconds.append(seconds)
         else:
             self.refused[status] += 1
+            if status in _SURELY_REFUSED and call_id:
+                self.never.add(call_id)
         for waiter in list(self._waiting):
             enough, waiting = waiter
             if enough():
@@ -168,11 +189,12 @@ class _Caller:
         assert self._line is not None
         asked_at = load.reactor.seconds()
         try:
-            status, call_id = await self._line.ask(load.request)
+            request, own_id = load.request()
+            status, call_id = await self._line.ask(request)
         except ConnectionError:
             load.cut_off += load.running
             return False
-        return load.answered(status, call_id, load.reactor.seconds() - asked_at)
+        return load.answered(status, call_id or own_id, load.reactor.seconds() - asked_at)
 
     async def _pause(self) -> None:
         if not self._load.running:

@@ -97,6 +97,7 @@ async def test_the_nats_server_is_killed(
     kills = amount(3, 20)
     installation = await install()
     slow_down(installation, dice)
+    installation.load = Load(installation.reactor, installation.port, named=True)
     settings = "[worker]\nack_wait = '2s'\n" + installation.function_settings()
     daemon = await installation.up(settings)
     for _ in range(kills):
@@ -108,6 +109,7 @@ async def test_the_nats_server_is_killed(
     count = await installation.settle()
     tell(tables, "its nats-server", kills, count)
     assert (count.lost, count.again) == (0, 0)
+    assert installation.load.never.isdisjoint(installation.invocations.runs)
 
 
 @pytest_twisted.ensureDeferred
@@ -123,7 +125,7 @@ async def test_the_nats_server_is_stopped(
     receiver.seconds = lambda: dice.uniform(0, 0.02)
     await receiver.open()
     fields = (("X-Callback-Url", receiver.url),)
-    load = installation.load = Load(reactor, installation.port, fields=fields)
+    load = installation.load = Load(reactor, installation.port, fields=fields, named=True)
     daemon = await installation.up(installation.function_settings())
     slowest = 0.0
     for _ in range(stops):
@@ -132,7 +134,7 @@ async def test_the_nats_server_is_stopped(
         os.kill(daemon.broker_pid, signal.SIGTERM)
         await daemon.says("nats-server ended unexpectedly")
         # Its next start waits the longer, the more often it has ended.
-        while (await daemon.get("/readyz")).status != 200:
+        while not daemon.broker_runs or (await daemon.get("/readyz")).status != 200:
             await deferLater(reactor, 0.05)
         up_at = reactor.seconds()
         await receiver.invocations.when_run(before)
@@ -143,6 +145,7 @@ async def test_the_nats_server_is_stopped(
     told = receiver.invocations.count(load.accepted)
     tell(tables, "its nats-server, by SIGTERM", stops, count, slowest)
     assert (count.lost, count.again, told.lost) == (0, 0, 0)
+    assert load.never.isdisjoint(installation.invocations.runs)
     assert slowest < LONGEST_TOLD_SECONDS
 
 
