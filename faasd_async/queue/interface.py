@@ -146,8 +146,30 @@ class Depth:
     in_flight: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call that lies in the queue.
+
+    :ivar handed_out: it was, once at least.
+    """
+
+    request: QueueRequest
+    handed_out: bool
+
+
 class Backlog(Protocol):
     """The calls that have not ended."""
+
+    def look_through(
+        self, source: Source, after: int, limit: int
+    ) -> Deferred[tuple[Sequence[Waiting], int]]:
+        """Some of a source's calls, in the order in which they came; those aside that are put off,
+        or cannot be read.
+
+        :param after: 0, or where the look before this one ended.
+        :param limit: how many at most; there are fewer where they are large.
+        :return: and where this one ended; 0 if nothing lies behind it.
+        """
 
     def depths(self, sources: Sequence[Source]) -> Deferred[Sequence[Depth]]:
         """How many there are of each."""

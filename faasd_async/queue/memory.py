@@ -35,6 +35,7 @@ from faasd_async.queue.interface import (
     Source,
     Subscription,
     Tick,
+    Waiting,
     is_of,
 )
 from faasd_async.queue.memory_find import Memories, MemoryLookup, MemoryPeers
@@ -200,6 +201,13 @@ class MemoryBacklog:
 
     def _of(self, source: Source) -> list[Entry[QueueRequest]]:
         return [entry for entry in self._calls if is_of(entry.parcel, source)]
+
+    def look_through(
+        self, source: Source, after: int, limit: int
+    ) -> Deferred[tuple[Sequence[Waiting], int]]:
+        here = [entry for entry in self._of(source) if not entry.put_off]
+        found = [Waiting(each.parcel, each.delivered > 0) for each in here[after : after + limit]]
+        return succeed((found, after + limit if len(here) > after + limit else 0))
 
     def depths(self, sources: Sequence[Source]) -> Deferred[Sequence[Depth]]:
         return succeed([self._depth(source) for source in sources])

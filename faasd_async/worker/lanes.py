@@ -107,6 +107,12 @@ class Lanes:
             return 0
         return self._ceilings.room(deployment, min(free, deployment.free))
 
+    def standing(self) -> list[Source]:
+        """The sources of which some calls cannot begin at this moment."""
+        return [
+            lane.source for lane in self if lane.aside or lane.waiting or not self.room(lane.source)
+        ]
+
     def steps_aside(self, request: QueueRequest, lane: Lane) -> bool:
         """Whether a call is paused while its lane goes on, and must not be in the way."""
         return (

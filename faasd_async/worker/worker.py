@@ -40,6 +40,7 @@ from faasd_async.worker.expiry import expired, is_too_old, orphaned, seconds_lef
 from faasd_async.worker.lane import MOST_ASIDE, Lane
 from faasd_async.worker.lanes import Lanes
 from faasd_async.worker.orphans import Orphans
+from faasd_async.worker.overdue import Overdue
 from faasd_async.worker.retry import wait_seconds
 from faasd_async.worker.run import Attempts, Run
 from faasd_async.worker.settlement import Settlement
@@ -138,6 +139,15 @@ class Worker:
             ttl_seconds=orphan_ttl_seconds,
             now_ns=now_ns,
         )
+        self._overdue = Overdue(
+            clock,
+            queue,
+            standing=self._lanes.standing,
+            expires_seconds=self._expires_seconds,
+            end=settlement.end,
+            ended=ended,
+            now_ns=now_ns,
+        )
         self._runs: dict[CallKey, Run] = {}
         self._taking = False
 
@@ -148,11 +158,13 @@ class Worker:
         self._queue.pauses.when_changed = self._pauses_changed
         self._fit_lanes()
         self._orphans.start()
+        self._overdue.start()
 
     def stop_taking(self) -> None:
         """Take no more calls. Those that run go on; what has not begun goes back."""
         self._taking = False
         self._orphans.stop()
+        self._overdue.stop()
         for lane in self._lanes.stop():
             self._call_in(lane)
         for run in list(self._runs.values()):
@@ -201,6 +213,10 @@ class Worker:
         if was_full:
             self._lanes.top_up()
         deployment.release()
+
+    def _expires_seconds(self, function: str) -> float | None:
+        deployment = self._deployments.get(function)
+        return None if deployment is None else deployment.settings.expires_seconds
 
     # -- what an operator asks
 

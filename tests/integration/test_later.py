@@ -6,6 +6,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import pytest_twisted
 from daemon import StartDaemon
 from listener import Listener, Received, at
@@ -115,25 +116,56 @@ async def test_a_call_that_is_put_off_is_told_of(
 async def test_a_call_that_comes_too_late_never_runs(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:
-    """Its function is paused until the time that its caller has named is past, and the daemon
-    dies meanwhile: the callback says 504, the state is ``expired``."""
-    config = function("late", listener) + function("clock", listener)
+    """Its function is paused, and the daemon dies before the time that its caller has named: the
+    callback says 504 all the same, the state is ``expired``, and a resumption changes nothing."""
+    config = function("late", listener)
     daemon = await start_daemon(config)
     await order(daemon, "function/late/pause")
     callback = listener.url("/told")
     late = await daemon.request(PATH, b"x", X_Expires="1s", X_Callback_Url=callback)
     in_time = await daemon.request(PATH, b"y", X_Expires="1h")
-    await daemon.request("/async-function/clock", X_Delay="1.2s")
     await daemon.kill()
     daemon = await start_daemon(config)
-    await listener.when(1, at("/clock/"))
-    await order(daemon, "function/late/resume")
     (told,) = await listener.when(1, at("/told"))
     assert told.header("X-Function-Status") == "504"
     assert told.header("X-Call-Id") == id_of(late)
+    await order(daemon, "function/late/resume")
     ended = await daemon.get(f"/call/{id_of(in_time)}/result?wait=30s")
     assert ended.status == 200
     sheet = json.loads((await daemon.get(f"/call/{id_of(late)}")).body)
     assert sheet["state"] == "expired"
     assert await daemon.stop() == 0
     assert [request.body for request in listener.requests if request.target == b"/late/"] == [b"y"]
+
+
+@pytest.mark.parametrize("mode", ["function", "static"])
+@pytest_twisted.ensureDeferred
+async def test_a_call_expires_behind_one_that_runs(
+    start_daemon: StartDaemon, listener: Listener, mode: str
+) -> None:
+    """At its time, while its function has no room; whole as a dead letter. What runs is left alone,
+    though its own time is past."""
+    listener.on_request = lambda request: None if request.target == b"/late/" else request.answer()
+    daemon = await start_daemon(
+        f"[queue]\nmode = '{mode}'\n" + function("late", listener, "max_inflight = 1")
+    )
+    runs = await daemon.request(PATH, b"runs", X_Expires="1s")
+    (running,) = await listener.when(1, at("/late/"))
+    callback = listener.url("/told")
+    late = await daemon.request(PATH, b"late", X_Expires="1s", X_Callback_Url=callback)
+    waits = await daemon.request(PATH, b"waits", X_Expires="1h")
+    (told,) = await listener.when(1, at("/told"))
+    assert told.header("X-Function-Status") == "504"
+    assert told.header("X-Call-Id") == id_of(late)
+    kept = await daemon.request(
+        f"/system/dead-letters/{id_of(late)}", method="GET", Host="localhost"
+    )
+    (letter,) = json.loads(kept.body)["dead_letters"]
+    assert (letter["reason"], letter["body"]) == ("expired", "late")
+    listener.on_request = lambda request: request.answer()
+    running.answer()
+    for each in (runs, waits):
+        assert (await daemon.get(f"/call/{id_of(each)}/result?wait=30s")).status == 200
+    assert await daemon.stop() == 0
+    ran = [request.body for request in listener.requests if request.target == b"/late/"]
+    assert ran == [b"runs", b"waits"]

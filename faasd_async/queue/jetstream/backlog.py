@@ -18,9 +18,11 @@ from faasd_async.call.request import QueueRequest
 from faasd_async.errors import QueueUnavailable
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerNotFound, MessageNotFound
-from faasd_async.queue.interface import Depth, OfFunction, OfQueue, Source
+from faasd_async.queue.interface import Depth, OfFunction, OfQueue, Source, Waiting
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
+from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store, queue_error
+from faasd_async.queue.jetstream.stored import FromTheFuture, Unreadable, read_request
 from faasd_async.queue.jetstream.subjects import (
     CALLS,
     LATER,
@@ -34,6 +36,9 @@ from faasd_async.queue.jetstream.subjects import (
 
 #: In a stream of more messages none are counted one by one.
 MOST_COUNTED = 10_000
+
+#: What is read of calls in one go.
+_LOOK_BYTES = 2**20
 
 T = TypeVar("T")
 
@@ -50,6 +55,34 @@ class JetStreamBacklog:
         self._store = store
         self._bodies = bodies
         self._orphaned = orphaned
+
+    def look_through(
+        self, source: Source, after: int, limit: int
+    ) -> Deferred[tuple[Sequence[Waiting], int]]:
+        return Deferred.fromCoroutine(self._look_through(source, after, limit))
+
+    async def _look_through(
+        self, source: Source, after: int, limit: int
+    ) -> tuple[Sequence[Waiting], int]:
+        jetstream = self._store.jetstream
+        try:
+            # What is handed out after this was not when it is looked at.
+            handed_out = (await jetstream.consumer_info(CALLS, consumer_of(source))).delivered
+            messages, pending = await jetstream.get_messages(
+                CALLS, filter_of(source), after + 1, count=limit, max_bytes=_LOOK_BYTES
+            )
+        except ConsumerNotFound:
+            return [], 0
+        except NatsError as reason:
+            raise queue_error(reason) from reason
+        found = []
+        for message in messages:
+            try:
+                request = read_request(Found.of(message))
+            except (FromTheFuture, Unreadable):
+                continue
+            found.append(Waiting(request, message.sequence <= handed_out.stream_seq))
+        return found, messages[-1].sequence if messages and pending else 0
 
     def depths(self, sources: Sequence[Source]) -> Deferred[Sequence[Depth]]:
         return Deferred.fromCoroutine(_of_each(self._depth, sources))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 import worker_house
 from twisted.internet.defer import fail
 from worker_house import CALLBACK, ORPHAN_TTL_SECONDS, House, call
 
 from faasd_async.errors import NotHandedOver, QueueUnavailable
+from faasd_async.queue.interface import OfFunction
 from faasd_async.worker.expiry import EARLIEST_NS, is_overdue, is_too_old
 from faasd_async.worker.orphans import LOOK_SECONDS
+from faasd_async.worker.overdue import MOST_CALLS, SELDOM_SECONDS
 
 NOW_NS = EARLIEST_NS + 10**18
 EXPIRES = 60.0
@@ -58,7 +62,7 @@ def test_a_call_that_is_just_young_enough_runs(house: House) -> None:
 
 
 def test_a_call_expires_while_it_waits_for_a_token(house: House) -> None:
-    """In the worker's hands: it is looked at again when it could begin."""
+    """In the worker's hands: it is not waited for until it could begin."""
     house.queue.inherited = True
     house.diary.slow = {"look for an end"}
     house.starts(f={"expires_seconds": EXPIRES, "max_inflight": 1})
@@ -66,22 +70,73 @@ def test_a_call_expires_while_it_waits_for_a_token(house: House) -> None:
     house.deployment().tokens.acquire()
     house.diary.slow.clear()
     house.diary.go_on()
-    house.passes(EXPIRES + 1)
+    house.passes(EXPIRES - 1)
     assert house.dead_letters() == []
+    house.passes(1 + SELDOM_SECONDS)
+    assert [each.reason for each in house.dead_letters()] == ["expired"]
     house.deployment().release()
     assert house.ids == []
-    assert [each.reason for each in house.dead_letters()] == ["expired"]
+    assert len(house.dead_letters()) == 1
 
 
 def test_a_call_expires_while_it_waits_in_the_queue(house: House) -> None:
-    """When its turn comes it is taken, and what comes behind it goes on."""
+    """At its time, though its function is full; what comes behind it goes on."""
     house.starts(f={"expires_seconds": EXPIRES, "max_inflight": 1})
     house.puts("1", "2", start_time_ns=NOW_NS)
     house.puts("3", start_time_ns=NOW_NS + 10**12)
-    house.passes(EXPIRES + 1)
+    house.passes(EXPIRES + SELDOM_SECONDS)
+    assert [each.request.key.call_id for each in house.dead_letters()] == ["2"]
     house.invoked[0].answers()
     assert house.ids == ["1", "3"]
-    assert [each.request.key.call_id for each in house.dead_letters()] == ["2"]
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_call_expires_while_its_function_is_paused(house: House, named: bool) -> None:
+    """By its own time, or its function's, however many wait before it that have more of it."""
+    house.starts(f={"expires_seconds": inf if named else EXPIRES})
+    house.queue.pauses.pause(OfFunction("f"))
+    before = [f"before-{number}" for number in range(2 * MOST_CALLS)]
+    house.puts(*before, start_time_ns=NOW_NS + 10**15)
+    house.puts(
+        "1",
+        start_time_ns=NOW_NS,
+        expires_ns=NOW_NS + round(EXPIRES * 1e9) if named else 0,
+        callback=CALLBACK,
+    )
+    house.passes(EXPIRES - 1)
+    assert house.dead_letters() == []
+    house.passes(1 + 3 * SELDOM_SECONDS)
+    assert [each.request.key.call_id for each in house.dead_letters()] == ["1"]
+    assert len(house.callbacks()) == 1
+    house.queue.pauses.resume(OfFunction("f"))
+    assert len(house.ids) > 0
+    assert "1" not in house.ids
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_a_call_that_may_have_begun_is_left_alone(house: House, crashes: bool) -> None:
+    """It runs; or whoever ran it is gone, and nobody noted that it came back untried."""
+    house.starts(f={"expires_seconds": EXPIRES, "max_inflight": 1})
+    house.puts("1", start_time_ns=NOW_NS)
+    house.queue.pauses.pause(OfFunction("f"))
+    if crashes:
+        house.crashes()
+    house.passes(EXPIRES + 2 * SELDOM_SECONDS)
+    assert house.ids == ["1"]
+    assert house.dead_letters() == []
+
+
+def test_what_cannot_be_looked_for_now_is_looked_for_again(house: House) -> None:
+    """The queue is away for a while."""
+    house.starts(f={"expires_seconds": EXPIRES})
+    house.queue.pauses.pause(OfFunction("f"))
+    house.puts("1", start_time_ns=NOW_NS)
+    house.diary.refusals["terminal record"] = QueueUnavailable("away")
+    house.passes(EXPIRES + 2 * SELDOM_SECONDS)
+    assert house.dead_letters() == []
+    house.diary.refusals.clear()
+    house.passes(SELDOM_SECONDS)
+    assert [each.reason for each in house.dead_letters()] == ["expired"]
 
 
 def test_a_call_that_cannot_be_handed_over_expires(house: House) -> None:

@@ -373,6 +373,7 @@ class House:
             now_ns=self.now_ns,
             observer=self.watch,
         )
+        self.queue.peers.hands = self.worker
         self.worker.start()
 
     def deploys(self, **functions: dict[str, Any]) -> None:

@@ -1,0 +1,142 @@
+"""Calls whose time is over while nobody asks for them.
+
+A call is looked at before it begins, and where its function is paused, or has no room, that is
+long after its time, and its caller is told as late. So what waits behind such a function is looked
+through from time to time, some of it at a time, and what is too old comes to its end: as if it had
+been cancelled, the end first, then the message, and last whoever has it in hand lets go of it.
+
+A call that has begun is left alone, whatever became of that. One that was never handed out has not
+begun; of another, whoever has it knows, or what was noted as it came back. If nobody does, its
+holder is gone, and it waits for its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from faasd_async.call.ending import Ending
+from faasd_async.call.history import History
+from faasd_async.call.ids import CallKey
+from faasd_async.call.request import QueueRequest
+from faasd_async.errors import QueueError
+from faasd_async.queue.interface import Queue, Source, Waiting
+from faasd_async.worker.expiry import expired, is_too_old, seconds_left
+
+#: Between two looks where a call's time is over soon, or any was named by its caller; and else.
+OFTEN_SECONDS, SELDOM_SECONDS = 1.0, 2.0
+
+#: How many calls of a source are looked at in one go.
+MOST_CALLS = 256
+
+
+class Overdue:
+    """Ends calls that have not begun in time, although it is not their turn.
+
+    :param standing: the sources whose calls wait.
+    :param expires_seconds: a function's; ``None`` if it is not deployed.
+    :param end: writes a call's end down; raises :class:`~faasd_async.errors.QueueError`.
+    :param ended: told of each.
+    :param now_ns: the wall clock, Unix nanoseconds.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        queue: Queue,
+        *,
+        standing: Callable[[], Collection[Source]],
+        expires_seconds: Callable[[str], float | None],
+        end: Callable[[QueueRequest, Ending], Awaitable[object]],
+        ended: Callable[[CallKey], None],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._clock = clock
+        self._queue = queue
+        self._standing = standing
+        self._expires_seconds = expires_seconds
+        self._end = end
+        self._ended = ended
+        self._now_ns = now_ns
+        self._places: dict[Source, int] = {}
+        self._soon: set[Source] = set()
+        self._timer: IDelayedCall | None = None
+        self._looking: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Look from time to time."""
+        seconds = OFTEN_SECONDS if self._soon else SELDOM_SECONDS
+        self._timer = self._clock.callLater(seconds, self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _look(self) -> None:
+        self._looking = Deferred.fromCoroutine(self._look_through())
+        self._looking.addErrback(self._not_seen)
+        self._looking.addBoth(self._seen)
+
+    def _seen(self, _: object) -> None:
+        self._looking = None
+        if self._timer is not None:
+            self.start()
+
+    def _not_seen(self, failure: Failure) -> None:
+        if failure.check(QueueError):
+            self._log.debug("what is overdue is looked for later: {why}", why=failure.value)
+        elif not failure.check(CancelledError):
+            self._log.failure("what is overdue cannot be looked for", failure=failure)
+
+    async def _look_through(self) -> None:
+        standing = set(self._standing())
+        self._places = {each: at for each, at in self._places.items() if each in standing}
+        self._soon &= standing
+        for source in standing:
+            place = self._places.get(source, 0)
+            calls, self._places[source] = await self._queue.backlog.look_through(
+                source, place, MOST_CALLS
+            )
+            if not place:
+                self._soon.discard(source)
+            for call in calls:
+                await self._see_to(call, source)
+
+    async def _see_to(self, call: Waiting, source: Source) -> None:
+        request, now_ns = call.request, self._now_ns()
+        most_seconds = self._expires_seconds(request.function)
+        if most_seconds is None or request.history.attempts:
+            return
+        if request.expires_ns or seconds_left(request, most_seconds, now_ns) < SELDOM_SECONDS:
+            self._soon.add(source)
+        if not is_too_old(request, most_seconds, now_ns):
+            return
+        history = await self._history(call)
+        if history is None or history.attempts:
+            return
+        await self._end(request, expired(request, history, most_seconds, now_ns))
+        await self._queue.backlog.remove(request)
+        self._queue.peers.abort(request.key)
+        self._ended(request.key)
+
+    async def _history(self, call: Waiting) -> History | None:
+        """What is known of a call that has not begun; ``None`` if it has, or may have."""
+        request = call.request
+        if not call.handed_out:
+            return request.history
+        grip = await self._queue.peers.ask(request.key)
+        if grip is not None:
+            return None if grip.begun_ns else grip.history
+        return await self._queue.records.find_history(
+            request.function, request.key, request.generation
+        )
