@@ -12,9 +12,15 @@ holder is gone, and it waits for its turn.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredSemaphore,
+    FirstError,
+    gatherResults,
+)
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +38,9 @@ OFTEN_SECONDS, SELDOM_SECONDS = 1.0, 2.0
 
 #: How many calls of a source are looked at in one go.
 MOST_CALLS = 256
+
+#: How many of them come to their end at a time.
+_AT_A_TIME = 64
 
 
 class Overdue:
@@ -109,8 +118,19 @@ class Overdue:
             )
             if not place:
                 self._soon.discard(source)
-            for call in calls:
-                await self._see_to(call, source)
+            await self._see_to_all(calls, source)
+
+    async def _see_to_all(self, calls: Sequence[Waiting], source: Source) -> None:
+        """Those that end at the same time share a flush of the disk."""
+        slots = DeferredSemaphore(_AT_A_TIME)
+        ending = [slots.run(self._ending, call, source) for call in calls]
+        try:
+            await gatherResults(ending, consumeErrors=True)
+        except FirstError as reason:
+            raise (reason.subFailure.value or reason) from reason
+
+    def _ending(self, call: Waiting, source: Source) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._see_to(call, source))
 
     async def _see_to(self, call: Waiting, source: Source) -> None:
         request, now_ns = call.request, self._now_ns()
