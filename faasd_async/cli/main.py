@@ -9,15 +9,13 @@ import click
 from faasd_async import __version__
 from faasd_async.cli.calls import call, cancel, result
 from faasd_async.cli.dead import dead
+from faasd_async.cli.deploying import deploy, remove
 from faasd_async.cli.doctor import check, doctor
 from faasd_async.cli.invoking import invoke
 from faasd_async.cli.migrating import migrate
 from faasd_async.cli.queues import functions, queue, status
 from faasd_async.cli.schedules import schedules
-from faasd_async.cli.session import Asked
-
-#: Of a daemon on this machine, as it comes.
-HERE = "http://127.0.0.1:8080"
+from faasd_async.cli.session import HERE, Asked
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,9 +24,7 @@ HERE = "http://127.0.0.1:8080"
     "--url",
     "-g",
     envvar=("FAASD_ASYNC_URL", "OPENFAAS_URL"),
-    default=HERE,
-    show_default=True,
-    help="Where the daemon is; also $FAASD_ASYNC_URL or $OPENFAAS_URL.",
+    help=f"Where the daemon is; also $FAASD_ASYNC_URL or $OPENFAAS_URL. Else it is {HERE}.",
 )
 @click.option(
     "--credentials",
@@ -38,7 +34,7 @@ HERE = "http://127.0.0.1:8080"
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs: JSON on standard output.")
 @click.pass_context
-def cli(context: click.Context, url: str, credentials: Path | None, as_json: bool) -> None:
+def cli(context: click.Context, url: str | None, credentials: Path | None, as_json: bool) -> None:
     """Ask a faasd-async daemon, and give it orders.
 
     Exit codes: 0, it went well; 1, the call or the daemon did not do well; 2, that was typed
@@ -48,7 +44,7 @@ def cli(context: click.Context, url: str, credentials: Path | None, as_json: boo
 
 
 for each in (
-    *(status, functions, invoke, call, result, cancel),
+    *(status, functions, deploy, remove, invoke, call, result, cancel),
     *(dead, queue, schedules, check, doctor, migrate),
 ):
     cli.add_command(each)

@@ -18,15 +18,21 @@ from faasd_async.cli.screen import Screen
 
 P = ParamSpec("P")
 
+#: Of a daemon on this machine, as it comes.
+HERE = "http://127.0.0.1:8080"
+
 #: Nothing to say of its end: it went well.
 Ended = Exit | None
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was typed before the command's own name."""
+    """What was typed before the command's own name.
 
-    url: str
+    :ivar url: where the daemon is; ``None``: nobody said.
+    """
+
+    url: str | None
     credentials: Path | None
     as_json: bool
 
@@ -36,8 +42,14 @@ class Session:
     """One command's run."""
 
     reactor: Any
-    daemon: Daemon
+    asked: Asked
     screen: Screen
+    daemon: Daemon
+
+    def prefer(self, url: str) -> None:
+        """Talk to the daemon there, unless it was said which; empty: nobody knows better."""
+        if url and self.asked.url is None:
+            self.daemon.url = url.rstrip("/")
 
 
 Body = Callable[Concatenate[Session, P], Coroutine[Any, Any, Ended]]
@@ -56,7 +68,8 @@ def talks(body: Body[P]) -> Callable[P, None]:
         screen = Screen(as_json=asked.as_json)
 
         async def whole(reactor: Any) -> None:
-            session = Session(reactor, Daemon(reactor, asked.url, credentials), screen)
+            daemon = Daemon(reactor, asked.url or HERE, credentials)
+            session = Session(reactor, asked, screen, daemon)
             raise SystemExit(int(await _ended(body(session, *args, **kwargs), screen)))
 
         react(lambda reactor: Deferred.fromCoroutine(whole(reactor)))

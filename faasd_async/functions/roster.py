@@ -15,13 +15,14 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from faasd_async.errors import FaasdAsyncError
-from faasd_async.functions.deployment import FunctionDeployment, Record
+from faasd_async.functions.deployment import Record
 from faasd_async.functions.errors import Kept, NotStored, NotUsable, NotYet, RosterError, Unknown
 from faasd_async.functions.reading import DeploymentReader
 from faasd_async.functions.secrets import SecretStore
 from faasd_async.functions.store import DeploymentStore
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.settings import FunctionSettings
+from faasd_async.settings.openfaas.deployment import FunctionDeployment
 
 #: How many may be deployed over HTTP.
 MOST_DEPLOYED = 1000

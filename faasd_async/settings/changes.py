@@ -11,6 +11,7 @@ from faasd_async.settings.model import Settings
 _READ_ANEW = frozenset(
     (
         "functions",
+        "stack",
         "template",
         "notices",
         "[worker] write_debug",

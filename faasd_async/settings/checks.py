@@ -36,7 +36,7 @@ def check_places(root: Table, settings: Settings, listens: bool, mistakes: Mista
         port = function.command.port if function.command else None
         holder = places.holder_of(Place(port, "127.0.0.1")) if port else None
         if holder:
-            root.section("functions").section(name).mistake("port", _has_it(str(port), holder))
+            _own(root, settings, name).mistake("port", _has_it(str(port), holder))
 
 
 def _has_it(found: str, holder: str) -> str:
@@ -54,7 +54,7 @@ def check_streaming(root: Table, settings: Settings) -> None:
             " pip install 'faasd-async[streaming]'",
         )
     for name, function in settings.functions.items():
-        table = root.section("functions").section(name)
+        table = _own(root, settings, name)
         if function.queue == settings.nats.streaming.channel:
             table.mistake(
                 "queue",
@@ -94,4 +94,12 @@ def check_programs(
         except NotThere as missing:
             directive = hidden_by(function.command, environment, here)
             hint = f"; {directive} of the unit hides it, see docs/install.rst" if directive else ""
-            root.section("functions").section(name).mistake(missing.key, f"{missing}{hint}")
+            _own(root, settings, name).mistake(missing.key, f"{missing}{hint}")
+
+
+def _own(root: Table, settings: Settings, name: str) -> Table:
+    """A function's own table, in whichever file it stands."""
+    functions = root.section("functions")
+    if name in functions or settings.stack is None:
+        return functions.section(name)
+    return functions.section(name).in_file(settings.stack)

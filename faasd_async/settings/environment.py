@@ -76,11 +76,13 @@ class OpenFaasNames:
     """The variables of one environment, each laid over the settings it belongs to.
 
     As in OpenFaaS, an empty variable counts as absent.
+
+    :ivar variables: all of the environment that count.
     """
 
     def __init__(self, environment: Mapping[str, str], mistakes: Mistakes) -> None:
-        present = {key: value for key, value in environment.items() if value}
-        self._table = Table("environment", present, mistakes)
+        self.variables = {key: value for key, value in environment.items() if value}
+        self._table = Table("environment", self.variables, mistakes)
         self._idle_nats = self._present((*NATS_ADDRESS, *NATS_STREAMING))
         self._idle_nats_reason = "they concern an external NATS server, and none is used"
 

@@ -85,6 +85,19 @@ _COMMAND_OR_IMAGE = (
 _HTTP_ONLY = ("port", "upstream_url", "ready_path", "healthcheck_interval")
 
 
+#: The key of ``[functions]`` that names a stack.yml, unless it is a function of that name.
+STACK = "stack"
+
+
+def stack_path(base: str) -> Reader[str | None]:
+    """Read where a stack.yml is; ``None``: this is a function's table."""
+
+    def read(value: object) -> str | None:
+        return None if isinstance(value, dict) else path_below(base)(value)
+
+    return read
+
+
 def read_defaults(
     table: Table, base: str, max_body_bytes: int, signing_secrets: tuple[Secret, ...]
 ) -> Template:
@@ -130,6 +143,8 @@ def read_functions(
     functions = {}
     ports: dict[int, str] = {}
     for key in table:
+        if key == STACK and table.take(STACK, stack_path(base), None):
+            continue
         own = table.section(key)
         _check_name(own, key, namespace)
         annotations = _merged(own, "annotations", table_of_strings, template.function.annotations)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -19,7 +20,7 @@ from faasd_async.settings.file import (
     read_queue,
     read_worker,
 )
-from faasd_async.settings.functions import read_defaults, read_functions
+from faasd_async.settings.functions import STACK, read_defaults, read_functions, stack_path
 from faasd_async.settings.mistakes import Mistakes, Refusal
 from faasd_async.settings.model import (
     CallbackSettings,
@@ -31,6 +32,7 @@ from faasd_async.settings.model import (
     Template,
 )
 from faasd_async.settings.room import too_large_for_the_queue
+from faasd_async.settings.stack import read_stack_tables
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import path_below
 
@@ -59,7 +61,7 @@ def load(
     mistakes = Mistakes()
     base = os.path.dirname(os.path.abspath(path)) if path is not None else os.getcwd()
     root = Table(path or "no file", read_document(path) if path is not None else {}, mistakes)
-    settings = _read(root, OpenFaasNames(environment, mistakes), base)
+    settings = _read(root, OpenFaasNames(environment, mistakes), base, mistakes)
     if listen:
         gateway = replace(settings.gateway, listen=_listeners(listen, mistakes))
         settings = replace(settings, gateway=gateway)
@@ -76,7 +78,7 @@ def load(
     )
 
 
-def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
+def _read(root: Table, names: OpenFaasNames, base: str, mistakes: Mistakes) -> Settings:
     """What file and environment say; ``state_dir`` is empty if the file does not say it."""
     # In the order of the reference file, in which the mistakes are told.
     state_dir = root.take("state_dir", path_below(base), "")
@@ -87,7 +89,9 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
     callback = read_callback(root.section("callback"), base)
     containers = read_containers(root.section("containers"), base)
     log = read_log(root.section("log"))
-    functions, template, notices = _read_functions(root, names, base, gateway, callback)
+    functions, stack, template, notices = _read_functions(
+        root, names, base, gateway, callback, mistakes
+    )
     root.finish()
     return Settings(
         state_dir=state_dir,
@@ -99,6 +103,7 @@ def _read(root: Table, names: OpenFaasNames, base: str) -> Settings:
         containers=containers,
         log=log,
         functions=functions,
+        stack=stack,
         template=template,
         proxy=names.proxy(),
         notices=tuple(notices),
@@ -117,22 +122,36 @@ def _read_functions(
     base: str,
     gateway: GatewaySettings,
     callback: CallbackSettings,
-) -> tuple[Mapping[str, FunctionSettings], Template, list[str]]:
-    """The functions, what others would be made from, and what the operator should know."""
+    mistakes: Mistakes,
+) -> tuple[Mapping[str, FunctionSettings], str | None, Template, list[str]]:
+    """The functions, the stack.yml that has some of them, what others would be made from, and what
+    the operator should know."""
     template = read_defaults(
         root.section("defaults"), base, gateway.max_body_bytes, callback.signing_secrets
     )
     template = template._replace(function=names.over_defaults(template.function))
     notices = names.notices()
-    functions = read_functions(
-        root.section("functions"),
-        template,
-        base=base,
-        namespace=gateway.namespace,
-        max_body_bytes=gateway.max_body_bytes,
-        notices=notices,
-    )
-    return functions, template, notices
+    table = root.section("functions")
+
+    def read(functions: Table) -> Mapping[str, FunctionSettings]:
+        return read_functions(
+            functions,
+            template,
+            base=base,
+            namespace=gateway.namespace,
+            max_body_bytes=gateway.max_body_bytes,
+            notices=notices,
+        )
+
+    functions = read(table)
+    path = table.take(STACK, stack_path(base), None)
+    if path is not None:
+        stacked, ignored = read_stack_tables(
+            path, names.variables, mistakes, taken=table, namespace=gateway.namespace
+        )
+        notices += ignored
+        functions = MappingProxyType({**functions, **read(stacked)})
+    return functions, path, template, notices
 
 
 def _systemd_state_dir(environment: Mapping[str, str]) -> str:

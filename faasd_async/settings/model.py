@@ -330,6 +330,7 @@ class Template(NamedTuple):
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything the daemon was told.
 
+    :ivar stack: the stack.yml that some of the functions stand in; ``None``: there is none.
     :ivar template: what holds for a function that is not in the file.
     :ivar proxy: what callbacks by https go through.
     :ivar notices: lines for the operator, to be logged once at the start.
@@ -344,6 +345,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     containers: ContainersSettings = ContainersSettings()
     log: LogSettings
     functions: Mapping[str, FunctionSettings]
+    stack: str | None = None
     template: Template
     proxy: ProxySettings | None = None
     notices: tuple[str, ...] = ()

@@ -69,6 +69,10 @@ class Table:
         header = f"{self._section}.{_quoted(key)}" if self._section else _quoted(key)
         return Table(self._source, self._table(key), self._mistakes, header)
 
+    def in_file(self, path: str) -> "Table":
+        """The same table where another file has it; nothing is known to stand there."""
+        return Table(path, {}, self._mistakes, self._section)
+
     def inline(self, key: str) -> "Table":
         """The table that is the value of ``key``; an empty one if it is absent."""
         prefix = f"{self._prefix}{key}."

@@ -59,3 +59,18 @@ async def nats_streaming(reactor: Any, tmp_path: Path) -> AsyncIterator[StanDoub
     yield server
     server.kill()
     await nats.end()
+
+
+@pytest_twisted.async_yield_fixture(scope="module")
+async def shared_daemon(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Daemon]:
+    """One daemon for all tests of a file, which says in ``SHARED`` how it is configured."""
+    from twisted.internet import reactor
+
+    daemon = Daemon(reactor, tmp_path_factory.mktemp("shared"), request.module.SHARED)
+    try:
+        await daemon.start()
+        yield daemon
+    finally:
+        await daemon.end()

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from twisted.logger import Logger
 
 from faasd_async.call.moments import rfc3339
-from faasd_async.functions.deployment import FunctionDeployment
 from faasd_async.functions.roster import Entry, Roster
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.system.orders import Namespace, carried_out, decoded, refusing
 from faasd_async.settings import FunctionSettings
+from faasd_async.settings.openfaas.deployment import FunctionDeployment
 
 Sheet = dict[str, object]
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from faasd_async.functions.deployment import FunctionDeployment
 from faasd_async.functions.errors import NotPermitted, NotUsable
-from faasd_async.functions.reading import COMMAND, URL, DeploymentReader
+from faasd_async.functions.reading import DeploymentReader
 from faasd_async.settings import FunctionSettings, load
+from faasd_async.settings.openfaas.deployment import FunctionDeployment
+from faasd_async.settings.openfaas.table import COMMAND, URL
 
 Read = Callable[..., FunctionSettings]
 

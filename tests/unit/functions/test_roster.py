@@ -14,15 +14,17 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import LogEvent, capturedLogs
 
 from faasd_async.errors import NotHandedOver, StartError
-from faasd_async.functions.deployment import FORMAT, FunctionDeployment, Record
+from faasd_async.functions.deployment import FORMAT, Record
 from faasd_async.functions.errors import Kept, NotStored, NotUsable, NotYet, Unknown
-from faasd_async.functions.reading import COMMAND, DeploymentReader
+from faasd_async.functions.reading import DeploymentReader
 from faasd_async.functions.roster import MOST_DEPLOYED, Roster
 from faasd_async.functions.secrets import SecretStore
 from faasd_async.functions.store import DeploymentStore
 from faasd_async.runtime.deployments import Deployments
 from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.settings import FunctionSettings, load
+from faasd_async.settings.openfaas.deployment import FunctionDeployment
+from faasd_async.settings.openfaas.table import COMMAND
 
 
 class Bench:

@@ -36,6 +36,7 @@ WITHOUT_A_DEFAULT = {
     ("defaults", "fprocess"),
     ("defaults", "memory"),
     ("defaults", "cpus"),
+    ("functions", "stack"),
 }
 """What the reference can only show by an example."""
 

@@ -149,6 +149,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         "containers": {"socket": "/run/engine.sock"},
         "log": {"format": "json", "level": "debug"},
         "functions": {},
+        "stack": None,
         "proxy": None,
         "notices": (),
     }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from faasd_async.functions.deployment import FunctionDeployment, Resources
-from faasd_async.functions.errors import NotUsable
-from faasd_async.functions.images import cpus, memory_bytes, table_of_image
+from faasd_async.errors import ConfigurationError
+from faasd_async.settings.openfaas.deployment import FunctionDeployment, Resources
+from faasd_async.settings.openfaas.limits import cpus, memory_bytes
+from faasd_async.settings.openfaas.table import table_of
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_processors(text: str, count: float) -> None:
 def test_no_limit(text: str) -> None:
     """The text says what was found."""
     for read in (memory_bytes, cpus):
-        with pytest.raises(NotUsable, match="found"):
+        with pytest.raises(ConfigurationError, match="found"):
             read(text)
 
 
@@ -42,11 +43,13 @@ def test_what_an_image_has() -> None:
         limits=Resources(memory="64Mi", cpu="250m"),
         read_only_root_filesystem=True,
     )
-    assert table_of_image(deployment) == {
+    assert table_of(deployment) == {
         "image": "registry/f:1",
         "environment": {"A": "b"},
         "read_only": True,
         "fprocess": "cat",
         "memory": 64 * 2**20,
         "cpus": 0.25,
+        "labels": {},
+        "annotations": {},
     }
