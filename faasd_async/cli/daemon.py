@@ -131,13 +131,15 @@ class Daemon:
         """
         return decoded(await self.ask(method, path, query=query))
 
-    async def follow(self, path: str, tell: Callable[[bytes], None]) -> None:
+    async def follow(
+        self, path: str, tell: Callable[[bytes], None], *, query: Query | None = None
+    ) -> None:
         """Have what comes told as it comes, until it ends.
 
         :raises Refused: there is nothing to follow.
         :raises Unreachable: there is no answer.
         """
-        response = await self._begin("GET", path, None, (), None, None)
+        response = await self._begin("GET", path, query, (), None, None)
         if response.code != HTTPStatus.OK:
             body = await treq.content(response)
             raise Refused(response.code, Answer(response.code, response.headers, body).reason)

@@ -14,3 +14,5 @@ class Exit(IntEnum):
     UNREACHABLE = 3
     #: The daemon said no: there is no such call, no such function, or it may not be now.
     REFUSED = 4
+    #: Somebody pressed Ctrl-C, as shells have it.
+    INTERRUPTED = 130

@@ -7,11 +7,14 @@ from pathlib import Path
 import click
 
 from faasd_async import __version__
+from faasd_async.cli.beginning import new
 from faasd_async.cli.calls import call, cancel, result
 from faasd_async.cli.dead import dead
 from faasd_async.cli.deploying import deploy, remove
+from faasd_async.cli.dev import dev
 from faasd_async.cli.doctor import check, doctor
 from faasd_async.cli.invoking import invoke
+from faasd_async.cli.logs import logs
 from faasd_async.cli.migrating import migrate
 from faasd_async.cli.queues import functions, queue, status
 from faasd_async.cli.schedules import schedules
@@ -38,13 +41,15 @@ def cli(context: click.Context, url: str | None, credentials: Path | None, as_js
     """Ask a faasd-async daemon, and give it orders.
 
     Exit codes: 0, it went well; 1, the call or the daemon did not do well; 2, that was typed
-    wrongly; 3, no daemon answers; 4, the daemon refuses.
+    wrongly; 3, no daemon answers; 4, the daemon refuses;
+    130, Ctrl-C.
     """
     context.obj = Asked(url, credentials, as_json)
 
 
 for each in (
-    *(status, functions, deploy, remove, invoke, call, result, cancel),
+    *(new, dev, deploy, remove),
+    *(status, functions, logs, invoke, call, result, cancel),
     *(dead, queue, schedules, check, doctor, migrate),
 ):
     cli.add_command(each)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import update_wrapper
 from pathlib import Path
@@ -70,17 +70,27 @@ def talks(body: Body[P]) -> Callable[P, None]:
         async def whole(reactor: Any) -> None:
             daemon = Daemon(reactor, asked.url or HERE, credentials)
             session = Session(reactor, asked, screen, daemon)
-            raise SystemExit(int(await _ended(body(session, *args, **kwargs), screen)))
+            interrupted = list[Exit]()
+            reactor.addSystemEventTrigger(
+                "before", "shutdown", interrupted.append, Exit.INTERRUPTED
+            )
+            end = await _ended(body(session, *args, **kwargs), screen, interrupted)
+            raise SystemExit(int(end))
 
         react(lambda reactor: Deferred.fromCoroutine(whole(reactor)))
 
     return update_wrapper(run, body)
 
 
-async def _ended(running: Coroutine[Any, Any, Ended], screen: Screen) -> Exit:
+async def _ended(
+    running: Coroutine[Any, Any, Ended], screen: Screen, interrupted: Sequence[Exit]
+) -> Exit:
+    """:param interrupted: is not empty when we are to stop, which ends our connections."""
     try:
         return await running or Exit.OK
     except Unreachable as reason:
+        if interrupted:
+            return interrupted[0]
         screen.aside(str(reason))
         return Exit.UNREACHABLE
     except Refused as refusal:

@@ -112,7 +112,7 @@ WALLS: dict[str, frozenset[str]] = {
     "observe": frozenset({"call", "errors"}),
     # The operator's command line, which knows a daemon by its routes, and by its settings; and
     # where calls lie that are to be brought to it.
-    "cli": frozenset({"call", "errors", "nats", "settings", "wallclock"}),
+    "cli": frozenset({"call", "errors", "lines", "nats", "settings", "wallclock"}),
     # Functions to try the daemon with: programs of their own.
     "demo": frozenset(),
     # The settings are read again, and what is in them deployed.
