@@ -36,16 +36,17 @@ def write_private(path: Path, content: bytes) -> None:
 def write_durably(path: Path, content: bytes) -> None:
     """As :func:`write_private`, and a power cut after it does not take it back."""
     write_private(path, content)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def remove_durably(path: Path) -> None:
     """Remove a file, if it is there; a power cut does not bring it back."""
     path.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have what was made, renamed and removed in it be so after a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

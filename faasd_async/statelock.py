@@ -35,15 +35,24 @@ class StateLock:
         :raises StartError: if another daemon has it, or if it cannot be written.
         """
         with explaining_start_errors(self._lock.path):
-            self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._lock.acquire():
+            if not self.try_to_acquire():
                 pid = self._lock.path.read_text(encoding="ascii", errors="replace").strip()
                 raise StartError(
                     f"another faasd-async (pid {pid or 'unknown'}) runs on this state directory,"
                     f" {self._state_dir}: stop it or choose another state directory"
                 )
-            self.left_behind = self._lock.path.stat().st_size > 0
-            self._write_pid()
+
+    def try_to_acquire(self) -> bool:
+        """Take it, unless another daemon has it.
+
+        :raises OSError: it cannot be written.
+        """
+        self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._lock.acquire():
+            return False
+        self.left_behind = self._lock.path.stat().st_size > 0
+        self._write_pid()
+        return True
 
     def _write_pid(self) -> None:
         try:

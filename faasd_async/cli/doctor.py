@@ -14,19 +14,15 @@ from faasd_async.cli.examinations.findings import Finding, well
 from faasd_async.cli.examinations.machine import examine_machine
 from faasd_async.cli.examinations.network import examine_network
 from faasd_async.cli.exits import Exit
+from faasd_async.cli.options import config_option, state_dir_option
 from faasd_async.cli.session import Ended, Session, talks
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings import Settings, load
 
-_config = click.option(
-    "--config", type=click.Path(dir_okay=False), help="The daemon's settings, a TOML file."
-)
-_state_dir = click.option("--state-dir", help="Over the file's, as for the daemon.")
-
 
 @click.command()
-@_config
-@_state_dir
+@config_option
+@state_dir_option
 def check(config: str | None, state_dir: str | None) -> None:
     """Whether the daemon's settings can be used."""
     try:
@@ -38,8 +34,8 @@ def check(config: str | None, state_dir: str | None) -> None:
 
 
 @click.command()
-@_config
-@_state_dir
+@config_option
+@state_dir_option
 @click.option(
     "--slow-flush",
     type=click.FloatRange(min=0),

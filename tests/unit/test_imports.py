@@ -110,9 +110,13 @@ WALLS: dict[str, frozenset[str]] = {
     ),
     # The onlooker: everybody tells it, it asks nobody.
     "observe": frozenset({"call", "errors"}),
+    # The state as a whole, in a file and out of it.
+    "backup": frozenset(
+        {"errors", "nats", "private_files", "queue.jetstream.subjects", "statelock"}
+    ),
     # The operator's command line, which knows a daemon by its routes, and by its settings; and
     # where calls lie that are to be brought to it.
-    "cli": frozenset({"call", "errors", "lines", "nats", "settings", "wallclock"}),
+    "cli": frozenset({"backup", "call", "errors", "lines", "nats", "settings", "wallclock"}),
     # Functions to try the daemon with: programs of their own.
     "demo": frozenset(),
     # The settings are read again, and what is in them deployed.

@@ -40,6 +40,7 @@ from faasd_async.nats.jetstream.model import (
     StreamState,
 )
 from faasd_async.nats.jetstream.puller import Puller
+from faasd_async.nats.jetstream.snapshots import Snapshots
 
 __all__ = [
     "SECOND_NS",
@@ -64,6 +65,7 @@ __all__ = [
     "Puller",
     "PullerStopped",
     "ResourcesExceeded",
+    "Snapshots",
     "StoreFailed",
     "StoredMessage",
     "StreamConfig",

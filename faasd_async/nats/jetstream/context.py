@@ -83,7 +83,7 @@ class JetStream(Publisher):
             request["subjects_filter"] = subjects_filter
         subjects: dict[str, int] = {}
         while True:
-            payload = await self._ask(f"STREAM.INFO.{name}", request)
+            payload = await self.ask(f"STREAM.INFO.{name}", request)
             info = _decode(payload, StreamInfo)
             found = info.state.subjects or {}
             subjects |= found
@@ -182,21 +182,29 @@ class JetStream(Publisher):
     # -- the request itself
 
     async def _call(self, subject: str, request: object, reply: type[T]) -> T:
-        return _decode(await self._ask(subject, request), reply)
+        return _decode(await self.ask(subject, request), reply)
 
     async def _do(self, subject: str, request: object) -> None:
-        await self._ask(subject, request)
+        await self.ask(subject, request)
 
-    async def _ask(self, subject: str, request: object) -> bytes:
+    async def ask(self, subject: str, request: object) -> bytes:
+        """One request to JetStream's API, and the JSON of its reply."""
         message = await self._client.request(
             b"$JS.API." + subject.encode(),
             b"" if request is None else msgspec.json.encode(request),
             timeout_seconds=self._timeout_seconds,
         )
-        error = _decode(message.payload, _Envelope).error
-        if error is not None:
-            raise error_of(error)
+        check(message.payload)
         return message.payload
+
+
+def check(reply: bytes) -> None:
+    """
+    :raises JetStreamApiError: it is a refusal.
+    """
+    error = _decode(reply, _Envelope).error
+    if error is not None:
+        raise error_of(error)
 
 
 def _decode(payload: bytes, kind: type[T]) -> T:

@@ -7,6 +7,7 @@
         server.conf             0600, written anew at each start
         credentials             0600, user and password, kept
         server.pid              written by nats-server, for people
+        address                 where it listens, while it does; for commands on this machine
         jetstream/              its store
 """
 
@@ -62,6 +63,7 @@ class ServerFiles:
         self.configuration = self.directory / "server.conf"
         self.credentials = self.directory / "credentials"
         self.pid = self.directory / "server.pid"
+        self.address = self.directory / "address"
         # Made by nats-server when it first stores something, and kept.
         self.store = (
             self.directory / "jetstream",
@@ -75,16 +77,24 @@ class ServerFiles:
         :raises OSError: if the state directory is not to be written.
         """
         make_private_directory(self.directory)
-        try:
-            kept = _CREDENTIALS.fullmatch(self.credentials.read_text("ascii", "replace"))
-        except FileNotFoundError:
-            kept = None
+        kept = self.read_credentials()
         if kept is not None:
-            return Credentials(kept["user"], kept["password"])
+            return kept
         # Whatever stood there let nobody in: a server learns its credentials when it starts.
         fresh = Credentials(USER, secrets.token_urlsafe(32))
         write_private(self.credentials, f"{fresh.user}:{fresh.password}\n".encode("ascii"))
         return fresh
+
+    def read_credentials(self) -> Credentials | None:
+        """Those there are.
+
+        :raises OSError: they cannot be read.
+        """
+        try:
+            kept = _CREDENTIALS.fullmatch(self.credentials.read_text("ascii", "replace"))
+        except FileNotFoundError:
+            return None
+        return None if kept is None else Credentials(kept["user"], kept["password"])
 
     def write_configuration(
         self, settings: ServerSettings, credentials: Credentials, port: int

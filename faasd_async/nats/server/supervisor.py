@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -25,7 +26,7 @@ from faasd_async.nats.server.binary import find_binary
 from faasd_async.nats.server.child import Address, Child, spawn
 from faasd_async.nats.server.configuration import ANY_PORT, Credentials, ServerFiles, ServerSettings
 from faasd_async.nats.server.orphan import take_lock
-from faasd_async.private_files import explaining_start_errors
+from faasd_async.private_files import explaining_start_errors, write_private
 
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -230,6 +231,9 @@ class EmbeddedServer:
             self._port = ANY_PORT  # Somebody else may have it.
             raise
         self._port = self.address[1]
+        # Without room for it the server is of use all the same.
+        with suppress(OSError):
+            write_private(self._files.address, "{}:{}\n".format(*self.address).encode())
         return child
 
     async def _watch(self, child: Child, started: Deferred[None]) -> None:
