@@ -15,7 +15,8 @@ from faasd_async.cli.examinations.machine import examine_machine
 from faasd_async.cli.examinations.network import examine_network
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.options import config_option, state_dir_option
-from faasd_async.cli.session import Ended, Session, talks
+from faasd_async.cli.screen import Screen
+from faasd_async.cli.session import Asked, Ended, Session, talks
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings import Settings, load
 
@@ -23,14 +24,21 @@ from faasd_async.settings import Settings, load
 @click.command()
 @config_option
 @state_dir_option
-def check(config: str | None, state_dir: str | None) -> None:
+@click.pass_obj
+def check(asked: Asked, config: str | None, state_dir: str | None) -> None:
     """Whether the daemon's settings can be used."""
+    screen, mistakes = Screen(as_json=asked.as_json), list[str]()
     try:
         _settings(config, state_dir)
     except ConfigurationError as reason:
-        click.echo(str(reason), err=True)
-        raise SystemExit(Exit.FAILED) from None
-    click.echo("the settings can be used")
+        mistakes = str(reason).splitlines()
+    if asked.as_json:
+        screen.data({"usable": not mistakes, "mistakes": mistakes})
+    elif not mistakes:
+        screen.line("the settings can be used")
+    for mistake in mistakes:
+        screen.aside(mistake)
+    raise SystemExit(Exit.FAILED if mistakes else Exit.OK)
 
 
 @click.command()

@@ -169,12 +169,20 @@ async def test_a_daemon_that_runs(reactor: Any, start_daemon: StartDaemon, tmp_p
 
 
 def test_check(tmp_path: Path) -> None:
-    """Says whether the settings can be used, and where they cannot."""
+    """Says whether the settings can be used, and where they cannot, to people and to programs."""
     config = tmp_path / "faas.toml"
-    run = [sys.executable, "-m", "faasd_async.cli", "check", "--config", str(config)]
+    here = [sys.executable, "-m", "faasd_async.cli"]
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        arguments = [*here, *options, "check", "--config", str(config)]
+        return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
     config.write_text("[functions.f]\ncommand = 'cat'\n")
-    good = subprocess.run(run, capture_output=True, text=True, check=False)
+    good, good_json = run(), run("--json")
     config.write_text("[worker]\nmax_inflight = 0\n")
-    bad = subprocess.run(run, capture_output=True, text=True, check=False)
+    bad, bad_json = run(), run("--json")
     assert (good.returncode, good.stdout) == (0, "the settings can be used\n")
+    assert json.loads(good_json.stdout) == {"usable": True, "mistakes": []}
     assert (bad.returncode, "max_inflight" in bad.stderr) == (1, True)
+    (mistake,) = json.loads(bad_json.stdout)["mistakes"]
+    assert (bad_json.returncode, "max_inflight" in mistake) == (1, True)

@@ -1,0 +1,81 @@
+"""The command line as a whole: what is documented of it, and what a shell completes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from faasd_async.cli.exits import Exit
+from faasd_async.cli.main import cli
+
+PAGE = (Path(__file__).parents[3] / "docs" / "command-line.rst").read_text()
+SCRIPT = Path(sys.executable).with_name("faasd-async")
+
+
+def commands(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
+    """Every command that does something."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *above, name)
+        else:
+            yield (*above, name)
+
+
+@pytest.mark.parametrize("words", list(commands(cli)), ids=" ".join)
+def test_each_command_is_documented(words: tuple[str, ...]) -> None:
+    """It is shown as it is typed, and says itself what it does."""
+    assert re.search(rf"^    .*\bfaasd-async (--json )?{' '.join(words)}\b", PAGE, re.MULTILINE)
+    command: click.Command = cli
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    assert command.get_short_help_str()
+
+
+def test_each_exit_code_is_documented() -> None:
+    """And no other; 2 is click's."""
+    table = re.findall(r"^(\d+) +\S", PAGE, re.MULTILINE)
+    assert [int(code) for code in table] == sorted({*map(int, Exit), 2})
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_there(shell: str) -> None:
+    """For each shell: the script that it is to read, and what it is answered then."""
+    words, word = ("dea", "dea") if shell == "fish" else ("faasd-async dea", "1")
+    said = []
+    for what in ("source", "complete"):
+        asked = {"_FAASD_ASYNC_COMPLETE": f"{shell}_{what}"}
+        environment = {**os.environ, **asked, "COMP_WORDS": words, "COMP_CWORD": word}
+        done = subprocess.run(
+            [sys.executable, "-m", "faasd_async.cli"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said.append(done.stdout)
+    assert "_FAASD_ASYNC_COMPLETE" in said[0]
+    assert "dead" in said[1]
+
+
+def test_completion_in_bash() -> None:
+    """As it is typed: options and commands, those of a group too."""
+    script = f"""\
+PATH={SCRIPT.parent}:$PATH
+eval "$(_FAASD_ASYNC_COMPLETE=bash_source faasd-async)"
+complete_it() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+    _faasd_async_completion faasd-async; echo "${{COMPREPLY[@]}}"; }}
+complete_it faasd-async dead re
+complete_it faasd-async restore --f
+"""
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=False, env={**os.environ}
+    )
+    assert done.stdout.splitlines() == ["replay", "--force"], done.stderr
