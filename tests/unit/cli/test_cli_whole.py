@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import get_completion_class
 
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.main import cli
@@ -47,22 +48,12 @@ def test_each_exit_code_is_documented() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_there(shell: str) -> None:
-    """For each shell: the script that it is to read, and what it is answered then."""
-    words, word = ("dea", "dea") if shell == "fish" else ("faasd-async dea", "1")
-    said = []
-    for what in ("source", "complete"):
-        asked = {"_FAASD_ASYNC_COMPLETE": f"{shell}_{what}"}
-        environment = {**os.environ, **asked, "COMP_WORDS": words, "COMP_CWORD": word}
-        done = subprocess.run(
-            [sys.executable, "-m", "faasd_async.cli"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said.append(done.stdout)
-    assert "_FAASD_ASYNC_COMPLETE" in said[0]
-    assert "dead" in said[1]
+    """For each shell: the script that it is to read, and the commands that begin so."""
+    kind = get_completion_class(shell)
+    assert kind is not None
+    completion = kind(cli, {}, "faasd-async", "_FAASD_ASYNC_COMPLETE")
+    assert "_FAASD_ASYNC_COMPLETE" in completion.source()
+    assert [each.value for each in completion.get_completions([], "dea")] == ["dead"]
 
 
 def test_completion_in_bash() -> None:
