@@ -90,7 +90,7 @@ class _Restoring:
         self._tell = tell
         self._place: bytes | None = None
         self._ended_before = 0
-        self._streams = set[str]()
+        self._streams = list[str]()
 
     async def run(self, path: Path) -> None:
         done = 0
@@ -117,9 +117,10 @@ class _Restoring:
         elif kind == "streams" and rest[1] == "head":
             await self._end_stream()
             self._place = await self._snapshots.begin(rest[0], member.content)
-            self._streams.add(rest[0])
+            self._streams.append(rest[0])
         elif kind == "streams":
-            assert self._place is not None, "its head came first"
+            if self._place is None or rest[0] != self._streams[-1]:
+                raise BackupError(f"{member.name} does not stand behind its head")
             await self._snapshots.put(self._place, member.content)
         else:
             assert member.name == SUMS, "nothing else is let through"
@@ -139,7 +140,7 @@ class _Restoring:
 
     async def _forget_ended(self) -> None:
         """Calls that waited for their time, and ended while the backup was taken, wait no more."""
-        if not self._streams >= {LATER, OUTCOMES}:
+        if not {LATER, OUTCOMES} <= set(self._streams):
             return
         if not (await self._jetstream.stream_info(LATER)).state.messages:
             return

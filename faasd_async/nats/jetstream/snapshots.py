@@ -67,6 +67,7 @@ class Snapshots:
             }
             reply = await self._jetstream.ask(f"STREAM.SNAPSHOT.{stream}", request)
             head(msgspec.json.encode(msgspec.json.decode(reply, type=_Head)))
+            taking.go_on()
             await taking.done
         finally:
             taking.stop()
@@ -102,20 +103,28 @@ class _Taking:
         self.done: Deferred[None] = Deferred()
         self._client = client
         self._piece = piece
+        # The first may overtake the answer to our request.
+        self._early: list[Message] | None = []
         self._subscription = client.subscribe(self.inbox, self._received)
         self._forget = client.on_disconnected(self._dropped)
         self._patience: Any = client.clock.callLater(_PATIENCE_SECONDS, self._silent)
+
+    def go_on(self) -> None:
+        """Pieces may come now; those that came already were not acknowledged, and are few."""
+        early, self._early = self._early or [], None
+        for message in early:
+            self._received(message)
 
     def stop(self) -> None:
         self._forget()
         self._subscription.unsubscribe()
         if self._patience.active():
             self._patience.cancel()
-        if not self.done.called:
-            self.done.addErrback(lambda _: None)
-            self.done.cancel()
 
     def _received(self, message: Message) -> None:
+        if self._early is not None:
+            self._early.append(message)
+            return
         if self.done.called:
             return
         self._patience.reset(_PATIENCE_SECONDS)
