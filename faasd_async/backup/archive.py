@@ -35,7 +35,7 @@ BEGIN, SUMS = "backup.json", "SHA256SUMS"
 _LARGEST_BYTES = 64 * 2**20
 
 _NAMES = re.compile(
-    r"backup\.json|SHA256SUMS|state/(functions|secrets)/[-A-Za-z0-9_.]+"
+    r"backup\.json|SHA256SUMS|state/(functions|secrets)/(?!\.+$)[-A-Za-z0-9_.]+"
     r"|streams/[A-Z_]+/(head|[0-9]{8})|moved/[0-9]{8}"
 )
 

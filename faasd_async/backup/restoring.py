@@ -55,6 +55,8 @@ async def restore(
     lock = StateLock(state_dir)
     lock.acquire()
     left_behind = lock.left_behind
+    fresh = state_dir / "restoring"
+    shutil.rmtree(fresh, ignore_errors=True)
     try:
         there = [name for name in _WHOLE if _holds_something(state_dir / name)]
         if there and not force:
@@ -62,8 +64,6 @@ async def restore(
                 f"{state_dir} holds {' and '.join(there)} already: name another state directory,"
                 " or have it put aside with --force"
             )
-        fresh = state_dir / "restoring"
-        shutil.rmtree(fresh, ignore_errors=True)
         make_private_directory(fresh)
         async with started(reactor, fresh, binary) as client:
             await _Restoring(client, fresh, lambda done: tell(done, size_bytes)).run(path)
@@ -76,6 +76,7 @@ async def restore(
     except OSError as error:
         raise BackupError(f"{error.filename or state_dir}: {error.strerror}") from error
     finally:
+        shutil.rmtree(fresh, ignore_errors=True)
         lock.release(left_behind=left_behind)
 
 
@@ -202,12 +203,13 @@ def _put_aside(state_dir: Path) -> Path:
 def _put_in_place(state_dir: Path, fresh: Path) -> None:
     """Have what was put together be the state: calls last, for without them there is none."""
     _give_to(fresh, state_dir.stat())
+    # nats-server leaves to the kernel when it gets to the disk.
+    os.sync()
     for name in reversed(_WHOLE):
         if (fresh / name).exists():
             if (state_dir / name).exists():
                 (state_dir / name).rmdir()
             (fresh / name).rename(state_dir / name)
-    shutil.rmtree(fresh)
     sync_directory(state_dir)
 
 

@@ -18,6 +18,7 @@ last. :mod:`.restoring` does the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,8 +139,10 @@ class Taking:
 
     def _keep(self, state_dir: Path) -> None:
         for path in kept_files(state_dir):
-            self._archive.add(f"state/{path.parent.name}/{path.name}", path.read_bytes())
-            self._taken.files += 1
+            # What was removed meanwhile is not there.
+            with suppress(FileNotFoundError):
+                self._archive.add(f"state/{path.parent.name}/{path.name}", path.read_bytes())
+                self._taken.files += 1
 
     async def _take(self, stream: str) -> None:
         count = 0
@@ -172,4 +175,9 @@ def kept_files(state_dir: Path) -> Iterator[Path]:
     for name in KEPT:
         directory = state_dir / name
         if directory.is_dir():
-            yield from sorted(path for path in directory.iterdir() if path.name[0] != ".")
+            yield from sorted(path for path in directory.iterdir() if _is_whole(path))
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether it is no file that is being written; a function's name may begin with a dot, too."""
+    return path.suffix == ".json" or path.name[0] != "."
