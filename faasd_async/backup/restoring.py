@@ -54,7 +54,6 @@ async def restore(
     size_bytes = verify(path)
     lock = StateLock(state_dir)
     lock.acquire()
-    left_behind = lock.left_behind
     fresh = state_dir / "restoring"
     shutil.rmtree(fresh, ignore_errors=True)
     try:
@@ -69,7 +68,8 @@ async def restore(
             await _Restoring(client, fresh, lambda done: tell(done, size_bytes)).run(path)
         aside = _put_aside(state_dir) if there else None
         _put_in_place(state_dir, fresh)
-        left_behind = True
+        # The next daemon is to look at it as after a crash.
+        lock.left_behind = True
         return aside
     except NatsError as reason:
         raise BackupError(f"it cannot be restored: {reason}") from reason
@@ -77,7 +77,7 @@ async def restore(
         raise BackupError(f"{error.filename or state_dir}: {error.strerror}") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-        lock.release(left_behind=left_behind)
+        lock.release(in_order=False)
 
 
 class _Restoring:
