@@ -80,6 +80,7 @@ from faasd_async.observe.calls import CallWatch
 from faasd_async.observe.figures import Figures
 from faasd_async.observe.glance import FunctionNow
 from faasd_async.observe.logs import Level, make_observer
+from faasd_async.privileges import NOTICE, gain_no_more
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.jetstream import JetStreamQueue
 from faasd_async.queue.jetstream.durability import (
@@ -350,7 +351,7 @@ class Assembly:
             functions=settings.functions,
             reload=self._reload,
             drain_timeout_seconds=settings.worker.drain_timeout_seconds,
-            notices=settings.notices,
+            notices=(*settings.notices, *([] if gain_no_more() else [NOTICE])),
             observer=self.options.observer,
             systemd=Notifier(self.reactor, os.environ),
             when_clock_believed=self._wall_clock(broker).when_believed,

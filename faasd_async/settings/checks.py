@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Mapping
 
+from faasd_async.settings.confinement import confining, find_tools
 from faasd_async.settings.endpoints import place_of
 from faasd_async.settings.mistakes import Mistakes, Refusal, quoted
 from faasd_async.settings.model import Settings
@@ -77,7 +78,7 @@ def _has_protobuf() -> bool:
 def check_programs(
     root: Table, settings: Settings, environment: Mapping[str, str], here: str
 ) -> None:
-    """Note which programs are not there."""
+    """Note which programs are not there, and which cannot be kept in as they should be."""
     binary = settings.nats.binary
     if binary is not None and not (os.path.isfile(binary) and os.access(binary, os.X_OK)):
         root.section("nats").mistake(
@@ -91,6 +92,7 @@ def check_programs(
         path = search_path(environment, function.command.environment)
         try:
             find(function.command, path, here)
+            confining(function.command, find_tools(environment))
         except NotThere as missing:
             directive = hidden_by(function.command, environment, here)
             hint = f"; {directive} of the unit hides it, see docs/install.rst" if directive else ""

@@ -19,6 +19,7 @@ from faasd_async.settings.containers import (
     shared_with_commands,
 )
 from faasd_async.settings.cron import read_cron, timezone
+from faasd_async.settings.limits import read_limits
 from faasd_async.settings.mistakes import Refusal, shown
 from faasd_async.settings.model import (
     NOTHING,
@@ -59,6 +60,7 @@ from faasd_async.settings.values import (
     name,
     path_below,
     table_of_strings,
+    text,
     url_path,
     variables,
 )
@@ -77,10 +79,13 @@ _ONE_FUNCTION_ONLY = (
     *("url", "command", "image", "port", "upstream_url", "schedule", "payload"),
     *("secrets", "verify"),
 )
-_COMMAND_ONLY = ("mode", "directory", "content_type", "upstream_url")
+_COMMAND_ONLY = (
+    *("mode", "directory", "content_type", "upstream_url"),
+    *("user", "cpu_time", "open_files", "processes"),
+)
 _COMMAND_OR_IMAGE = (
     *("environment", "prefix_logs", "port", "ready_path", "healthcheck_interval"),
-    "secrets",
+    *("secrets", "memory"),
 )
 _HTTP_ONLY = ("port", "upstream_url", "ready_path", "healthcheck_interval")
 
@@ -204,6 +209,11 @@ def _check_kind(table: Table, process: CommandSettings) -> None:
             table.forbid(key, "only with command or image")
     if kinds != ["command"]:
         return
+    if process.user is not None and "secrets" in table:
+        table.mistake(
+            "secrets",
+            "found with user; allowed: one of them, for the daemon's user alone reads secrets",
+        )
     if process.mode == "http":
         table.forbid("content_type", 'only with mode = "streaming" or "serializing"')
     else:
@@ -259,6 +269,8 @@ def _read_process(table: Table, below: CommandSettings, base: str) -> CommandSet
         mode=table.take("mode", choice(COMMAND_MODES), below.mode),
         environment=_merged(table, "environment", variables, below.environment),
         directory=table.take("directory", path_below(base), below.directory),
+        user=table.take("user", text, below.user),
+        limits=read_limits(table, below.limits),
         prefix_logs=table.take("prefix_logs", boolean, below.prefix_logs),
         content_type=table.take("content_type", content_type, below.content_type),
         port=table.take("port", integer(1, 65535), below.port),

@@ -198,10 +198,25 @@ class ResultSettings(Struct, frozen=True, kw_only=True):
     max_bytes: int = 8 * MIB
 
 
+class LimitSettings(Struct, frozen=True, kw_only=True):
+    """What each process of a command may use; 0: what the daemon may.
+
+    :ivar memory_bytes: what it has for itself: its heap, and the stacks of its threads.
+    :ivar cpu_time_seconds: in all its life.
+    :ivar processes: of all that its user runs, threads included.
+    """
+
+    memory_bytes: int = 0
+    cpu_time_seconds: int = 0
+    open_files: int = 0
+    processes: int = 0
+
+
 class CommandSettings(Struct, frozen=True, kw_only=True):
     """A function that is a local process.
 
     :ivar words: the program and its arguments; never empty.
+    :ivar user: who it runs as; ``None``: as the daemon does.
     :ivar port: where a process of mode ``http`` listens; ``None``: wherever ``upstream_url``
         says, and if that is ``None`` too, on a free port chosen when it is started.
     """
@@ -210,6 +225,8 @@ class CommandSettings(Struct, frozen=True, kw_only=True):
     mode: CommandMode = "streaming"
     environment: Mapping[str, str] = NOTHING
     directory: str | None = None
+    user: str | None = None
+    limits: LimitSettings = LimitSettings()
     prefix_logs: bool = True
     content_type: str = "application/octet-stream"
     port: int | None = None

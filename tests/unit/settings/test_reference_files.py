@@ -34,7 +34,7 @@ WITHOUT_A_DEFAULT = {
     ("defaults", "directory"),
     ("defaults", "ready_path"),
     ("defaults", "fprocess"),
-    ("defaults", "memory"),
+    *(("defaults", key) for key in ("user", "memory", "cpu_time", "open_files", "processes")),
     ("defaults", "cpus"),
 }
 """What the reference can only show by an example."""

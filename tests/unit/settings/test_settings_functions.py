@@ -363,11 +363,11 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
             f"{COMMAND}\nasync_timeot = 1",
             "[functions.a] async_timeot: unknown key, perhaps async_timeout; allowed: annotations,"
             " async_timeout, callback_timeout, command, concurrency, connect_timeout, content_type,"
-            " cpus, dead_letters, directory, environment, expires, fprocess, healthcheck_interval,"
-            " image, labels, max_body, max_inflight, memory, missed, mode, payload, port,"
-            " prefix_logs, pull, queue, read_only, ready_path, results, retry, schedule, secrets,"
-            " signing_secret_file, signing_secrets, start_timeout, timeout, timezone, upstream_url,"
-            " url, verify, zero_after",
+            " cpu_time, cpus, dead_letters, directory, environment, expires, fprocess,"
+            " healthcheck_interval, image, labels, max_body, max_inflight, memory, missed, mode,"
+            " open_files, payload, port, prefix_logs, processes, pull, queue, read_only,"
+            " ready_path, results, retry, schedule, secrets, signing_secret_file, signing_secrets,"
+            " start_timeout, timeout, timezone, upstream_url, url, user, verify, zero_after",
         ),
         (
             f"{COMMAND}\nmax_inflight = 0",
