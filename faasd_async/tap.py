@@ -46,6 +46,7 @@ from faasd_async.garbage import look_less_often
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
+from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.calls.cancel import Cancellation
 from faasd_async.gateway.calls.events import Events
@@ -665,6 +666,7 @@ class Assembly:
             now_ns=time.time_ns,
             accepted=self.watch.accepted,
             verification=self.verification,
+            authentication=self._authentication(directory),
             why_no_room=space.why_no_room if space else lambda size_bytes: None,
             withhold=self.withhold,
         )
@@ -684,6 +686,7 @@ class Assembly:
             clock=self.reactor,
             now_ns=time.time_ns,
             verification=self.verification,
+            authentication=self._authentication(directory),
             invoked=self.watch.invoked,
             withhold=self.withhold,
         )
@@ -699,9 +702,13 @@ class Assembly:
             ),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
+            authentication=self._authentication(directory),
             operators=self.operators,
             bodies=queue.bodies,
         )
+
+    def _authentication(self, directory: Directory) -> Authentication:
+        return Authentication(self.operators, directory.find)
 
     def _provider(self) -> Provider:
         namespace = Namespace(self.settings.gateway.namespace)

@@ -30,6 +30,7 @@ from faasd_async.gateway.arrival import (
     trace,
 )
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
+from faasd_async.gateway.authentication import Authentication, without_password
 from faasd_async.gateway.deadlines import Deadlines
 from faasd_async.gateway.orders import read_orders
 from faasd_async.gateway.refusal import (
@@ -87,6 +88,7 @@ class Acceptance:
     :param now_ns: the wall clock, Unix nanoseconds.
     :param accepted: told of each call that was accepted.
     :param verification: looks at the signatures of requests that need one.
+    :param authentication: asks the callers of functions that want a password for it.
     :param why_no_room: why there is no room for a call of so many bytes, or ``None``.
     :param withhold: leaves out of a call's header fields what is not for functions.
     """
@@ -104,6 +106,7 @@ class Acceptance:
         now_ns: Callable[[], int],
         accepted: Callable[[QueueRequest], None],
         verification: Verification,
+        authentication: Authentication,
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
         withhold: Withhold | None = None,
     ) -> None:
@@ -116,6 +119,7 @@ class Acceptance:
         self._now_ns = now_ns
         self._accepted = accepted
         self._verification = verification
+        self._authentication = authentication
         self._why_no_room = why_no_room
         self._withhold = withhold
 
@@ -178,6 +182,9 @@ class Acceptance:
         scales.weigh(len(arrival.body))
         try:
             deployment = self._admit(arrival)
+            auth = deployment.settings.auth
+            if auth is not None and not arrival.inside:
+                self._authentication.admit(auth, arrival.headers)
             verify = deployment.settings.verify
             if verify is not None:
                 answered = self._verification.admit(deployment.name, verify, arrival, answered)
@@ -262,16 +269,17 @@ class Acceptance:
         if why is not None:
             raise no_room(why)
         said = read_orders(arrival.headers)
-        callback = self._callback(said, "X-Callback-Url")
-        on_failure = self._callback(said, "X-Callback-On-Failure")
+        callback = self._callback(arrival, said, "X-Callback-Url")
+        on_failure = self._callback(arrival, said, "X-Callback-On-Failure")
         now_ns = self._now_ns()
         timing = read_timing(said, now_ns)
         repeatable = self._repeatable(arrival, said, deployment)
         key_for = adopt_call_key if repeatable is None else repeatable.key
         tracing = trace(arrival, now_ns, key_for)
         headers = forwarded(arrival, tracing, without=_KEPT)
-        if self._withhold is not None and b"authorization" in said:
-            headers = self._withhold(headers)
+        if b"authorization" in said:
+            withhold = self._withhold if deployment.settings.auth is None else without_password
+            headers = headers if withhold is None else withhold(headers)
         request = QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
@@ -302,7 +310,9 @@ class Acceptance:
         except QueueError as reason:
             raise of_queue_error(reason, ()) from None
 
-    def _callback(self, said: Mapping[bytes, bytes], name: str) -> CallbackUrl | None:
+    def _callback(
+        self, arrival: Arrival, said: Mapping[bytes, bytes], name: str
+    ) -> CallbackUrl | None:
         raw = said.get(name.lower().encode())
         if not raw:
             return None
@@ -319,6 +329,9 @@ class Acceptance:
         route = self._own_route(url)
         if route is not None and not self._directory.knows(route):
             raise Refusal(400, f"{name}: no function is called {route.name}")
+        # Whoever names a user in the URL is asked for them at the door.
+        if route is not None and url.username is None and not arrival.inside:
+            self._authentication.admit_callback(route, arrival.headers)
         return url
 
 

@@ -23,6 +23,10 @@ _OWN_NAMES = frozenset(("localhost", "ip6-localhost"))
 _ASKS_FOR_PASSWORD: Fields = ((b"WWW-Authenticate", b'Basic realm="Restricted"'),)
 
 
+def invalid_credentials() -> Refusal:
+    return Refusal(401, "invalid credentials", _ASKS_FOR_PASSWORD)
+
+
 class Operators:
     """Tells operators from others.
 
@@ -40,12 +44,16 @@ class Operators:
         if self._credentials is None:
             admit(peer_host, headers)
             return
-        said = first(headers, b"authorization")
-        if said is None or not self._credentials.match(said):
-            raise Refusal(401, "invalid credentials", _ASKS_FOR_PASSWORD)
+        if not self.say(headers):
+            raise invalid_credentials()
         origin = first(headers, b"origin")
         if origin is not None and not _is_origin_of(origin, headers):
             raise Refusal(403, "/system answers no pages of other hosts")
+
+    def say(self, headers: Headers) -> bool:
+        """Whether a request says the password."""
+        said = first(headers, b"authorization")
+        return said is not None and self._credentials is not None and self._credentials.match(said)
 
     def withhold(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """What may go on to a function: the password is nobody's business."""

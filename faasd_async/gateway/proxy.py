@@ -17,6 +17,7 @@ from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import InvocationError
 from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, Withhold, forwarded, trace
+from faasd_async.gateway.authentication import Authentication, without_password
 from faasd_async.gateway.refusal import (
     RETRY_SOON,
     Refusal,
@@ -76,6 +77,7 @@ class Proxy:
 
     :param now_ns: the wall clock, Unix nanoseconds.
     :param verification: looks at the signatures of requests that need one.
+    :param authentication: asks the callers of functions that want a password for it.
     :param invoked: told how each call ended: function, call id, status, seconds.
     :param withhold: leaves out of a call's header fields what is not for functions.
     """
@@ -87,11 +89,13 @@ class Proxy:
         clock: IReactorTime,
         now_ns: Callable[[], int],
         verification: Verification,
+        authentication: Authentication,
         invoked: Callable[[str, str, int, float], None],
         withhold: Withhold | None = None,
     ) -> None:
         self._directory = directory
         self._verification = verification
+        self._authentication = authentication
         self._clock = clock
         self._now_ns = now_ns
         self._invoked = invoked
@@ -112,9 +116,13 @@ class Proxy:
         :return: the call under way, if it is under way still.
         """
         scales.weigh(len(arrival.body))
-        invoked = self._invoked
+        invoked, withhold = self._invoked, self._withhold
         try:
             deployment, tracing = self._admit(arrival)
+            auth = deployment.settings.auth
+            if auth is not None:
+                self._authentication.admit(auth, arrival.headers)
+                withhold = without_password
             verify = deployment.settings.verify
             if verify is not None:
                 taken = self._verification.take(
@@ -128,7 +136,7 @@ class Proxy:
         # There is one, so this does not wait.
         deployment.tokens.acquire()
         passage = Passage(deployment, tracing, caller, self._clock, invoked)
-        passage.begin(arrival, self._withhold)
+        passage.begin(arrival, withhold)
         return None if passage.over else passage
 
     def _verified_call(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from faasd_async.settings.confinement import confining, find_tools
 from faasd_async.settings.endpoints import place_of
 from faasd_async.settings.mistakes import Mistakes, Refusal, quoted
-from faasd_async.settings.model import Settings
+from faasd_async.settings.model import FunctionSettings, Settings
 from faasd_async.settings.places import Place, Places
 from faasd_async.settings.programs import NotThere, find, hidden_by, search_path
 from faasd_async.settings.table import Table
@@ -66,6 +66,27 @@ def check_streaming(root: Table, settings: Settings) -> None:
             channel(function.queue)
         except Refusal as refusal:
             table.mistake("queue", f"found {refusal.found}; allowed: {refusal.allowed}")
+
+
+def check_auth(root: Table, settings: Settings) -> None:
+    """Note who is asked for a password that there is none of."""
+    if settings.gateway.basic_auth:
+        return
+    tables = [(root.section("defaults"), settings.template.function)]
+    if not _asks_for_operators(settings.template.function):
+        functions = root.section("functions")
+        tables = [(functions.section(name), each) for name, each in settings.functions.items()]
+    for table, function in tables:
+        if _asks_for_operators(function):
+            table.mistake(
+                "auth",
+                'found "basic", and there is no password; allowed: with basic_auth = true in'
+                " [gateway], or with a secret of its own",
+            )
+
+
+def _asks_for_operators(function: FunctionSettings) -> bool:
+    return function.auth is not None and not function.auth.credentials
 
 
 def _has_protobuf() -> bool:

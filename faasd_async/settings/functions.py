@@ -12,6 +12,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from faasd_async.settings.annotations import over_function
+from faasd_async.settings.auth import read_auth
 from faasd_async.settings.containers import (
     IMAGE_ONLY,
     image_name,
@@ -249,6 +250,7 @@ def _read(
         schedule=_read_schedule(table, below.schedule),
         secrets=table.take("secrets", list_of(file_name), below.secrets),
         signing_secrets=below.signing_secrets if secrets is None else secrets,
+        auth=read_auth(table, base, below.auth),
         labels=_merged(table, "labels", table_of_strings, below.labels),
     )
 

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from faasd_async.settings.auth import AuthSettings
 from faasd_async.settings.secrets import Secret
 
 KIB = 2**10
@@ -302,6 +303,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     :ivar secrets: the names of those that it is given as files; none with a ``url``.
     :ivar signing_secrets: its callbacks'.
     :ivar verify: ``None``: its requests need no signature.
+    :ivar auth: ``None``: its callers are asked for no password.
     :ivar container: for images only.
     :ivar replicas: as often ``max_inflight`` is what was asked for; 0: nothing of it is up before
         it is called. No key of the file: it is scaled while the daemon runs.
@@ -329,6 +331,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     replicas: int = 1
     signing_secrets: tuple[Secret, ...] = ()
     verify: VerifySettings | None = None
+    auth: AuthSettings | None = None
     labels: Mapping[str, str] = NOTHING
     annotations: Mapping[str, str] = NOTHING
 
