@@ -750,6 +750,7 @@ class Assembly:
 
     def _reload(self) -> Reading:
         fresh = self.options.read_settings()
+        self.doors.renew_certificates()
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
         self.roster.reader = DeploymentReader(fresh, self._has_engine)
