@@ -669,6 +669,7 @@ class Assembly:
             authentication=self._authentication(directory),
             why_no_room=space.why_no_room if space else lambda size_bytes: None,
             withhold=self.withhold,
+            begins_traces=self.settings.gateway.begin_traces,
         )
 
     def _gateway(
@@ -689,6 +690,7 @@ class Assembly:
             authentication=self._authentication(directory),
             invoked=self.watch.invoked,
             withhold=self.withhold,
+            begins_traces=self.settings.gateway.begin_traces,
         )
         return Gateway(
             acceptance,

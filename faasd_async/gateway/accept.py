@@ -17,6 +17,7 @@ from faasd_async.call.known import CallName
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
+from faasd_async.call.trace import TRACEPARENT, carried
 from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import (
@@ -91,6 +92,7 @@ class Acceptance:
     :param authentication: asks the callers of functions that want a password for it.
     :param why_no_room: why there is no room for a call of so many bytes, or ``None``.
     :param withhold: leaves out of a call's header fields what is not for functions.
+    :param begins_traces: calls that belong to no trace begin one.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Acceptance:
         authentication: Authentication,
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
         withhold: Withhold | None = None,
+        begins_traces: bool = False,
     ) -> None:
         self._directory = directory
         self._queue = queue
@@ -122,6 +125,7 @@ class Acceptance:
         self._authentication = authentication
         self._why_no_room = why_no_room
         self._withhold = withhold
+        self._begins_traces = begins_traces
 
     def largest_body_bytes(self, deployment: Deployment) -> int:
         # What is signed is looked at whole, before anything of it is stored.
@@ -280,6 +284,9 @@ class Acceptance:
         if b"authorization" in said:
             withhold = self._withhold if deployment.settings.auth is None else without_password
             headers = headers if withhold is None else withhold(headers)
+        traceparent = b""
+        if self._begins_traces or TRACEPARENT in said:
+            headers, traceparent = carried(headers, begins=self._begins_traces)
         request = QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
@@ -294,6 +301,7 @@ class Acceptance:
             not_before_ns=timing.not_before_ns,
             expires_ns=timing.expires_ns,
             max_attempts=read_max_attempts(said),
+            traceparent=traceparent,
         )
         return request, tracing
 

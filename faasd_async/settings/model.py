@@ -45,6 +45,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     :ivar deploy: what may be deployed over HTTP by annotation.
     :ivar max_connections_per_address: 0: as many as it likes.
     :ivar trusted_proxies: addresses and ranges whose ``X-Forwarded-*`` count; ``None``: all.
+    :ivar begin_traces: calls that belong to no trace begin one.
     """
 
     listen: tuple[str, ...] = ("tcp:8080",)
@@ -57,6 +58,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     deploy: tuple[DeployKind, ...] = ()
     max_connections_per_address: int = 1000
     trusted_proxies: tuple[str, ...] | None = None
+    begin_traces: bool = False
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):

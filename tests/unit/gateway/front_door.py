@@ -379,6 +379,7 @@ class FrontDoor:
     coming: list[int] = field(default_factory=list)
     operators: Operators = field(default_factory=Operators)
     provider: Provider = field(default_factory=paper_provider)
+    begins_traces: bool = False
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, lease_seconds=30.0)
@@ -399,6 +400,7 @@ class FrontDoor:
             authentication=authentication,
             why_no_room=self._why_no_room,
             withhold=self.operators.withhold,
+            begins_traces=self.begins_traces,
         )
         proxy = Proxy(
             directory,
@@ -406,7 +408,8 @@ class FrontDoor:
             verification=verification,
             authentication=authentication,
             now_ns=lambda: NOW_NS,
-            invoked=lambda *told: self.ended.append(told),
+            invoked=lambda *told: self.ended.append(told[:4]),
+            begins_traces=self.begins_traces,
             withhold=self.operators.withhold,
         )
         replay = Replay(self.queue, self.deployments, lambda: NOW_NS, self.accepted.append)
