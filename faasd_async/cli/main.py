@@ -10,6 +10,7 @@ from faasd_async import __version__
 from faasd_async.cli.calls import call, cancel, result
 from faasd_async.cli.dead import dead
 from faasd_async.cli.doctor import check, doctor
+from faasd_async.cli.installing import install, uninstall
 from faasd_async.cli.invoking import invoke
 from faasd_async.cli.migrating import migrate
 from faasd_async.cli.queues import functions, queue, status
@@ -50,6 +51,7 @@ def cli(context: click.Context, url: str, credentials: Path | None, as_json: boo
 for each in (
     *(status, functions, invoke, call, result, cancel),
     *(dead, queue, schedules, check, doctor, migrate),
+    *(install, uninstall),
 ):
     cli.add_command(each)
 
