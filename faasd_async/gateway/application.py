@@ -174,13 +174,17 @@ class Gateway:
     @app.route("/system/", branch=True)
     def system(self, request: GatewayRequest) -> KleinResource:
         """What only an operator may ask."""
-        self._operators.admit(request.peer_host, request.field_lines)
+        self._operators.admit(
+            request.peer_host, request.field_lines, trusted=request.channel.trusted
+        )
         return self._system.resource()
 
     @app.route("/ui", branch=True)
     def ui(self, request: GatewayRequest) -> bytes:
         """Where OpenFaaS has its page: the operator's, too, and there is none."""
-        self._operators.admit(request.peer_host, request.field_lines)
+        self._operators.admit(
+            request.peer_host, request.field_lines, trusted=request.channel.trusted
+        )
         raise Refusal(404, "there is nothing here")
 
 

@@ -36,9 +36,10 @@ class Operators:
     def __init__(self, credentials: Credentials | None = None) -> None:
         self._credentials = credentials
 
-    def admit(self, peer_host: str | None, headers: Headers) -> None:
+    def admit(self, peer_host: str | None, headers: Headers, *, trusted: bool = True) -> None:
         """Let an operator in; see :func:`admit`.
 
+        :param trusted: whether the client is believed where the request came from.
         :raises Refusal: 401, the password is not known; 403, it is not sure to be one.
         """
         if self._credentials is None:
@@ -47,7 +48,7 @@ class Operators:
         if not self.say(headers):
             raise invalid_credentials()
         origin = first(headers, b"origin")
-        if origin is not None and not _is_origin_of(origin, headers):
+        if origin is not None and not _is_origin_of(origin, headers, trusted):
             raise Refusal(403, "/system answers no pages of other hosts")
 
     def say(self, headers: Headers) -> bool:
@@ -89,10 +90,11 @@ def admit(peer_host: str | None, headers: Headers) -> None:
         raise Refusal(403, "/system answers only under a loopback address or localhost")
 
 
-def _is_origin_of(origin: bytes, headers: Headers) -> bool:
+def _is_origin_of(origin: bytes, headers: Headers, trusted: bool) -> bool:
     """Whether a page came from where its request goes, perhaps by way of a proxy."""
     host = origin.partition(b"://")[2].lower()
-    here = (first(headers, b"host"), first(headers, b"x-forwarded-host"))
+    forwarded = first(headers, b"x-forwarded-host") if trusted else None
+    here = (first(headers, b"host"), forwarded)
     return host in [each.strip().lower() for each in here if each]
 
 
