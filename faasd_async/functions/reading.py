@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from faasd_async.errors import ConfigurationError
 from faasd_async.functions.deployment import FunctionDeployment
 from faasd_async.functions.errors import NotPermitted, NotUsable
-from faasd_async.functions.images import table_of_image
+from faasd_async.functions.images import memory_bytes, table_of_image
 from faasd_async.settings import FunctionSettings, Settings
 from faasd_async.settings.checks import check_streaming
 from faasd_async.settings.functions import read_functions
@@ -89,6 +89,8 @@ class DeploymentReader:
             table = table_of_image(deployment)
         if "command" in kinds:
             table |= _of_command(variables)
+            if deployment.limits is not None and deployment.limits.memory:
+                table["memory"] = memory_bytes(deployment.limits.memory)
         if deployment.secrets and "url" not in kinds:
             table["secrets"] = deployment.secrets
         if variables.get("max_inflight", "0") != "0":

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from faasd_async.functions.deployment import FunctionDeployment
+from faasd_async.functions.deployment import FunctionDeployment, Resources
 from faasd_async.functions.errors import NotPermitted, NotUsable
 from faasd_async.functions.reading import COMMAND, URL, DeploymentReader
 from faasd_async.settings import FunctionSettings, load
@@ -81,6 +81,15 @@ def test_variables_of_the_watchdog_count(read: Read) -> None:
     other = read(env_vars={"mode": "serializing", "content_type": "a/b", "ready_path": "x"})
     assert other.command is not None
     assert (other.command.mode, other.command.content_type) == ("serializing", "a/b")
+
+
+def test_a_limit_of_memory_holds_for_a_command(read: Read) -> None:
+    """In Kubernetes' words, over what the file's defaults say."""
+    command = read("[defaults]\nmemory = '1GiB'\n", limits=Resources(memory="64Mi")).command
+    assert command is not None
+    assert command.limits.memory_bytes == 64 * 2**20
+    with pytest.raises(NotUsable, match=r"limits\.memory"):
+        read(limits=Resources(memory="much"))
 
 
 def test_no_limit_is_our_own(read: Read) -> None:
