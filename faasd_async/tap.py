@@ -46,6 +46,7 @@ from faasd_async.garbage import look_less_often
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
+from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.calls.cancel import Cancellation
 from faasd_async.gateway.calls.events import Events
@@ -80,6 +81,7 @@ from faasd_async.observe.calls import CallWatch
 from faasd_async.observe.figures import Figures
 from faasd_async.observe.glance import FunctionNow
 from faasd_async.observe.logs import Level, make_observer
+from faasd_async.privileges import NOTICE, gain_no_more
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.jetstream import JetStreamQueue
 from faasd_async.queue.jetstream.durability import (
@@ -350,7 +352,7 @@ class Assembly:
             functions=settings.functions,
             reload=self._reload,
             drain_timeout_seconds=settings.worker.drain_timeout_seconds,
-            notices=settings.notices,
+            notices=(*settings.notices, *([] if gain_no_more() else [NOTICE])),
             observer=self.options.observer,
             systemd=Notifier(self.reactor, os.environ),
             when_clock_believed=self._wall_clock(broker).when_believed,
@@ -664,8 +666,10 @@ class Assembly:
             now_ns=time.time_ns,
             accepted=self.watch.accepted,
             verification=self.verification,
+            authentication=self._authentication(directory),
             why_no_room=space.why_no_room if space else lambda size_bytes: None,
             withhold=self.withhold,
+            begins_traces=self.settings.gateway.begin_traces,
         )
 
     def _gateway(
@@ -683,8 +687,10 @@ class Assembly:
             clock=self.reactor,
             now_ns=time.time_ns,
             verification=self.verification,
+            authentication=self._authentication(directory),
             invoked=self.watch.invoked,
             withhold=self.withhold,
+            begins_traces=self.settings.gateway.begin_traces,
         )
         return Gateway(
             acceptance,
@@ -698,9 +704,13 @@ class Assembly:
             ),
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
+            authentication=self._authentication(directory),
             operators=self.operators,
             bodies=queue.bodies,
         )
+
+    def _authentication(self, directory: Directory) -> Authentication:
+        return Authentication(self.operators, directory.find)
 
     def _provider(self) -> Provider:
         namespace = Namespace(self.settings.gateway.namespace)
@@ -742,6 +752,7 @@ class Assembly:
 
     def _reload(self) -> Reading:
         fresh = self.options.read_settings()
+        self.doors.renew_certificates()
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
         self.roster.reader = DeploymentReader(fresh, self._has_engine)

@@ -51,6 +51,7 @@ class Known:
     :ivar not_before_ns: when its next attempt is due; 0 if that is not put off.
     :ivar ending: how it ended.
     :ivar callback: ``None`` if none was asked for.
+    :ivar traceparent: the trace it belongs to; empty: none, or nobody remembers.
     :ivar others: further calls that share its id.
     """
 
@@ -64,6 +65,7 @@ class Known:
     ending: Ending | None
     callback: CallbackKnown | None
     others: Sequence[CallName] = ()
+    traceparent: bytes = b""
 
     @property
     def is_forgotten(self) -> bool:

@@ -34,6 +34,7 @@ class QueueRequest:
     :ivar expires_ns: when it is too late for it to begin, as its caller has it; 0 if it never is.
     :ivar max_attempts: how often it is tried at most, as its caller has it; 0 if only its function
         says so.
+    :ivar traceparent: the trace that it belongs to, and its own span in it; empty: none.
     """
 
     function: str
@@ -51,6 +52,7 @@ class QueueRequest:
     not_before_ns: int = 0
     expires_ns: int = 0
     max_attempts: int = 0
+    traceparent: bytes = b""
 
     @property
     def since_ns(self) -> int:
@@ -97,6 +99,7 @@ class CallbackRequest:
     :ivar headers: all but the framing and ``Host``.
     :ivar generation: the call's.
     :ivar replays: how often it was put back after it had been given up.
+    :ivar traceparent: its call's; its own stands in the headers.
     :ivar since_ns: when it was put into the queue, Unix nanoseconds; 0 where nobody knows.
     """
 
@@ -107,6 +110,7 @@ class CallbackRequest:
     body: Body
     generation: int = 0
     replays: int = 0
+    traceparent: bytes = b""
     since_ns: int = field(default=0, compare=False)
 
     @property

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from faasd_async.call.ending import Ending, callback_url_of
-from faasd_async.call.headers import end_to_end, first, replaced
+from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.ids import CallKey, encode_token
 from faasd_async.call.request import CallbackRequest, QueueRequest
+from faasd_async.call.trace import of_callback
 
 #: How many calls came before this one, each the callback of another.
 HOPS = b"X-Call-Hops"
@@ -34,7 +35,7 @@ def write_letter(
     fields = end_to_end(outcome.headers, without=_NOT_ITS_OWN)
     if first(fields, b"date") is None:
         fields.append((b"Date", formatdate(now_seconds(), usegmt=True).encode()))
-    ours = (
+    ours: tuple[tuple[bytes, bytes], ...] = (
         (b"Webhook-Id", webhook_id(request.key, request.generation)),
         (b"X-Call-Id", request.key.call_id.encode()),
         (b"X-Duration-Seconds", b"%f" % outcome.duration_seconds),
@@ -44,6 +45,7 @@ def write_letter(
         (b"X-Retry-Max", b"%d" % (most_attempts - 1)),
         (b"X-Start-Time", b"%d" % request.start_time_ns),
     )
+    ours = (*ours, *_trace(request))
     hops = first(request.headers, HOPS.lower())
     return CallbackRequest(
         function=request.function,
@@ -52,7 +54,15 @@ def write_letter(
         headers=replaced(fields, ours if hops is None else (*ours, (HOPS, hops))),
         body=outcome.body,
         generation=request.generation,
+        traceparent=request.traceparent,
     )
+
+
+def _trace(request: QueueRequest) -> Headers:
+    if not request.traceparent:
+        return ()
+    name = webhook_id(request.key, request.generation)
+    return of_callback(request.traceparent, request.headers, name)
 
 
 def webhook_id(key: CallKey, generation: int) -> bytes:

@@ -14,6 +14,7 @@ from faasd_async.cli.dead import dead
 from faasd_async.cli.deploying import deploy, remove
 from faasd_async.cli.dev import dev
 from faasd_async.cli.doctor import check, doctor
+from faasd_async.cli.installing import install, uninstall
 from faasd_async.cli.invoking import invoke
 from faasd_async.cli.logs import logs
 from faasd_async.cli.migrating import migrate
@@ -52,6 +53,7 @@ for each in (
     *(new, dev, deploy, remove),
     *(status, functions, logs, invoke, call, result, cancel),
     *(dead, queue, schedules, check, doctor, migrate, backup, restore),
+    *(install, uninstall),
 ):
     cli.add_command(each)
 

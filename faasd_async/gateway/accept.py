@@ -17,6 +17,7 @@ from faasd_async.call.known import CallName
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
+from faasd_async.call.trace import TRACEPARENT, carried
 from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import (
@@ -30,6 +31,7 @@ from faasd_async.gateway.arrival import (
     trace,
 )
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
+from faasd_async.gateway.authentication import Authentication, without_password
 from faasd_async.gateway.deadlines import Deadlines
 from faasd_async.gateway.orders import read_orders
 from faasd_async.gateway.refusal import (
@@ -87,8 +89,10 @@ class Acceptance:
     :param now_ns: the wall clock, Unix nanoseconds.
     :param accepted: told of each call that was accepted.
     :param verification: looks at the signatures of requests that need one.
+    :param authentication: asks the callers of functions that want a password for it.
     :param why_no_room: why there is no room for a call of so many bytes, or ``None``.
     :param withhold: leaves out of a call's header fields what is not for functions.
+    :param begins_traces: calls that belong to no trace begin one.
     """
 
     def __init__(
@@ -104,8 +108,10 @@ class Acceptance:
         now_ns: Callable[[], int],
         accepted: Callable[[QueueRequest], None],
         verification: Verification,
+        authentication: Authentication,
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
         withhold: Withhold | None = None,
+        begins_traces: bool = False,
     ) -> None:
         self._directory = directory
         self._queue = queue
@@ -116,8 +122,10 @@ class Acceptance:
         self._now_ns = now_ns
         self._accepted = accepted
         self._verification = verification
+        self._authentication = authentication
         self._why_no_room = why_no_room
         self._withhold = withhold
+        self._begins_traces = begins_traces
 
     def largest_body_bytes(self, deployment: Deployment) -> int:
         # What is signed is looked at whole, before anything of it is stored.
@@ -178,6 +186,9 @@ class Acceptance:
         scales.weigh(len(arrival.body))
         try:
             deployment = self._admit(arrival)
+            auth = deployment.settings.auth
+            if auth is not None and not arrival.inside:
+                self._authentication.admit(auth, arrival.headers)
             verify = deployment.settings.verify
             if verify is not None:
                 answered = self._verification.admit(deployment.name, verify, arrival, answered)
@@ -262,16 +273,20 @@ class Acceptance:
         if why is not None:
             raise no_room(why)
         said = read_orders(arrival.headers)
-        callback = self._callback(said, "X-Callback-Url")
-        on_failure = self._callback(said, "X-Callback-On-Failure")
+        callback = self._callback(arrival, said, "X-Callback-Url")
+        on_failure = self._callback(arrival, said, "X-Callback-On-Failure")
         now_ns = self._now_ns()
         timing = read_timing(said, now_ns)
         repeatable = self._repeatable(arrival, said, deployment)
         key_for = adopt_call_key if repeatable is None else repeatable.key
         tracing = trace(arrival, now_ns, key_for)
         headers = forwarded(arrival, tracing, without=_KEPT)
-        if self._withhold is not None and b"authorization" in said:
-            headers = self._withhold(headers)
+        if b"authorization" in said:
+            withhold = self._withhold if deployment.settings.auth is None else without_password
+            headers = headers if withhold is None else withhold(headers)
+        traceparent = b""
+        if self._begins_traces or TRACEPARENT in said:
+            headers, traceparent = carried(headers, begins=self._begins_traces)
         request = QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
@@ -286,6 +301,7 @@ class Acceptance:
             not_before_ns=timing.not_before_ns,
             expires_ns=timing.expires_ns,
             max_attempts=read_max_attempts(said),
+            traceparent=traceparent,
         )
         return request, tracing
 
@@ -302,7 +318,9 @@ class Acceptance:
         except QueueError as reason:
             raise of_queue_error(reason, ()) from None
 
-    def _callback(self, said: Mapping[bytes, bytes], name: str) -> CallbackUrl | None:
+    def _callback(
+        self, arrival: Arrival, said: Mapping[bytes, bytes], name: str
+    ) -> CallbackUrl | None:
         raw = said.get(name.lower().encode())
         if not raw:
             return None
@@ -319,6 +337,9 @@ class Acceptance:
         route = self._own_route(url)
         if route is not None and not self._directory.knows(route):
             raise Refusal(400, f"{name}: no function is called {route.name}")
+        # Whoever names a user in the URL is asked for them at the door.
+        if route is not None and url.username is None and not arrival.inside:
+            self._authentication.admit_callback(route, arrival.headers)
         return url
 
 

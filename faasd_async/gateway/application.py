@@ -9,10 +9,12 @@ from klein import Klein
 from klein.resource import KleinResource
 from twisted.internet.interfaces import IReactorTime
 
+from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answers import explain_errors, text, written_json
 from faasd_async.gateway.arrival import Arrival
+from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
 from faasd_async.gateway.operator import Operators
@@ -33,6 +35,7 @@ class Gateway:
 
     :param why_not_ready: what a caller would have to wait for, or ``None``.
     :param largest_body_bytes: the limit for any body.
+    :param authentication: asks the callers of functions that want a password for it.
     :param operators: lets those in who may give orders.
     :param bodies: where large ones go.
     """
@@ -52,6 +55,7 @@ class Gateway:
         *,
         why_not_ready: Callable[[], str | None],
         largest_body_bytes: int,
+        authentication: Authentication,
         operators: Operators,
         bodies: Bodies | None = None,
     ) -> None:
@@ -62,6 +66,7 @@ class Gateway:
         self._system = system
         self._why_not_ready = why_not_ready
         self._largest_body_bytes = largest_body_bytes
+        self._authentication = authentication
         self._operators = operators
 
     def site(self, read_timeout_seconds: float, reactor: IReactorTime) -> GatewaySite:
@@ -86,17 +91,20 @@ class Gateway:
             return self._acceptance.largest_gathered_bytes(deployment)
         return self._proxy.find(method, route).settings.max_body_bytes
 
-    def _body_limit(self, method: bytes, route: FunctionRoute | None) -> int:
+    def _body_limit(self, method: bytes, route: FunctionRoute | None, fields: Headers) -> int:
         """How much may be sent.
 
         :raises Refusal: nobody would read it.
         """
         if route is None:
             return min(self._largest_body_bytes, SMALL_BODY_BYTES)
+        deployment = (self._acceptance if route.asynchronous else self._proxy).find(method, route)
+        auth = deployment.settings.auth
+        if auth is not None:
+            self._authentication.admit(auth, fields)
         if route.asynchronous:
-            deployment = self._acceptance.find(method, route)
             return self._acceptance.largest_body_bytes(deployment)
-        return self._proxy.find(method, route).settings.max_body_bytes
+        return deployment.settings.max_body_bytes
 
     @app.route("/async-function/")
     async def async_function(self, request: GatewayRequest) -> bytes:
@@ -166,13 +174,17 @@ class Gateway:
     @app.route("/system/", branch=True)
     def system(self, request: GatewayRequest) -> KleinResource:
         """What only an operator may ask."""
-        self._operators.admit(request.peer_host, request.field_lines)
+        self._operators.admit(
+            request.peer_host, request.field_lines, trusted=request.channel.trusted
+        )
         return self._system.resource()
 
     @app.route("/ui", branch=True)
     def ui(self, request: GatewayRequest) -> bytes:
         """Where OpenFaaS has its page: the operator's, too, and there is none."""
-        self._operators.admit(request.peer_host, request.field_lines)
+        self._operators.admit(
+            request.peer_host, request.field_lines, trusted=request.channel.trusted
+        )
         raise Refusal(404, "there is nothing here")
 
 

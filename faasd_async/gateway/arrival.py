@@ -29,6 +29,7 @@ class Arrival:
     :ivar headers: the field lines as they came.
     :ivar peer: the client's ``address:port``.
     :ivar trusted: whether the client is believed where the request came from.
+    :ivar inside: it did not come through a door: it follows from a call of this daemon.
     """
 
     route: FunctionRoute
@@ -37,6 +38,7 @@ class Arrival:
     body: Body
     peer: bytes
     trusted: bool = True
+    inside: bool = False
 
 
 class Tracing(NamedTuple):

@@ -27,7 +27,7 @@ async def accept_chained(
         refusal = of_queue_error(reason, ())
         return refusal.status, refusal.text, first(refusal.fields, b"retry-after")
     try:
-        await acceptance.accept(Arrival(route, b"POST", headers, body, _HERE))
+        await acceptance.accept(Arrival(route, b"POST", headers, body, _HERE, inside=True))
     except Refusal as refusal:
         return refusal.status, refusal.text, first(refusal.fields, b"retry-after")
     return 202, "", None

@@ -28,7 +28,7 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
-from faasd_async.call.headers import first
+from faasd_async.call.headers import Headers, first
 from faasd_async.call.ids import TokenTooLong, adopted
 from faasd_async.call.route import FunctionRoute, cut, origin_form
 from faasd_async.gateway.peers import Crowd, Trusted
@@ -230,7 +230,7 @@ class GatewayRequest(Request):
             return
         try:
             self._limit_bytes = channel.site.largest_body_bytes(
-                channel._command, cut(channel.target)
+                channel._command, cut(channel.target), self.field_lines
             )
         except Refusal as refusal:
             self._refusal = refusal
@@ -370,6 +370,10 @@ def _as_written(path: bytes) -> bytes:
     return quote(path.decode("latin-1"), safe="/*").encode("ascii")
 
 
+#: Given the method, the function it is for, and the header fields.
+BodyLimit = Callable[[bytes, FunctionRoute | None, Headers], int]
+
+
 class GatewaySite(Site):
     """The factory of client connections.
 
@@ -377,8 +381,8 @@ class GatewaySite(Site):
     :ivar uploads: where bodies go that are too large to be gathered.
     :ivar crowd: counts them by their addresses; ``None``: nobody does.
     :ivar trusted: whose word counts for where a request came from; ``None``: everybody's.
-    :param largest_body_bytes: the limit for a body, given the method and the function it is for;
-        raises a :class:`~.refusal.Refusal` if the answer is no whatever the body.
+    :param largest_body_bytes: the limit for a body; raises a :class:`~.refusal.Refusal` if the
+        answer is no whatever the body.
     """
 
     protocol = GatewayChannel  # type: ignore[assignment]  # HTTP/1.1 alone, no negotiation
@@ -391,7 +395,7 @@ class GatewaySite(Site):
     def __init__(
         self,
         resource: IResource,
-        largest_body_bytes: Callable[[bytes, FunctionRoute | None], int],
+        largest_body_bytes: BodyLimit,
         read_timeout_seconds: float,
         reactor: IReactorTime,
     ) -> None:

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
 from faasd_async.errors import StartError
+from faasd_async.gateway.certificates import TlsDoor, speaks_tls
 
 
 class Doors:
@@ -24,6 +25,7 @@ class Doors:
         self._doors: list[tuple[str, str, IProtocolFactory]] = []
         self._farewells: list[Callable[[], None]] = []
         self._ports: list[IListeningPort] = []
+        self._with_certificates: list[TlsDoor] = []
 
     def add(
         self,
@@ -57,7 +59,16 @@ class Doors:
                 raise _explained(description, setting, failures[0].value)
 
     def _listen(self, description: str, factory: IProtocolFactory) -> Any:
+        if speaks_tls(description):
+            door = TlsDoor(self._reactor, description, factory)
+            self._with_certificates.append(door)
+            return door.listen()
         return serverFromString(self._reactor, description).listen(factory)
+
+    def renew_certificates(self) -> None:
+        """Take over those that have changed; nobody who is in notices."""
+        for door in self._with_certificates:
+            door.renew()
 
     @property
     def port_numbers(self) -> frozenset[int]:

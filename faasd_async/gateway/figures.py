@@ -8,6 +8,7 @@ from klein import Klein
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.answers import explain_errors, text
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
@@ -51,6 +52,6 @@ class FiguresGateway:
         return text(request, 200, "OK")
 
 
-def _body_limit(method: bytes, route: FunctionRoute | None) -> int:
+def _body_limit(method: bytes, route: FunctionRoute | None, fields: Headers) -> int:
     """Nobody reads a body here."""
     return SMALL_BODY_BYTES

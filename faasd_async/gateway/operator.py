@@ -23,6 +23,10 @@ _OWN_NAMES = frozenset(("localhost", "ip6-localhost"))
 _ASKS_FOR_PASSWORD: Fields = ((b"WWW-Authenticate", b'Basic realm="Restricted"'),)
 
 
+def invalid_credentials() -> Refusal:
+    return Refusal(401, "invalid credentials", _ASKS_FOR_PASSWORD)
+
+
 class Operators:
     """Tells operators from others.
 
@@ -32,20 +36,25 @@ class Operators:
     def __init__(self, credentials: Credentials | None = None) -> None:
         self._credentials = credentials
 
-    def admit(self, peer_host: str | None, headers: Headers) -> None:
+    def admit(self, peer_host: str | None, headers: Headers, *, trusted: bool = True) -> None:
         """Let an operator in; see :func:`admit`.
 
+        :param trusted: whether the client is believed where the request came from.
         :raises Refusal: 401, the password is not known; 403, it is not sure to be one.
         """
         if self._credentials is None:
             admit(peer_host, headers)
             return
-        said = first(headers, b"authorization")
-        if said is None or not self._credentials.match(said):
-            raise Refusal(401, "invalid credentials", _ASKS_FOR_PASSWORD)
+        if not self.say(headers):
+            raise invalid_credentials()
         origin = first(headers, b"origin")
-        if origin is not None and not _is_origin_of(origin, headers):
+        if origin is not None and not _is_origin_of(origin, headers, trusted):
             raise Refusal(403, "/system answers no pages of other hosts")
+
+    def say(self, headers: Headers) -> bool:
+        """Whether a request says the password."""
+        said = first(headers, b"authorization")
+        return said is not None and self._credentials is not None and self._credentials.match(said)
 
     def withhold(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """What may go on to a function: the password is nobody's business."""
@@ -81,10 +90,11 @@ def admit(peer_host: str | None, headers: Headers) -> None:
         raise Refusal(403, "/system answers only under a loopback address or localhost")
 
 
-def _is_origin_of(origin: bytes, headers: Headers) -> bool:
+def _is_origin_of(origin: bytes, headers: Headers, trusted: bool) -> bool:
     """Whether a page came from where its request goes, perhaps by way of a proxy."""
     host = origin.partition(b"://")[2].lower()
-    here = (first(headers, b"host"), first(headers, b"x-forwarded-host"))
+    forwarded = first(headers, b"x-forwarded-host") if trusted else None
+    here = (first(headers, b"host"), forwarded)
     return host in [each.strip().lower() for each in here if each]
 
 

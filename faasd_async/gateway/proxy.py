@@ -12,11 +12,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from faasd_async.call.headers import Headers, replaced
+from faasd_async.call.headers import Headers, first, replaced
 from faasd_async.call.route import FunctionRoute
+from faasd_async.call.trace import TRACEPARENT, carried
 from faasd_async.errors import InvocationError
 from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import Arrival, Directory, Tracing, Withhold, forwarded, trace
+from faasd_async.gateway.authentication import Authentication, without_password
 from faasd_async.gateway.refusal import (
     RETRY_SOON,
     Refusal,
@@ -71,13 +73,23 @@ class Caller(Protocol):
         """There is a bug, and no reply or the rest of none."""
 
 
+class Invoked(Protocol):
+    """Is told how a call ended."""
+
+    def __call__(
+        self, function: str, call_id: str, status: int, seconds: float, traceparent: bytes = b""
+    ) -> None: ...
+
+
 class Proxy:
     """Makes calls while their callers wait.
 
     :param now_ns: the wall clock, Unix nanoseconds.
     :param verification: looks at the signatures of requests that need one.
-    :param invoked: told how each call ended: function, call id, status, seconds.
+    :param authentication: asks the callers of functions that want a password for it.
+    :param invoked: told how each call ended.
     :param withhold: leaves out of a call's header fields what is not for functions.
+    :param begins_traces: calls that belong to no trace begin one.
     """
 
     def __init__(
@@ -87,15 +99,19 @@ class Proxy:
         clock: IReactorTime,
         now_ns: Callable[[], int],
         verification: Verification,
-        invoked: Callable[[str, str, int, float], None],
+        authentication: Authentication,
+        invoked: Invoked,
         withhold: Withhold | None = None,
+        begins_traces: bool = False,
     ) -> None:
         self._directory = directory
         self._verification = verification
+        self._authentication = authentication
         self._clock = clock
         self._now_ns = now_ns
         self._invoked = invoked
         self._withhold = withhold
+        self._begins_traces = begins_traces
 
     def find(self, method: bytes, route: FunctionRoute) -> Deployment:
         """Whom a call is for.
@@ -112,9 +128,13 @@ class Proxy:
         :return: the call under way, if it is under way still.
         """
         scales.weigh(len(arrival.body))
-        invoked = self._invoked
+        invoked, withhold = self._invoked, self._withhold
         try:
             deployment, tracing = self._admit(arrival)
+            auth = deployment.settings.auth
+            if auth is not None:
+                self._authentication.admit(auth, arrival.headers)
+                withhold = without_password
             verify = deployment.settings.verify
             if verify is not None:
                 taken = self._verification.take(
@@ -128,16 +148,22 @@ class Proxy:
         # There is one, so this does not wait.
         deployment.tokens.acquire()
         passage = Passage(deployment, tracing, caller, self._clock, invoked)
-        passage.begin(arrival, self._withhold)
+        passage.begin(arrival, withhold, self._begins_traces)
         return None if passage.over else passage
 
     def _verified_call(
-        self, taken: Taken, function: str, call_id: str, status: int, seconds: float
+        self,
+        taken: Taken,
+        function: str,
+        call_id: str,
+        status: int,
+        seconds: float,
+        traceparent: bytes = b"",
     ) -> None:
         """A call is over whose signature was taken; one that failed may come again."""
         if status in _MAY_COME_AGAIN or status >= 500:
             self._verification.forget(taken)
-        self._invoked(function, call_id, status, seconds)
+        self._invoked(function, call_id, status, seconds, traceparent)
 
     def _admit(self, arrival: Arrival) -> tuple[Deployment, Tracing]:
         deployment = self.find(arrival.method, arrival.route)
@@ -160,8 +186,8 @@ class Passage:
     """One call while its caller waits; a token of its deployment is held until it is over."""
 
     __slots__ = (
-        "_began", "_caller", "_clock", "_deployment", "_invoked", "_reply", "_status", "_tracing",
-        "_waiting", "over",
+        "_began", "_caller", "_clock", "_deployment", "_invoked", "_reply", "_status",
+        "_traceparent", "_tracing", "_waiting", "over",
     )  # fmt: skip
 
     def __init__(
@@ -170,7 +196,7 @@ class Passage:
         tracing: Tracing,
         caller: Caller,
         clock: IReactorTime,
-        invoked: Callable[[str, str, int, float], None],
+        invoked: Invoked,
     ) -> None:
         self._deployment = deployment
         self._tracing = tracing
@@ -179,13 +205,16 @@ class Passage:
         self._invoked = invoked
         self._began = clock.seconds()
         self._status = _LEFT
+        self._traceparent = b""
         self._reply: Reply | None = None
         self._waiting: Deferred[Reply] | Deferred[None] | None = None
         self.over = False
 
-    def begin(self, arrival: Arrival, withhold: Withhold | None) -> None:
+    def begin(self, arrival: Arrival, withhold: Withhold | None, begins_trace: bool) -> None:
         """Invoke the function."""
         headers = forwarded(arrival, self._tracing)
+        if begins_trace or first(headers, TRACEPARENT) is not None:
+            headers, self._traceparent = carried(headers, begins=begins_trace)
         assert type(arrival.body) is bytes
         invocation = Invocation(
             function=self._deployment.name,
@@ -279,7 +308,8 @@ class Passage:
         self._deployment.release()
         seconds = self._clock.seconds() - self._began
         call_id = self._tracing.key.call_id
-        self._invoked(self._deployment.name, call_id, self._status, seconds)
+        name, status = self._deployment.name, self._status
+        self._invoked(name, call_id, status, seconds, self._traceparent)
         return True
 
     # -- a slow client pauses the function

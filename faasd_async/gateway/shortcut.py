@@ -25,7 +25,7 @@ from faasd_async.call.route import FunctionRoute, cut
 from faasd_async.direct import write_at_once
 from faasd_async.gateway.accept import Acceptance, Receipt
 from faasd_async.gateway.arrival import Arrival
-from faasd_async.gateway.channel import GatewayChannel, GatewaySite, peer_name
+from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
 from faasd_async.gateway.outgoing import Outgoing
 from faasd_async.gateway.proxy import Passage, Proxy
 from faasd_async.gateway.refusal import Fields, Refusal
@@ -285,7 +285,7 @@ class ShortcutSite(GatewaySite):
     def __init__(
         self,
         resource: IResource,
-        largest_body_bytes: Callable[[bytes, FunctionRoute | None], int],
+        largest_body_bytes: BodyLimit,
         read_timeout_seconds: float,
         reactor: IReactorTime,
         acceptance: Acceptance,

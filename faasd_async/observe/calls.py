@@ -13,6 +13,7 @@ from twisted.logger import LogEvent, Logger, LogLevel
 from faasd_async.call.body import Body
 from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
+from faasd_async.call.trace import trace_id_of
 from faasd_async.observe.figures import Figures
 from faasd_async.observe.logs import Level
 
@@ -33,11 +34,15 @@ _DEBUG, _INFO, _WARN, _ERROR = (
 )
 
 
-def _tell(common: LogEvent, log_format: str, **fields: object) -> None:
+def _tell(common: LogEvent, log_format: str, traceparent: bytes = b"", **fields: object) -> None:
     """As :meth:`Logger.emit`, which makes sure of its level each time: that is half of its cost.
 
     :param common: one of those above.
+    :param traceparent: the trace that it is about; empty: none.
     """
+    if traceparent:
+        log_format += ", trace {trace_id}"
+        fields["trace_id"] = trace_id_of(traceparent)
     _log.observer({**common, **fields, "log_format": log_format, "log_time": time()})
 
 
@@ -59,6 +64,7 @@ class CallWatch:
             _tell(
                 _DEBUG,
                 "call {call_id} for {function} accepted, {size} bytes",
+                request.traceparent,
                 call_id=request.key.call_id,
                 function=request.function,
                 size=len(request.body),
@@ -66,12 +72,15 @@ class CallWatch:
         if self.write_debug:
             self._show_body("request", request, request.body)
 
-    def invoked(self, function: str, call_id: str, status: int, seconds: float) -> None:
+    def invoked(
+        self, function: str, call_id: str, status: int, seconds: float, traceparent: bytes = b""
+    ) -> None:
         """A synchronous call is over."""
         self._figures.invoked(function, status, seconds)
         _tell(
             _INFO,
             "call {call_id}: {function} answered its caller {status} in {seconds:.6f} s",
+            traceparent,
             call_id=call_id,
             function=function,
             status=status,
@@ -87,6 +96,7 @@ class CallWatch:
             _INFO,
             "call {call_id}: {function} answered {status} in {seconds:.6f} s, attempt {attempts}"
             "{why}",
+            request.traceparent,
             call_id=request.key.call_id,
             function=request.function,
             status=outcome.status,
@@ -110,6 +120,7 @@ class CallWatch:
             _WARN,
             "call {call_id} of {function} {became}: {reason} after {attempts} attempts, {status}"
             "{why}",
+            request.traceparent,
             call_id=request.key.call_id,
             function=request.function,
             became="is a dead letter now" if buried else "has failed, and no dead letter is kept",
@@ -123,6 +134,7 @@ class CallWatch:
         _tell(
             _WARN,
             "call {call_id}: {function} could not be tried ({reason}), again in {delay:.1f} s",
+            request.traceparent,
             call_id=request.key.call_id,
             function=request.function,
             reason=reason,
@@ -134,6 +146,7 @@ class CallWatch:
         _tell(
             _INFO,
             "callback of {call_id} from {function} to {url}: {status} in {seconds:.6f} s",
+            callback.traceparent,
             call_id=callback.key.call_id,
             function=callback.function,
             url=str(callback.url),
@@ -149,6 +162,7 @@ class CallWatch:
             _WARN,
             "callback of {call_id} from {function} to {url} failed: {reason}, try {tries}, "
             "again in {again:.1f} s",
+            callback.traceparent,
             call_id=callback.key.call_id,
             function=callback.function,
             url=str(callback.url),
@@ -163,6 +177,7 @@ class CallWatch:
             _ERROR,
             "callback of {call_id} from {function} to {url} is given up after {tries} tries: "
             "{reason}",
+            callback.traceparent,
             call_id=callback.key.call_id,
             function=callback.function,
             url=str(callback.url),

@@ -94,6 +94,7 @@ class MemoryLookup:
             not_before_ns=history.not_before_ns or _put_off_until_ns(request, place),
             ending=ending,
             callback=self._callback(name, about, ending),
+            traceparent=b"" if about is None else about.traceparent,
         )
 
     def _ended(

@@ -19,6 +19,7 @@ from faasd_async.runtime.process.program import find_program
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.upstream import Upstream
 from faasd_async.settings import CommandSettings, FunctionSettings
+from faasd_async.settings.limits import in_words
 
 #: Tells a command where its secrets are, as it tells OpenFaaS' own functions.
 SECRETS_VARIABLE = "secret_mount_path"
@@ -87,6 +88,7 @@ def _of_command(
         Streaming if command.mode == "streaming" else Serializing,
         content_type=command.content_type,
         prefix_logs=command.prefix_logs,
+        limits=in_words(command.limits),
         note=note,
         keep=keep,
     )

@@ -1,5 +1,6 @@
 """The settings: a TOML file and the environment in, one frozen and checked object out."""
 
+from faasd_async.settings.auth import AuthSettings
 from faasd_async.settings.layers import load
 from faasd_async.settings.model import (
     CallbackSettings,
@@ -8,6 +9,7 @@ from faasd_async.settings.model import (
     ContainersSettings,
     FunctionSettings,
     GatewaySettings,
+    LimitSettings,
     LogSettings,
     NatsSettings,
     ProxySettings,
@@ -24,12 +26,14 @@ from faasd_async.settings.model import (
 from faasd_async.settings.secrets import Secret
 
 __all__ = [
+    "AuthSettings",
     "CallbackSettings",
     "CommandSettings",
     "ContainerSettings",
     "ContainersSettings",
     "FunctionSettings",
     "GatewaySettings",
+    "LimitSettings",
     "LogSettings",
     "NatsSettings",
     "ProxySettings",

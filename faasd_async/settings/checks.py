@@ -6,9 +6,10 @@ import importlib.util
 import os
 from collections.abc import Mapping
 
+from faasd_async.settings.confinement import confining, find_tools
 from faasd_async.settings.endpoints import place_of
 from faasd_async.settings.mistakes import Mistakes, Refusal, quoted
-from faasd_async.settings.model import Settings
+from faasd_async.settings.model import FunctionSettings, Settings
 from faasd_async.settings.places import Place, Places
 from faasd_async.settings.programs import NotThere, find, hidden_by, search_path
 from faasd_async.settings.table import Table
@@ -67,6 +68,27 @@ def check_streaming(root: Table, settings: Settings) -> None:
             table.mistake("queue", f"found {refusal.found}; allowed: {refusal.allowed}")
 
 
+def check_auth(root: Table, settings: Settings) -> None:
+    """Note who is asked for a password that there is none of."""
+    if settings.gateway.basic_auth:
+        return
+    tables = [(root.section("defaults"), settings.template.function)]
+    if not _asks_for_operators(settings.template.function):
+        functions = root.section("functions")
+        tables = [(functions.section(name), each) for name, each in settings.functions.items()]
+    for table, function in tables:
+        if _asks_for_operators(function):
+            table.mistake(
+                "auth",
+                'found "basic", and there is no password; allowed: with basic_auth = true in'
+                " [gateway], or with a secret of its own",
+            )
+
+
+def _asks_for_operators(function: FunctionSettings) -> bool:
+    return function.auth is not None and not function.auth.credentials
+
+
 def _has_protobuf() -> bool:
     try:
         return importlib.util.find_spec("google.protobuf") is not None
@@ -77,7 +99,7 @@ def _has_protobuf() -> bool:
 def check_programs(
     root: Table, settings: Settings, environment: Mapping[str, str], here: str
 ) -> None:
-    """Note which programs are not there."""
+    """Note which programs are not there, and which cannot be kept in as they should be."""
     binary = settings.nats.binary
     if binary is not None and not (os.path.isfile(binary) and os.access(binary, os.X_OK)):
         root.section("nats").mistake(
@@ -91,6 +113,7 @@ def check_programs(
         path = search_path(environment, function.command.environment)
         try:
             find(function.command, path, here)
+            confining(function.command, find_tools(environment))
         except NotThere as missing:
             directive = hidden_by(function.command, environment, here)
             hint = f"; {directive} of the unit hides it, see docs/install.rst" if directive else ""

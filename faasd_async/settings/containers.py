@@ -23,7 +23,7 @@ PULLS: tuple[Pull, ...] = get_args(Pull)
 
 #: The keys of a function that only an image can have.
 IMAGE_ONLY = (
-    "fprocess", "memory", "cpus", "read_only", "pull", "start_timeout", "zero_after",
+    "fprocess", "cpus", "read_only", "pull", "start_timeout", "zero_after",
 )  # fmt: skip
 
 _IMAGE = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9._:/@]{0,511}")

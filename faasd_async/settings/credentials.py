@@ -7,10 +7,13 @@ from binascii import Error as NotBase64
 from binascii import a2b_base64
 from hashlib import sha256
 from hmac import compare_digest
+from typing import TYPE_CHECKING
 
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings.mistakes import quoted
-from faasd_async.settings.model import GatewaySettings
+
+if TYPE_CHECKING:
+    from faasd_async.settings.model import GatewaySettings
 
 USER_FILE = "basic-auth-user"
 PASSWORD_FILE = "basic-auth-password"  # noqa: S105 - its name
@@ -21,6 +24,12 @@ class Credentials:
 
     def __init__(self, user: bytes, password: bytes) -> None:
         self._digest = sha256(user + b":" + password).digest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Credentials) and compare_digest(other._digest, self._digest)
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
 
     def match(self, authorization: bytes) -> bool:
         """Whether the value of an ``Authorization`` field says them (RFC 7617).

@@ -103,6 +103,7 @@ def read_gateway(table: Table, base: str) -> GatewaySettings:
             "max_connections_per_address", integer(0), default.max_connections_per_address
         ),
         trusted_proxies=table.take("trusted_proxies", list_of(network), default.trusted_proxies),
+        begin_traces=table.take("begin_traces", boolean, default.begin_traces),
     )
     table.finish()
     return settings

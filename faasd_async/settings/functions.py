@@ -12,6 +12,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from faasd_async.settings.annotations import over_function
+from faasd_async.settings.auth import read_auth
 from faasd_async.settings.containers import (
     IMAGE_ONLY,
     image_name,
@@ -19,6 +20,7 @@ from faasd_async.settings.containers import (
     shared_with_commands,
 )
 from faasd_async.settings.cron import read_cron, timezone
+from faasd_async.settings.limits import read_limits
 from faasd_async.settings.mistakes import Refusal, shown
 from faasd_async.settings.model import (
     NOTHING,
@@ -59,6 +61,7 @@ from faasd_async.settings.values import (
     name,
     path_below,
     table_of_strings,
+    text,
     url_path,
     variables,
 )
@@ -77,10 +80,13 @@ _ONE_FUNCTION_ONLY = (
     *("url", "command", "image", "port", "upstream_url", "schedule", "payload"),
     *("secrets", "verify"),
 )
-_COMMAND_ONLY = ("mode", "directory", "content_type", "upstream_url")
+_COMMAND_ONLY = (
+    *("mode", "directory", "content_type", "upstream_url"),
+    *("user", "cpu_time", "open_files", "processes"),
+)
 _COMMAND_OR_IMAGE = (
     *("environment", "prefix_logs", "port", "ready_path", "healthcheck_interval"),
-    "secrets",
+    *("secrets", "memory"),
 )
 _HTTP_ONLY = ("port", "upstream_url", "ready_path", "healthcheck_interval")
 
@@ -219,6 +225,11 @@ def _check_kind(table: Table, process: CommandSettings) -> None:
             table.forbid(key, "only with command or image")
     if kinds != ["command"]:
         return
+    if process.user is not None and "secrets" in table:
+        table.mistake(
+            "secrets",
+            "found with user; allowed: one of them, for the daemon's user alone reads secrets",
+        )
     if process.mode == "http":
         table.forbid("content_type", 'only with mode = "streaming" or "serializing"')
     else:
@@ -254,6 +265,7 @@ def _read(
         schedule=_read_schedule(table, below.schedule),
         secrets=table.take("secrets", list_of(file_name), below.secrets),
         signing_secrets=below.signing_secrets if secrets is None else secrets,
+        auth=read_auth(table, base, below.auth),
         labels=_merged(table, "labels", table_of_strings, below.labels),
     )
 
@@ -274,6 +286,8 @@ def _read_process(table: Table, below: CommandSettings, base: str) -> CommandSet
         mode=table.take("mode", choice(COMMAND_MODES), below.mode),
         environment=_merged(table, "environment", variables, below.environment),
         directory=table.take("directory", path_below(base), below.directory),
+        user=table.take("user", text, below.user),
+        limits=read_limits(table, below.limits),
         prefix_logs=table.take("prefix_logs", boolean, below.prefix_logs),
         content_type=table.take("content_type", content_type, below.content_type),
         port=table.take("port", integer(1, 65535), below.port),

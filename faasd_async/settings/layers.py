@@ -6,7 +6,12 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
-from faasd_async.settings.checks import check_places, check_programs, check_streaming
+from faasd_async.settings.checks import (
+    check_auth,
+    check_places,
+    check_programs,
+    check_streaming,
+)
 from faasd_async.settings.containers import read_containers
 from faasd_async.settings.endpoints import endpoint
 from faasd_async.settings.environment import OpenFaasNames
@@ -67,6 +72,7 @@ def load(
         settings = replace(settings, gateway=gateway)
     check_places(root, settings, bool(listen), mistakes)
     check_streaming(root, settings)
+    check_auth(root, settings)
     if runs_in is not None:
         check_programs(root, settings, environment, runs_in)
     mistakes.raise_if_any()

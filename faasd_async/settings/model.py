@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from faasd_async.settings.auth import AuthSettings
 from faasd_async.settings.secrets import Secret
 
 KIB = 2**10
@@ -44,6 +45,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     :ivar deploy: what may be deployed over HTTP by annotation.
     :ivar max_connections_per_address: 0: as many as it likes.
     :ivar trusted_proxies: addresses and ranges whose ``X-Forwarded-*`` count; ``None``: all.
+    :ivar begin_traces: calls that belong to no trace begin one.
     """
 
     listen: tuple[str, ...] = ("tcp:8080",)
@@ -56,6 +58,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     deploy: tuple[DeployKind, ...] = ()
     max_connections_per_address: int = 1000
     trusted_proxies: tuple[str, ...] | None = None
+    begin_traces: bool = False
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):
@@ -198,10 +201,25 @@ class ResultSettings(Struct, frozen=True, kw_only=True):
     max_bytes: int = 8 * MIB
 
 
+class LimitSettings(Struct, frozen=True, kw_only=True):
+    """What each process of a command may use; 0: what the daemon may.
+
+    :ivar memory_bytes: what it has for itself: its heap, and the stacks of its threads.
+    :ivar cpu_time_seconds: in all its life.
+    :ivar processes: of all that its user runs, threads included.
+    """
+
+    memory_bytes: int = 0
+    cpu_time_seconds: int = 0
+    open_files: int = 0
+    processes: int = 0
+
+
 class CommandSettings(Struct, frozen=True, kw_only=True):
     """A function that is a local process.
 
     :ivar words: the program and its arguments; never empty.
+    :ivar user: who it runs as; ``None``: as the daemon does.
     :ivar port: where a process of mode ``http`` listens; ``None``: wherever ``upstream_url``
         says, and if that is ``None`` too, on a free port chosen when it is started.
     """
@@ -210,6 +228,8 @@ class CommandSettings(Struct, frozen=True, kw_only=True):
     mode: CommandMode = "streaming"
     environment: Mapping[str, str] = NOTHING
     directory: str | None = None
+    user: str | None = None
+    limits: LimitSettings = LimitSettings()
     prefix_logs: bool = True
     content_type: str = "application/octet-stream"
     port: int | None = None
@@ -285,6 +305,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     :ivar secrets: the names of those that it is given as files; none with a ``url``.
     :ivar signing_secrets: its callbacks'.
     :ivar verify: ``None``: its requests need no signature.
+    :ivar auth: ``None``: its callers are asked for no password.
     :ivar container: for images only.
     :ivar replicas: as often ``max_inflight`` is what was asked for; 0: nothing of it is up before
         it is called. No key of the file: it is scaled while the daemon runs.
@@ -312,6 +333,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     replicas: int = 1
     signing_secrets: tuple[Secret, ...] = ()
     verify: VerifySettings | None = None
+    auth: AuthSettings | None = None
     labels: Mapping[str, str] = NOTHING
     annotations: Mapping[str, str] = NOTHING
 

@@ -84,7 +84,12 @@ def hidden_by(command: CommandSettings, environment: Mapping[str, str], here: st
     """
     if "INVOCATION_ID" not in environment:
         return None
-    path = os.path.abspath(os.path.join(here, command.directory or "", command.words[0]))
+    return hidden_at(os.path.join(here, command.directory or "", command.words[0]))
+
+
+def hidden_at(path: str) -> str | None:
+    """The directive of our unit that hides a place, or ``None``."""
+    path = os.path.abspath(path)
     for directory, directive in _HIDDEN:
         if path == directory or path.startswith(directory + "/"):
             return directive

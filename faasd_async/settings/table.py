@@ -78,6 +78,10 @@ class Table:
         prefix = f"{self._prefix}{key}."
         return Table(self._source, self._table(key), self._mistakes, self._section, prefix)
 
+    def holds_table(self, key: str) -> bool:
+        """Whether the value of ``key`` is a table."""
+        return isinstance(self._found.get(key), dict)
+
     def _table(self, key: str) -> Mapping[str, object]:
         self._allowed.append(key)
         found = self._found.get(key, {})

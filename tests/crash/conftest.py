@@ -31,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--full", action="store_true", help="the trials' full numbers: a quarter of an hour"
     )
     parser.addoption("--crash-report", type=Path, help="write the tables to this file, too")
+    parser.addoption(
+        "--away-seconds", type=int, help="how long test_broker_away.py does without a NATS server"
+    )
     parser.addoption("--crash-seed", type=int, help="draw the moments of the trials from it")
 
 

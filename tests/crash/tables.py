@@ -26,8 +26,8 @@ class Tables:
     def lines(self) -> list[str]:
         """All tables, and last of all a summary: a line for each row that counts what was lost."""
         size = "the full numbers" if self.full else "a few of each"
-        summary = f"Summary ({size}, --crash-seed {self.seed})"
-        return _lines({**self._tables, summary: self._summary()})
+        summary, rows = f"Summary ({size}, --crash-seed {self.seed})", self._summary()
+        return _lines({**self._tables, **({summary: rows} if rows else {})})
 
     def _summary(self) -> list[dict[str, str]]:
         counts = ("accepted", "lost", "ran again", "unexcused")

@@ -25,12 +25,15 @@ class Authority:
 
     def serve_as(self, host: str) -> CertificateOptions:
         """What a TLS server listens with, under that name."""
+        options: CertificateOptions = PrivateCertificate.loadPEM(self.pair_for(host)).options()
+        return options
+
+    def pair_for(self, host: str) -> bytes:
+        """A certificate for that name, and the key to it: PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         pem = self._sign(name, key, host).public_bytes(Encoding.PEM)
-        pem += key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        options: CertificateOptions = PrivateCertificate.loadPEM(pem).options()
-        return options
+        return pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def _sign(
         self, name: x509.Name, key: ec.EllipticCurvePrivateKey, host: str | None

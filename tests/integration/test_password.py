@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,43 @@ async def test_the_password_of_a_compose_block(
     assert (await daemon.get("/call/short")).status == 401
     shown = await daemon.request("/call/short", method="GET", Authorization=ADMIN)
     assert shown.status == 200
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_function_that_asks_for_it(
+    start_daemon: StartDaemon, listener: Listener, secrets: Path
+) -> None:
+    """Callers are asked; its own schedule, a chain that its password began, and a replay are not.
+    Nothing of the password is stored, and the function hears of none."""
+    guarded = "auth = 'basic'\nschedule = '@every 1s'\nresults = { keep = '0s' }\n"
+    daemon = await start_daemon(
+        function("a", listener) + function("b", listener, guarded),
+        environment=environment(secrets),
+    )
+    listener.on_request = lambda request: request.answer(500 if request.body == b"fail" else 200)
+    await listener.when(1, at("/b/"))
+    for route in ("/function/b", "/async-function/b"):
+        refused = await daemon.request(route, b"refused")
+        assert (refused.status, refused.header("WWW-Authenticate")) == (
+            401,
+            'Basic realm="Restricted"',
+        )
+    assert (await daemon.request("/async-function/b", b"fail", Authorization=ADMIN)).status == 202
+    chain = {"X_Callback_Url": daemon.url("/async-function/b/chained")}
+    assert (await daemon.request("/async-function/a", b"c", **chain)).status == 401
+    chained = await daemon.request("/async-function/a", b"c", Authorization=ADMIN, **chain)
+    assert chained.status == 202
+    await listener.when(1, at("/b/chained"))
+    replay, letters = "/system/dead-letters/replay?all=true", 0
+    while not letters:
+        answer = await daemon.request(replay, Authorization=ADMIN)
+        letters = json.loads(answer.body)["replayed"]
+    await listener.when(2, lambda request: request.body == b"fail")
+    assert not [request for request in listener.requests if request.header("Authorization")]
+    assert not [request for request in listener.requests if request.body == b"refused"]
+    assert ADMIN.encode() not in b"".join(
+        path.read_bytes() for path in daemon.state.rglob("*") if path.is_file()
+    )
 
 
 @pytest.mark.parametrize("content", [None, "  \n"])

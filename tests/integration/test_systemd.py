@@ -6,12 +6,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from click.testing import CliRunner
 from daemon import TWISTD, Daemon, StartDaemon, free_port
 from listener import Listener
 from raw_http import exchange
@@ -20,7 +22,7 @@ from test_socket_activation import ActivatedDaemon
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol
 
-UNITS = Path(__file__).parents[2] / "etc" / "systemd"
+from faasd_async.cli.main import cli
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None or shutil.which("systemd-socket-activate") is None,
@@ -209,18 +211,27 @@ async def test_an_upgrade_under_load(reactor: Any, tmp_path: Path, listener: Lis
     assert len(ran) == len(set(ran))
 
 
+def install(root: Path, *options: str) -> None:
+    done = CliRunner().invoke(
+        cli, ["install", "--root", str(root), "--prefix", "/opt/faasd-async", *options]
+    )
+    assert done.exit_code == 0, done.output
+
+
 @needs_systemd
-def test_the_units(tmp_path: Path) -> None:
-    """systemd understands them, and thinks the service well kept in."""
-    for unit in UNITS.iterdir():
-        text = unit.read_text().replace("/opt/faasd-async/bin/twistd", f"{sys.executable}")
-        (tmp_path / unit.name).write_text(text)
-    units = sorted(map(str, tmp_path.glob("faasd-async.*")))
+def test_the_units_as_installed(tmp_path: Path) -> None:
+    """systemd understands them, with what gives them the password, and thinks the service well kept
+    in."""
+    install(tmp_path)
+    directory = tmp_path / "etc/systemd/system"
+    unit = directory / "faasd-async.service"
+    unit.write_text(unit.read_text().replace("/opt/faasd-async/bin/twistd", sys.executable))
+    units = [str(directory / name) for name in ("faasd-async.service", "faasd-async.socket")]
     verified = subprocess.run(
         ["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False
     )
     assert (verified.returncode, verified.stderr) == (0, "")
-    service = str(tmp_path / "faasd-async.service")
+    service = units[0]
     kept_in = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", service],
         capture_output=True,
@@ -228,3 +239,28 @@ def test_the_units(tmp_path: Path) -> None:
         check=False,
     )
     assert kept_in.returncode == 0, kept_in.stdout
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_configuration_as_installed(reactor: Any, tmp_path: Path) -> None:
+    """With the demo's functions it can be called at once; orders are given by who knows the
+    password that was drawn."""
+    install(tmp_path, "--demo")
+    installed = (tmp_path / "etc/faasd-async/faasd-async.toml").read_text()
+    secrets = tmp_path / "etc/faasd-async/secrets"
+    daemon = Daemon(reactor, tmp_path, "", environment={"secret_mount_path": str(secrets)})
+    (tmp_path / "config.toml").write_text(
+        installed.replace("\n#metrics_listen = [", "\nmetrics_listen = []\n#", 1)
+    )
+    try:
+        await daemon.start()
+        assert (await daemon.request("/function/echo", b"Hi")).body == b"Hi"
+        assert (await daemon.request("/async-function/figlet", b"Hi")).status == 202
+        assert (await daemon.get("/system/functions")).status == 401
+        password = (secrets / "basic-auth-password").read_text().strip()
+        said = f"Basic {b64encode(f'admin:{password}'.encode()).decode()}"
+        told = await daemon.request("/system/functions", method="GET", Authorization=said)
+        assert told.status == 200
+        assert await daemon.stop() == 0
+    finally:
+        await daemon.end()

@@ -220,6 +220,26 @@ async def test_sighup_says_what_needs_a_restart(start_daemon: StartDaemon) -> No
 
 
 @pytest_twisted.ensureDeferred
+async def test_sighup_changes_what_is_logged(start_daemon: StartDaemon) -> None:
+    """The level, and whether bodies are shown, there and back; the daemon goes on as it is."""
+    daemon = await start_daemon(ECHO)
+    seen = []
+    for shown in ("[log]\nlevel = 'debug'\n[worker]\nwrite_debug = true\n", ""):
+        daemon.configure(ECHO + shown)
+        daemon.signal(signal.SIGHUP)
+        await daemon.says("1 functions are deployed now")
+        before = len(daemon.log)
+        assert (await daemon.request("/async-function/echo", b"the body")).status == 202
+        await daemon.says("echo answered 200")
+        # What is said of it besides stands before its end, or is written with it.
+        assert (await daemon.request("/function/echo", b"1")).status == 200
+        await daemon.says("answered its caller 200")
+        log = daemon.log[before:]
+        seen.append([each in log for each in ("for echo accepted", "request body", "the body")])
+    assert seen == [[True] * 3, [False] * 3]
+
+
+@pytest_twisted.ensureDeferred
 async def test_sigint_stops_it_too(start_daemon: StartDaemon) -> None:
     """With status 0, and no process is left."""
     daemon = await start_daemon(ECHO)

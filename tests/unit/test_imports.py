@@ -44,6 +44,8 @@ WALLS: dict[str, frozenset[str]] = {
     "wallclock": frozenset(),
     # What systemd is told.
     "systemd": frozenset(),
+    # Privileges that nobody may gain.
+    "privileges": frozenset(),
     # What an operator's signals do.
     "signals": frozenset(),
     # The parcel: what a call is, on its whole way.

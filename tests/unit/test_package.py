@@ -15,6 +15,15 @@ import pytest
 
 TREE = Path(__file__).parents[2]
 
+#: What ``faasd-async install`` puts in place.
+IN_ETC = {
+    f"faasd_async/etc/{name}"
+    for name in (
+        *("faasd-async.toml", "demo.toml"),
+        *("systemd/faasd-async.service", "systemd/faasd-async.socket"),
+    )
+}
+
 PLUGIN = "twisted/plugins/faasd_async_plugin.py"
 
 #: What lies in a checkout and is none of the project's files.
@@ -84,7 +93,7 @@ def test_a_wheel_holds_the_plugin(in_wheel: set[str]) -> None:
 def test_a_wheel_holds_nothing_else(in_wheel: set[str]) -> None:
     """No test, no cache and no file of Twisted's own gets into an installation."""
     metadata = {name for name in in_wheel if name.partition("/")[0].endswith(".dist-info")}
-    assert in_wheel - metadata == modules_in("faasd_async") | {PLUGIN}
+    assert in_wheel - metadata == modules_in("faasd_async") | {PLUGIN} | IN_ETC
 
 
 @needs_setuptools

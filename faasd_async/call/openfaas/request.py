@@ -38,6 +38,7 @@ from faasd_async.call.openfaas.message import OpenFaasMessage, UnreadableMessage
 from faasd_async.call.openfaas.url import GoUrl
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import without_namespace
+from faasd_async.call.trace import TRACEPARENT, valid
 
 #: Says why a callback may not go to a URL, or nothing.
 Refuse = Callable[[CallbackUrl], str | None]
@@ -170,6 +171,8 @@ def read_request(
         headers=headers,
         body=message.body,
         callback=callback,
+        # Whoever put it there has carried it on, or has not: it is theirs.
+        traceparent=valid(first(headers, TRACEPARENT) or b""),
     )
     return request, trouble
 

@@ -37,7 +37,7 @@ def asked_for(request: GatewayRequest, segment: str, query: Query, operators: Op
     call_id = named(segment)
     if len(call_id) < SHORTEST_SECRET:
         try:
-            operators.admit(request.peer_host, request.field_lines)
+            operators.admit(request.peer_host, request.field_lines, trusted=request.channel.trusted)
         except Refusal as refusal:
             raise Refusal(
                 refusal.status,

@@ -48,6 +48,7 @@ def sheet_of(known: Known, grip: Grip | None, asked: Asked) -> Sheet:
         "status": None if ending is None else ending.outcome.status,
         "error": None if ending is None else ending.outcome.error,
         "callback": None if known.callback is None else _callback(known.callback),
+        "traceparent": known.traceparent.decode("ascii") or None,
         "links": {
             "self": link_to(name, known, asked),
             "result": link_to(name, known, asked, "/result"),

@@ -101,6 +101,7 @@ SCHEMAS: Part = {
             "status": maybe(INTEGER),
             "error": maybe(STRING),
             "callback": maybe(schema_of("Callback")),
+            "traceparent": maybe(STRING),
             "links": record("Where it can be asked after.", _LINKS),
         },
         others=list_of(
@@ -134,6 +135,7 @@ _EXAMPLE: Part = {
     "status": 200,
     "error": "",
     "callback": None,
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-b9c7c989f97918e1-01",
     "links": {
         "self": f"/call/{ID}",
         "result": f"/call/{ID}/result",

@@ -110,8 +110,13 @@ _LINKS: Part = {
     )
 }
 
+_NOT_LET_IN = (
+    "The function asks for a signature (``verify``) or a password (``auth``), and the request has"
+    " none that counts."
+)
+
 _NOT_ACCEPTED = {
-    "401": "The function asks for a signature (``verify``), and the request has none that counts.",
+    "401": _NOT_LET_IN,
     "403": "A callback may not go there.",
     "404": "No function is called so.",
     "408": "The body came too slowly.",
@@ -123,7 +128,7 @@ _NOT_ACCEPTED = {
 }
 
 _NOT_CALLED = {
-    "401": "The function asks for a signature (``verify``), and the request has none that counts.",
+    "401": _NOT_LET_IN,
     "404": "No function is called so.",
     "429": "The function runs as many calls as it may.",
     "502": "The function could not be reached, or broke off.",

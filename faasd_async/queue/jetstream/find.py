@@ -190,7 +190,7 @@ class _Call:
             history = ending.history
         elif request is not None:
             history = await self._noted(request)
-            accepting = Accepting(request.queue, request.start_time_ns, False)
+            accepting = _accepting(request, owed=False)
         return Known(
             name=self._name,
             queue=accepting.queue,
@@ -201,6 +201,7 @@ class _Call:
             not_before_ns=due_ns or history.not_before_ns,
             ending=ending,
             callback=await self._callback(request, ending, accepting.callback_owed),
+            traceparent=accepting.traceparent,
         )
 
     async def _waiting(self) -> tuple[Place | None, QueueRequest | None, int]:
@@ -226,7 +227,7 @@ class _Call:
             ending = Ending(state, outcome, history, letter.ended_ns, letter.reason, True)
             accepted = letter.request
             owed = callback_url_of(accepted, ending) is not None
-            return ending, Accepting(accepted.queue, accepted.start_time_ns, owed)
+            return ending, _accepting(accepted, owed=owed)
         return None, Accepting("", 0, False)
 
     async def _noted(self, request: QueueRequest) -> History:
@@ -265,3 +266,7 @@ class _Call:
             return Found.of(await self._store.jetstream.get_last_message(stream, trace.subject))
         except MessageNotFound:
             raise _Moved from None
+
+
+def _accepting(request: QueueRequest, *, owed: bool) -> Accepting:
+    return Accepting(request.queue, request.start_time_ns, owed, request.traceparent)

@@ -62,6 +62,7 @@ _NOT_BEFORE = b"Faas-Not-Before"
 _EXPIRES = b"Faas-Expires"
 _MAX_ATTEMPTS = b"Faas-Max-Attempts"
 _BODY = b"Faas-Body"
+_TRACEPARENT = b"Faas-Traceparent"
 
 #: JetStream's own: when a message of a stream that keeps schedules is due.
 SCHEDULE = b"Nats-Schedule"
@@ -118,6 +119,8 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
         fields.append((_EXPIRES, b"%d" % request.expires_ns))
     if request.max_attempts:
         fields.append((_MAX_ATTEMPTS, b"%d" % request.max_attempts))
+    if request.traceparent:
+        fields.append((_TRACEPARENT, request.traceparent))
     if type(request.body) is StoredBody:
         fields.append(_elsewhere(request.body))
     return fields, http_form.write(request.target, request.headers, request.body)
@@ -156,6 +159,7 @@ def read_request(message: Message) -> QueueRequest:
             not_before_ns=int(noted.get(_NOT_BEFORE, b"0")),
             expires_ns=int(noted.get(_EXPIRES, b"0")),
             max_attempts=int(noted.get(_MAX_ATTEMPTS, b"0")),
+            traceparent=noted.get(_TRACEPARENT),
         )
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
@@ -171,6 +175,8 @@ def write_callback(callback: CallbackRequest) -> tuple[Fields, bytes]:
         fields.append((_GENERATION, b"%d" % callback.generation))
     if callback.replays:
         fields.append((_REPLAYS, b"%d" % callback.replays))
+    if callback.traceparent:
+        fields.append((_TRACEPARENT, callback.traceparent))
     return fields, http_form.write(_target(callback.url), callback.headers, callback.body)
 
 
@@ -194,7 +200,9 @@ def _callback(
         replays = int(noted.get(_REPLAYS, b"0"))
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
-    return CallbackRequest(function, key, url, headers, body, generation, replays)
+    return CallbackRequest(
+        function, key, url, headers, body, generation, replays, noted.get(_TRACEPARENT)
+    )
 
 
 class Accepting(NamedTuple):
@@ -203,11 +211,13 @@ class Accepting(NamedTuple):
     :ivar queue: empty if it does not.
     :ivar start_time_ns: 0 if it does not.
     :ivar callback_owed: whether its end was to be told to somebody.
+    :ivar traceparent: the trace it belongs to; empty: none.
     """
 
     queue: str
     start_time_ns: int
     callback_owed: bool
+    traceparent: bytes = b""
 
 
 def accepted_fields(request: QueueRequest, *, callback_owed: bool = False) -> Fields:
@@ -221,6 +231,8 @@ def accepted_fields(request: QueueRequest, *, callback_owed: bool = False) -> Fi
         fields.append((_DIGEST, request.digest.encode("ascii")))
     if callback_owed:
         fields.append((_CALLBACK, b"owed"))
+    if request.traceparent:
+        fields.append((_TRACEPARENT, request.traceparent))
     return fields
 
 
@@ -231,6 +243,7 @@ def read_accepting(message: Message) -> Accepting:
         queue=decode_token(noted.get(_QUEUE).decode("ascii")),
         start_time_ns=start_time_of(message),
         callback_owed=bool(noted.get(_CALLBACK)),
+        traceparent=noted.get(_TRACEPARENT),
     )
 
 

@@ -58,6 +58,7 @@ def _known(request: QueueRequest) -> Known:
         not_before_ns=0,
         ending=None,
         callback=None if request.callback is None else CallbackKnown("pending"),
+        traceparent=request.traceparent,
     )
 
 

@@ -1,14 +1,15 @@
 """What a function finds in its environment.
 
 It is built from nothing. Of the daemon's own only what :data:`INHERITED` lists is handed on: the
-rest holds the daemon's secrets (``NATS_*``, ``CREDENTIALS_DIRECTORY``), its place under systemd
-(``LISTEN_FDS``, ``NOTIFY_SOCKET``, ``WATCHDOG_*``, ``INVOCATION_ID``, ``JOURNAL_STREAM``), or what
-is no function's business.
+rest holds the daemon's secrets (``NATS_*``, ``CREDENTIALS_DIRECTORY``, a proxy's password), its
+place under systemd (``LISTEN_FDS``, ``NOTIFY_SOCKET``, ``WATCHDOG_*``, ``INVOCATION_ID``,
+``JOURNAL_STREAM``), or what is no function's business.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 import re
 from collections.abc import Mapping
 
@@ -17,14 +18,7 @@ from faasd_async.settings.programs import FALLBACK_PATH
 
 Environment = dict[bytes, bytes]
 
-INHERITED = frozenset(
-    (
-        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE",
-        "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "no_proxy",
-        "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-    )
-)  # fmt: skip
-INHERITED_PREFIX = "LC_"
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 
 _NAME = re.compile(rb"[A-Za-z0-9-]+")
 #: ``Http_Proxy`` would tell Python's urllib, and whoever else ignores case, where to send the
@@ -32,17 +26,20 @@ _NAME = re.compile(rb"[A-Za-z0-9-]+")
 _WITHHELD = frozenset((b"proxy", b"content-length", b"transfer-encoding"))
 
 
-def lasting(daemon: Mapping[str, str], configured: Mapping[str, str]) -> Environment:
+def lasting(
+    daemon: Mapping[str, str],
+    configured: Mapping[str, str],
+    account: pwd.struct_passwd | None = None,
+) -> Environment:
     """What is the same for every call.
 
     :param daemon: the daemon's own environment.
     :param configured: the function's ``environment``; it wins.
+    :param account: who the function runs as, if that is somebody else than the daemon.
     """
-    inherited = {
-        name: value
-        for name, value in daemon.items()
-        if name in INHERITED or name.startswith(INHERITED_PREFIX)
-    }
+    inherited = {name: daemon[name] for name in INHERITED if name in daemon}
+    if account is not None:
+        inherited |= {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
     merged = {"PATH": FALLBACK_PATH, **inherited, **configured}
     return {os.fsencode(name): os.fsencode(value) for name, value in merged.items()}
 

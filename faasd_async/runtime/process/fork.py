@@ -2,7 +2,8 @@
 
 ``streaming``: the answer begins with the first byte that the process writes, as 200; the status of
 a process that writes nothing is told by its exit code. ``serializing``: the answer waits for the
-end; 0 is 200, any other exit code 500, in both cases with what the process wrote.
+end; 0 is 200, any other exit code 500, in both cases with what the process wrote. Where that is
+nothing, and a signal or a limit may have been the reason, the 500 says so.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.runtime.journal import Keep, unkept
 from faasd_async.runtime.process.environment import of_invocation
-from faasd_async.runtime.process.group import ProcessGroup, how_it_ended
+from faasd_async.runtime.process.group import ProcessGroup, how_it_ended, why_it_ended
 from faasd_async.runtime.process.logs import ProcessLog
 from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import Program
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.reply import FlowingReply
+
+_PLAIN_TEXT = b"text/plain; charset=utf-8"
 
 SERIALIZED_BYTES = 64 * 1024 * 1024
 """The longest answer that ``serializing`` keeps."""
@@ -43,8 +46,11 @@ class Answer(Protocol):
     def output(self, piece: bytes) -> None:
         """The process wrote."""
 
-    def ended(self, exit_code: int) -> None:
-        """The process ended; all that it wrote has come."""
+    def ended(self, exit_code: int, why: str | None = None) -> None:
+        """The process ended; all that it wrote has come.
+
+        :param why: what there is to say about it.
+        """
 
 
 class Streaming:
@@ -62,14 +68,17 @@ class Streaming:
         reply = self._reply or self._begin(200, ((b"Content-Type", self._content_type),))
         reply.feed(piece)
 
-    def ended(self, exit_code: int) -> None:
+    def ended(self, exit_code: int, why: str | None = None) -> None:
         if self._reply is not None:
             self._reply.finish(
                 None if exit_code == 0 else Failure(_broken(self._function, exit_code))
             )
         elif not self.when_replied.called:
-            status = 200 if exit_code == 0 else 500
-            self._begin(status, ((b"Content-Length", b"0"),)).finish()
+            headers, body = _explanation(why)
+            reply = self._begin(200 if exit_code == 0 else 500, headers)
+            if body:
+                reply.feed(body)
+            reply.finish()
 
     def _begin(self, status: int, headers: Headers) -> FlowingReply:
         self._reply = reply = FlowingReply(status, headers, self.group)
@@ -102,15 +111,27 @@ class Serializing:
                 )
             )
 
-    def ended(self, exit_code: int) -> None:
+    def ended(self, exit_code: int, why: str | None = None) -> None:
         if self.when_replied.called:
             return
-        headers = ((b"Content-Type", self._content_type), (b"Content-Length", b"%d" % self._size))
+        length = (b"Content-Length", b"%d" % self._size)
+        headers: Headers = ((b"Content-Type", self._content_type), length)
+        if why is not None and not self._pieces:
+            headers, body = _explanation(why)
+            self._pieces.append(body)
         reply = FlowingReply(200 if exit_code == 0 else 500, headers, self.group)
         for piece in self._pieces:
             reply.feed(piece)
         reply.finish()
         self.when_replied.callback(reply)
+
+
+def _explanation(why: str | None) -> tuple[Headers, bytes]:
+    """What the answer of a process is that wrote nothing: header fields and body."""
+    if why is None:
+        return ((b"Content-Length", b"0"),), b""
+    body = f"{why}\n".encode("utf-8", "backslashreplace")
+    return ((b"Content-Type", _PLAIN_TEXT), (b"Content-Length", b"%d" % len(body))), body
 
 
 def _broken(function: str, exit_code: int) -> InvocationBroken:
@@ -123,6 +144,7 @@ class ForkRuntime:
 
     :param find: looks for the program; raises :class:`~faasd_async.errors.StartError`.
     :param answer: makes the answer of one call, given the function's name and content type.
+    :param limits: those of each process, in words.
     :param note: is told of each process.
     :param keep: is given the lines that they write to standard error.
     """
@@ -138,6 +160,7 @@ class ForkRuntime:
         *,
         content_type: str,
         prefix_logs: bool,
+        limits: str = "",
         note: Note = unnoted,
         keep: Keep = unkept,
     ) -> None:
@@ -147,6 +170,7 @@ class ForkRuntime:
         self._answer = answer
         self._content_type = content_type.encode("latin-1")
         self._prefix_logs = prefix_logs
+        self._limits = limits
         self._note = note
         self._keep = keep
         self._program: Program | None = None
@@ -194,10 +218,18 @@ class ForkRuntime:
             ),
             self._note,
         )
-        running = answer.group.when_ended.addCallback(answer.ended)
+        running = answer.group.when_ended.addCallback(self._ended, answer, invocation.call_id)
         self._running[answer.group] = running
         running.addErrback(self._log_failure).addCallback(lambda _: self._forget(answer.group))
         return answer
+
+    def _ended(self, exit_code: int, answer: Answer, call_id: str) -> None:
+        why = None
+        if exit_code and not answer.group.was_ended:
+            why = why_it_ended(self._function, exit_code, self._limits)
+        if why is not None:
+            self._log.warn("{why}, call {call_id}", why=why, call_id=call_id)
+        answer.ended(exit_code, why)
 
     def _forget(self, group: ProcessGroup) -> None:
         del self._running[group]

@@ -59,9 +59,10 @@ class ProcessGroup:
         self._exit_code: int | None = None
         self._grace: IDelayedCall | None = None
         self.when_ended: Deferred[int] = Deferred()
+        executable, arguments = program.to_run()
         self._popen = subprocess.Popen(  # noqa: S603 - to run what it is told is its job
-            program.words,
-            executable=program.executable,
+            arguments,
+            executable=executable,
             stdin=subprocess.DEVNULL if content is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -89,6 +90,11 @@ class ProcessGroup:
     def pid(self) -> int:
         """Of the leader, and therefore of the group."""
         return self._popen.pid
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether it was asked to end."""
+        return self._grace is not None
 
     @property
     def ending(self) -> bool:
@@ -167,3 +173,15 @@ def how_it_ended(exit_code: int) -> str:
         return f"was killed by {signal.Signals(-exit_code).name}"
     except ValueError:  # one of the real-time signals, most of which have no name
         return f"was killed by signal {-exit_code}"
+
+
+def why_it_ended(function: str, exit_code: int, limits: str) -> str | None:
+    """What there is to say about a bad end: the signal, and the limits that may have been reached.
+
+    :param limits: in words; empty: there are none.
+    :return: ``None``: nothing, for it was the program's own choice.
+    """
+    if exit_code >= 0 and not limits:
+        return None
+    limited = f" (its limits: {limits})" if limits else ""
+    return f"{function} {how_it_ended(exit_code)}{limited}"

@@ -25,6 +25,7 @@ from faasd_async.runtime.process.server import Server
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.upstream import Upstream
 from faasd_async.settings import CommandSettings
+from faasd_async.settings.limits import in_words
 
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 30.0
@@ -173,6 +174,7 @@ class HttpRuntime:
 
     async def _live(self, program: Program, first: Server) -> None:
         server: Server | None = first
+        limits = in_words(self._command.limits)
         backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, self._draw)
         while True:
             if server is not None:
@@ -182,9 +184,10 @@ class HttpRuntime:
                 if self._stopped:
                     return
                 self._log.warn(
-                    "{function} {end} and is started again",
+                    "{function} {end}{limited} and is started again",
                     function=self._function,
                     end=how_it_ended(exit_code),
+                    limited=f" (its limits: {limits})" if limits else "",
                 )
                 if self._reactor.seconds() - began >= STEADY_SECONDS:
                     backoff.steady()

@@ -41,6 +41,8 @@ def table_of(deployment: FunctionDeployment) -> dict[str, object]:
         table = _of_image(deployment)
     if "command" in kinds:
         table |= _of_command(variables)
+        if deployment.limits is not None and deployment.limits.memory:
+            table["memory"] = memory_bytes(deployment.limits.memory)
     if deployment.secrets and "url" not in kinds:
         table["secrets"] = deployment.secrets
     if variables.get("max_inflight", "0") != "0":

@@ -84,6 +84,15 @@ def test_variables_of_the_watchdog_count(read: Read) -> None:
     assert (other.command.mode, other.command.content_type) == ("serializing", "a/b")
 
 
+def test_a_limit_of_memory_holds_for_a_command(read: Read) -> None:
+    """In Kubernetes' words, over what the file's defaults say."""
+    command = read("[defaults]\nmemory = '1GiB'\n", limits=Resources(memory="64Mi")).command
+    assert command is not None
+    assert command.limits.memory_bytes == 64 * 2**20
+    with pytest.raises(NotUsable, match=r"limits\.memory"):
+        read(limits=Resources(memory="much"))
+
+
 def test_no_limit_is_our_own(read: Read) -> None:
     """of-watchdog's 0 means none; here there is always one."""
     assert read(env_vars={"max_inflight": "0"}).max_inflight == read().max_inflight

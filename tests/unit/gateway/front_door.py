@@ -28,6 +28,7 @@ from faasd_async.errors import QueueError
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.arrival import Directory
+from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.calls.cancel import Cancellation
 from faasd_async.gateway.calls.events import Events
@@ -50,7 +51,7 @@ from faasd_async.queue.interface import Source
 from faasd_async.queue.memory import MemoryKeyedCalls, MemoryQueue
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply
-from faasd_async.settings import FunctionSettings, ScheduleSettings, VerifySettings
+from faasd_async.settings import AuthSettings, FunctionSettings, ScheduleSettings, VerifySettings
 from faasd_async.worker.settlement import Settlement
 
 NOW_NS = 1_700_000_000_123_456_789
@@ -378,11 +379,13 @@ class FrontDoor:
     coming: list[int] = field(default_factory=list)
     operators: Operators = field(default_factory=Operators)
     provider: Provider = field(default_factory=paper_provider)
+    begins_traces: bool = False
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, lease_seconds=30.0)
         directory = Directory(self.deployments, "openfaas-fn", lambda: self.complete)
         verification = Verification(lambda: NOW_NS + round(self.clock.seconds() * 1e9))
+        authentication = Authentication(self.operators, directory.find)
         acceptance = Acceptance(
             directory,
             self.store,
@@ -394,15 +397,19 @@ class FrontDoor:
             now_ns=lambda: NOW_NS,
             accepted=self.accepted.append,
             verification=verification,
+            authentication=authentication,
             why_no_room=self._why_no_room,
             withhold=self.operators.withhold,
+            begins_traces=self.begins_traces,
         )
         proxy = Proxy(
             directory,
             clock=self.clock,
             verification=verification,
+            authentication=authentication,
             now_ns=lambda: NOW_NS,
-            invoked=lambda *told: self.ended.append(told),
+            invoked=lambda *told: self.ended.append(told[:4]),
+            begins_traces=self.begins_traces,
             withhold=self.operators.withhold,
         )
         replay = Replay(self.queue, self.deployments, lambda: NOW_NS, self.accepted.append)
@@ -432,6 +439,7 @@ class FrontDoor:
             ),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,
+            authentication=authentication,
             operators=self.operators,
         )
         self.site = gateway.site(READ_TIMEOUT_SECONDS, self.clock)
@@ -483,6 +491,7 @@ class FrontDoor:
         max_body_bytes: int = 1000,
         schedule: ScheduleSettings = NO_SCHEDULE,
         verify: VerifySettings | None = None,
+        auth: AuthSettings | None = None,
     ) -> None:
         """Have a function."""
         settings = FunctionSettings(
@@ -494,6 +503,7 @@ class FrontDoor:
             queue="slow",
             schedule=schedule,
             verify=verify,
+            auth=auth,
         )
         self.functions[name] = PaperFunction()
         self.deployments[name] = Deployment(settings, self.functions[name])

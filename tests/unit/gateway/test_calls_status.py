@@ -62,6 +62,7 @@ def test_a_call_that_waits(door: FrontDoor) -> None:
         "status": None,
         "error": None,
         "callback": None,
+        "traceparent": None,
         "links": {
             "self": f"/call/{ID}",
             "result": f"/call/{ID}/result",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -13,6 +15,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, ServerFactory
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import LogEvent, globalLogPublisher
 
 from faasd_async.errors import StartError
 from faasd_async.gateway.doors import Doors
@@ -184,6 +187,48 @@ def test_what_was_opened_before_a_failure_can_be_closed() -> None:
         doors.open()
     Deferred.fromCoroutine(doors.close())
     assert reactor.ports[0].closing is not None
+
+
+def test_a_renewed_certificate_that_cannot_be_used(tmp_path: Path) -> None:
+    """Changes nothing, is told each time it is looked at, and one that can is taken then; what has
+    not changed is not read again."""
+    events: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        if "endpoint" in event:
+            events.append(event["log_format"].partition(" for ")[0])
+
+    pair = tmp_path / "pair.pem"
+
+    def write() -> None:
+        curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1"
+        request = f"openssl req -x509 {curve} -nodes -subj /CN=h -keyout {pair} -out {pair}.crt"
+        subprocess.run(request.split(), check=True, capture_output=True)
+        pair.write_text(pair.read_text() + (tmp_path / "pair.pem.crt").read_text())
+
+    write()
+    reactor = Reactor()
+    doors = Doors(reactor)
+    doors.add(f"ssl:8443:privateKey={pair}", ServerFactory())
+    doors.open()
+    [(port, entrance, *_)] = reactor.tcpServers
+    before = entrance.tls
+    globalLogPublisher.addObserver(observe)
+    try:
+        doors.renew_certificates()
+        pair.write_text("none")
+        doors.renew_certificates()
+        doors.renew_certificates()
+        assert (port, entrance.tls) == (8443, before)
+        write()
+        doors.renew_certificates()
+        doors.renew_certificates()
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    assert entrance.tls is not before
+    assert len(reactor.tcpServers) == 1
+    kept = "{endpoint} keeps its certificate,"
+    assert events == [kept, kept, "{endpoint} has its renewed certificate"]
 
 
 def test_doors_are_closed_when_all_are() -> None:

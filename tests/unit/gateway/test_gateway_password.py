@@ -7,6 +7,7 @@ from front_door import Answer, FrontDoor, request
 from twisted.internet.address import IPv4Address
 
 from faasd_async.gateway.operator import Operators
+from faasd_async.gateway.peers import Trusted
 from faasd_async.settings.credentials import Credentials
 
 PASSWORD = "Authorization: Basic YWRtaW46czNjcmV0"
@@ -70,6 +71,15 @@ def test_a_browser_gives_no_orders_for_other_pages(
     """It would send the password that it knows along."""
     answer = ask(guarded, "/system/queues", PASSWORD, *fields)
     assert answer.status == status
+
+
+def test_a_host_is_believed_of_a_proxy_that_is_trusted(guarded: FrontDoor) -> None:
+    """Where it is known who is one, anybody else's word for it counts for nothing."""
+    fields = ("Origin: https://faas.example", "X-Forwarded-Host: faas.example", PASSWORD)
+    guarded.site.trusted = Trusted(("192.0.2.0/24",))
+    assert ask(guarded, "/system/queues", *fields).status == 200
+    guarded.site.trusted = Trusted(())
+    assert ask(guarded, "/system/queues", *fields).status == 403
 
 
 @pytest.mark.parametrize("target", ["/healthz", "/readyz", "/call/a-long-enough-call-id"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pwd
+
 from faasd_async.runtime.interface import Invocation
 from faasd_async.runtime.process.environment import lasting, of_invocation
 
@@ -14,7 +16,7 @@ def call(
 
 def test_only_what_is_listed_is_inherited() -> None:
     """Of the daemon's environment a function sees what programs need to run, and no more."""
-    harmless = {"PATH": "/bin", "HOME": "/h", "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
+    harmless = {"PATH": "/bin", "HOME": "/h", "LANG": "C", "TMPDIR": "/t"}
     daemon = harmless | dict.fromkeys(
         (
             "LISTEN_FDS",
@@ -30,6 +32,8 @@ def test_only_what_is_listed_is_inherited() -> None:
             "PYTHONPATH",
             "LD_PRELOAD",
             "AWS_SECRET_ACCESS_KEY",
+            "HTTPS_PROXY",
+            "USER",
         ),
         "x",
     )
@@ -43,6 +47,17 @@ def test_configured_variables_win() -> None:
         b"PATH": b"/bin",
         b"TZ": b"Mars",
         b"B": "ä".encode(),
+    }
+
+
+def test_another_user_has_a_home_of_its_own() -> None:
+    """A function that runs as somebody else is told so, and not where the daemon is at home."""
+    root = pwd.getpwuid(0)
+    assert lasting({"PATH": "/bin", "HOME": "/h"}, {}, root) == {
+        b"PATH": b"/bin",
+        b"HOME": root.pw_dir.encode(),
+        b"USER": b"root",
+        b"LOGNAME": b"root",
     }
 
 

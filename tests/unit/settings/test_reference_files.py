@@ -34,7 +34,7 @@ WITHOUT_A_DEFAULT = {
     ("defaults", "directory"),
     ("defaults", "ready_path"),
     ("defaults", "fprocess"),
-    ("defaults", "memory"),
+    *(("defaults", key) for key in ("user", "memory", "cpu_time", "open_files", "processes")),
     ("defaults", "cpus"),
     ("functions", "stack"),
 }
@@ -108,7 +108,7 @@ def test_examples_of_functions_in_the_reference_are_right(tmp_path: Path) -> Non
     )
     functions = load(str(path), {}).functions
     assert set(functions) == {
-        *("thumbnails", "figlet", "api", "resize", "mailer", "report", "pushed")
+        *("thumbnails", "figlet", "api", "resize", "mailer", "report", "payroll", "pushed")
     }
     assert functions["resize"].container.zero_after_seconds == 600
     assert functions["report"].schedule.cron == "30 2 * * MON-FRI"

@@ -43,6 +43,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         deploy = ["url", "command"]
         max_connections_per_address = 7
         trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
+        begin_traces = true
         [queue]
         backend = "memory"
         mode = "static"
@@ -93,6 +94,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "deploy": ("url", "command"),
             "max_connections_per_address": 7,
             "trusted_proxies": ("10.0.0.0/8", "::1/128", "unix"),
+            "begin_traces": True,
         },
         "queue": {
             "backend": "memory",

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from faasd_async.settings import (
+    AuthSettings,
     CommandSettings,
     ContainerSettings,
     ResultSettings,
@@ -18,6 +19,7 @@ from faasd_async.settings import (
     Settings,
     VerifySettings,
 )
+from faasd_async.settings.credentials import Credentials
 
 Load = Callable[..., Settings]
 Mistakes = Callable[..., list[str]]
@@ -60,6 +62,7 @@ def test_function_has_defaults(load_text: Load) -> None:
         "replicas": 1,
         "signing_secrets": (),
         "verify": None,
+        "auth": None,
         "labels": {},
         "annotations": {},
     }
@@ -99,6 +102,7 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         secrets = ["key"]
         signing_secrets = []
         verify = { scheme = "hmac", secret = ["a", "b"], header = "X-Signed", tolerance = "1m" }
+        auth = { secret = "a:b:c" }
         """
     ).functions["api"]
     assert function.command == CommandSettings(
@@ -145,6 +149,7 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
             header="X-Signed",
             tolerance_seconds=60.0,
         ),
+        "auth": AuthSettings(credentials=(Credentials(b"a", b"b:c"),)),
         "labels": {"l": "1"},
         "annotations": {"a": "2"},
     }
@@ -362,12 +367,13 @@ A_DURATION = 'a duration above 0 and up to 10 years, such as "90s", "1h30m" or 9
         (
             f"{COMMAND}\nasync_timeot = 1",
             "[functions.a] async_timeot: unknown key, perhaps async_timeout; allowed: annotations,"
-            " async_timeout, callback_timeout, command, concurrency, connect_timeout, content_type,"
-            " cpus, dead_letters, directory, environment, expires, fprocess, healthcheck_interval,"
-            " image, labels, max_body, max_inflight, memory, missed, mode, payload, port,"
-            " prefix_logs, pull, queue, read_only, ready_path, results, retry, schedule, secrets,"
-            " signing_secret_file, signing_secrets, start_timeout, timeout, timezone, upstream_url,"
-            " url, verify, zero_after",
+            " async_timeout, auth, callback_timeout, command, concurrency, connect_timeout,"
+            " content_type,"
+            " cpu_time, cpus, dead_letters, directory, environment, expires, fprocess,"
+            " healthcheck_interval, image, labels, max_body, max_inflight, memory, missed, mode,"
+            " open_files, payload, port, prefix_logs, processes, pull, queue, read_only,"
+            " ready_path, results, retry, schedule, secrets, signing_secret_file, signing_secrets,"
+            " start_timeout, timeout, timezone, upstream_url, url, user, verify, zero_after",
         ),
         (
             f"{COMMAND}\nmax_inflight = 0",

@@ -65,10 +65,12 @@ def test_image_keys_are_read(load_text: Load) -> None:
 
 
 def test_what_the_defaults_say_of_images_is_nothing_to_others(load_text: Load) -> None:
-    """Limits among the defaults hold for images alone."""
-    toml = "[defaults]\nmemory = 5\n[functions.a]\ncommand = 'cat'"
+    """Limits that only images have may stand there; memory holds for commands, too."""
+    toml = "[defaults]\nmemory = 5\ncpus = 1\n[functions.a]\ncommand = 'cat'"
     function = load_text(toml).functions["a"]
     assert function.container == ContainerSettings()
+    assert function.command is not None
+    assert function.command.limits.memory_bytes == 5
 
 
 @pytest.mark.parametrize(
@@ -160,8 +162,8 @@ def test_the_health_path(keys: str, path: str, load_text: Load) -> None:
             "[functions.a] mode: found here; allowed: only with command",
         ),
         (
-            "command = 'cat'\nmemory = 5",
-            "[functions.a] memory: found here; allowed: only with image",
+            "command = 'cat'\ncpus = 5",
+            "[functions.a] cpus: found here; allowed: only with image",
         ),
         (
             "url = 'http://h'\nsecrets = []",

@@ -1,0 +1,1 @@
+"""What makes a service of the daemon: its units, its configuration, its password."""
