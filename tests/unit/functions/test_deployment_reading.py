@@ -11,7 +11,7 @@ import pytest
 from faasd_async.functions.errors import NotPermitted, NotUsable
 from faasd_async.functions.reading import DeploymentReader
 from faasd_async.settings import FunctionSettings, load
-from faasd_async.settings.openfaas.deployment import FunctionDeployment
+from faasd_async.settings.openfaas.deployment import FunctionDeployment, Resources
 from faasd_async.settings.openfaas.table import COMMAND, URL
 
 Read = Callable[..., FunctionSettings]
