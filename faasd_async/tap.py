@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace as replace_settings
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.protocol import Factory
@@ -70,6 +71,11 @@ from faasd_async.gateway.system.provider import Provider
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.gateway.system.secrets import Secrets
+from faasd_async.gateway.system.shared.functions import SharedFunctions
+from faasd_async.gateway.system.shared.logs import SharedLogs
+from faasd_async.gateway.system.shared.provider import SharedProvider
+from faasd_async.gateway.system.shared.secrets import SharedSecrets
+from faasd_async.gateway.system.shared.theirs import Theirs
 from faasd_async.gateway.verification import Verification
 from faasd_async.ground import Ground
 from faasd_async.nats import BadCredentials, Limits, NatsClient, ServerAddress, Tls
@@ -80,6 +86,11 @@ from faasd_async.observe.calls import CallWatch
 from faasd_async.observe.figures import Figures
 from faasd_async.observe.glance import FunctionNow
 from faasd_async.observe.logs import Level, make_observer
+from faasd_async.provider.catalogue import Catalogue
+from faasd_async.provider.interface import Asks
+from faasd_async.provider.listed import ListReader
+from faasd_async.provider.remembered import Remembered
+from faasd_async.provider.waking import Waking
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.jetstream import JetStreamQueue
 from faasd_async.queue.jetstream.durability import (
@@ -105,7 +116,7 @@ from faasd_async.runtime.process.usage import RunningProcesses
 from faasd_async.settings import FunctionSettings, NatsSettings, Secret, Settings, load
 from faasd_async.settings.changes import restart_needed
 from faasd_async.settings.credentials import Credentials as Password
-from faasd_async.settings.credentials import read_credentials
+from faasd_async.settings.credentials import read_authorization, read_credentials
 from faasd_async.statelock import StateLock
 from faasd_async.systemd import Notifier
 from faasd_async.wallclock import WallClock, newest_below
@@ -143,6 +154,7 @@ class Options(usage.Options):
 
     :ivar settings: what was read.
     :ivar credentials: the operator's, if there is authentication.
+    :ivar authorization: ours with another provider, if it is to be told any.
     :ivar observer: where the log goes; ``None`` leaves it to twistd.
     """
 
@@ -156,6 +168,7 @@ class Options(usage.Options):
 
     settings: Settings
     credentials: Password | None = None
+    authorization: Secret | None = None
     level: Level
     observer: ILogObserver | None = None
 
@@ -173,6 +186,7 @@ class Options(usage.Options):
         try:
             self.settings = self.read_settings(self._runs_in())
             self.credentials = read_credentials(self.settings.gateway)
+            self.authorization = read_authorization(self.settings.provider, self.settings.gateway)
         except ConfigurationError as reason:
             sys.stderr.write(f"{reason}\n")
             raise SystemExit(1) from None
@@ -264,6 +278,7 @@ class Assembly:
         def elsewhere(change: Callable[[], None]) -> Deferred[None]:
             return deferToThreadPool(reactor, reactor.getThreadPool(), change)
 
+        self.elsewhere = elsewhere
         self.secrets = SecretStore(self.state_dir, elsewhere)
         self.containers = Installation(
             engine_at(reactor, self.settings.containers.socket, os.environ),
@@ -271,6 +286,7 @@ class Assembly:
             now_seconds=time.time,
             patience_seconds=self.settings.worker.drain_timeout_seconds,
         )
+        self.other_provider = self._other_provider()
         self.deployments = Deployments(self._make_runtime)
         self.roster = Roster(
             self.deployments,
@@ -279,6 +295,31 @@ class Assembly:
             DeploymentReader(self.settings, self._has_engine),
             now_ns=time.time_ns,
             changed=self.journal.forget_others,
+        )
+
+        self.catalogue = self._catalogue()
+
+    def _other_provider(self) -> Asks | None:
+        """Somebody else who runs functions."""
+        if self.settings.provider.url is None:
+            return None
+        # treq brings much along, and is for those alone who need it.
+        from faasd_async.provider.asking import Asking
+
+        return Asking(self.reactor, self.settings.provider, self.options.authorization)
+
+    def _catalogue(self) -> Catalogue | None:
+        provider = self.settings.provider
+        if self.other_provider is None or provider.url is None:
+            return None
+        return Catalogue(
+            self.reactor,
+            self.other_provider,
+            ListReader(self.settings),
+            Remembered(self.state_dir / "provider.json", provider.url, self.elsewhere),
+            deploy=self.roster.deploy_provided,
+            namespace=self.settings.gateway.namespace,
+            refresh_seconds=provider.refresh_seconds,
         )
 
     def _has_engine(self) -> bool:
@@ -292,7 +333,13 @@ class Assembly:
             containers=self.containers,
             keep=self.journal.keep,
             secrets_of=self.secrets.directory_of,
+            wake=self._wake,
         )
+
+    def _wake(self, function: str) -> Deferred[None]:
+        assert self.other_provider is not None
+        namespace = self.settings.gateway.namespace
+        return Waking(self.reactor, self.other_provider, namespace).wake(function)
 
     def _grounds(self) -> list[Path]:
         """What must stay what it is while the daemon runs; its store last."""
@@ -330,7 +377,10 @@ class Assembly:
             namespace=settings.gateway.namespace,
         )
         directory = Directory(
-            self.deployments, settings.gateway.namespace, lambda: self.deployments.complete
+            self.deployments,
+            settings.gateway.namespace,
+            lambda: self.deployments.complete,
+            self.catalogue,
         )
         acceptance = self._acceptance(queue, directory, space)
         parts = Parts(
@@ -343,6 +393,7 @@ class Assembly:
             sweeping=Sweeping(self.reactor, self.containers.ours, self.deployments.__contains__),
             hands=(worker, self._poster(queue, acceptance), self._ticks(queue)),
             doors=self.doors,
+            provider=self.catalogue,
         )
         daemon = Daemon(
             self.reactor,
@@ -687,6 +738,7 @@ class Assembly:
             withhold=self.withhold,
         )
         return Gateway(
+            directory,
             acceptance,
             proxy,
             calls,
@@ -704,16 +756,19 @@ class Assembly:
 
     def _provider(self) -> Provider:
         namespace = Namespace(self.settings.gateway.namespace)
-        return Provider(
+        counts = self.figures.invocations
+        functions = Functions(self.roster, namespace, counts=counts, usage_of=self.running.usage)
+        secrets = Secrets(self.secrets, self.roster, namespace)
+        logs = LogLines(self.journal, self.roster, namespace, time.time_ns)
+        if self.other_provider is None or self.catalogue is None:
+            return Provider(namespace, functions, secrets, logs)
+        theirs = Theirs(self.other_provider, namespace)
+        return SharedProvider(
             namespace,
-            Functions(
-                self.roster,
-                namespace,
-                counts=self.figures.invocations,
-                usage_of=self.running.usage,
-            ),
-            Secrets(self.secrets, self.roster, namespace),
-            LogLines(self.journal, self.roster, namespace, time.time_ns),
+            SharedFunctions(functions, theirs, self.catalogue, namespace, counts),
+            SharedSecrets(secrets, theirs, namespace),
+            SharedLogs(logs, functions, theirs),
+            theirs,
         )
 
     def _calls(self, queue: Queue, settlement: Settlement, waiting: Waiting) -> CallsGateway:
@@ -745,6 +800,11 @@ class Assembly:
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
         self.roster.reader = DeploymentReader(fresh, self._has_engine)
+        if self.catalogue is not None:
+            kept = replace_settings(
+                fresh, provider=self.settings.provider, gateway=self.settings.gateway
+            )
+            self.catalogue.reader = ListReader(kept)
         self.signing_secrets = fresh.callback.signing_secrets
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
 

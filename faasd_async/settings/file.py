@@ -32,6 +32,7 @@ from faasd_async.settings.values import (
     channel,
     choice,
     client_id,
+    host_name,
     integer,
     list_of,
     name,
@@ -103,6 +104,7 @@ def read_gateway(table: Table, base: str) -> GatewaySettings:
             "max_connections_per_address", integer(0), default.max_connections_per_address
         ),
         trusted_proxies=table.take("trusted_proxies", list_of(network), default.trusted_proxies),
+        aliases=table.take("aliases", list_of(host_name), default.aliases),
     )
     table.finish()
     return settings

@@ -43,6 +43,15 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         deploy = ["url", "command"]
         max_connections_per_address = 7
         trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
+        aliases = ["Door.example.com"]
+        [provider]
+        url = "http://127.0.0.1:8081/"
+        logs_url = "http://127.0.0.1:8082"
+        secret_mount_path = "faasd"
+        refresh = "3s"
+        timeout = "4s"
+        max_inflight = 9
+        scale_from_zero = false
         [queue]
         backend = "memory"
         mode = "static"
@@ -93,6 +102,16 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "deploy": ("url", "command"),
             "max_connections_per_address": 7,
             "trusted_proxies": ("10.0.0.0/8", "::1/128", "unix"),
+            "aliases": ("door.example.com",),
+        },
+        "provider": {
+            "url": "http://127.0.0.1:8081/",
+            "logs_url": "http://127.0.0.1:8082",
+            "secret_mount_path": str(tmp_path / "faasd"),
+            "refresh_seconds": 3.0,
+            "timeout_seconds": 4.0,
+            "max_inflight": 9,
+            "scale_from_zero": False,
         },
         "queue": {
             "backend": "memory",
@@ -234,7 +253,7 @@ A_NAME = 'a name of at most 63 letters, digits, "-", "_" and "."'
         (
             "[wroker]",
             "wroker: unknown key, perhaps worker; allowed: callback, containers, defaults,"
-            " functions, gateway, log, nats, queue, state_dir, worker",
+            " functions, gateway, log, nats, provider, queue, state_dir, worker",
         ),
         (
             "[log]\ncolour = true",

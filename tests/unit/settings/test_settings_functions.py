@@ -58,6 +58,7 @@ def test_function_has_defaults(load_text: Load) -> None:
         "dead_letters": "failed",
         "schedule": {"cron": "", "timezone": "UTC", "payload": "", "missed": "skip"},
         "replicas": 1,
+        "is_provided": False,
         "signing_secrets": (),
         "verify": None,
         "labels": {},
@@ -138,6 +139,7 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         "expires_seconds": 7.0,
         "dead_letters": "never",
         "replicas": 1,
+        "is_provided": False,
         "signing_secrets": (),
         "verify": VerifySettings(
             scheme="hmac",
