@@ -24,6 +24,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
+from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.ids import CallKey
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.chain import Chain
@@ -270,7 +271,9 @@ class Assembly:
         self.doors = Doors(reactor)
         self.clients: list[NatsClient] = []
         self.policy = DestinationPolicy(
-            self.settings.callback.policy == "private", lambda: self.doors.port_numbers
+            self.settings.callback.policy == "private",
+            lambda: self.doors.port_numbers,
+            self.settings.gateway.aliases,
         )
         self.journal = Journal(time.time_ns)
         self.running = RunningProcesses()
@@ -648,6 +651,7 @@ class Assembly:
                     is_own=self.policy.is_own,
                     enqueue=partial(accept_chained, acceptance),
                     max_hops=callback.max_hops,
+                    home=self._home,
                 ),
                 self._signing_secrets,
                 time.time,
@@ -660,6 +664,10 @@ class Assembly:
             now_ns=time.time_ns,
             observer=self.watch,
         )
+
+    def _home(self, url: CallbackUrl) -> CallbackUrl:
+        home = self.doors.home
+        return url if home is None or not self.policy.is_alias(url) else url.moved_to(*home)
 
     def _way_out(self) -> WayOut:
         return WayOut(
