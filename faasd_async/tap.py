@@ -419,6 +419,7 @@ class Assembly:
         for endpoint in settings.gateway.listen:
             site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
             site.crowd, site.trusted = crowd, trusted
+            site.answered = self.figures.requests.answered
             parts.doors.add(endpoint, site, partial(_let_go, site, waiting, self.journal))
         reports = (self._report(queue), partial(sheet.report, self.figures.flow, self.reactor))
         figures = FiguresGateway(self.figures.render, partial(_refresh, reports))
