@@ -205,6 +205,11 @@ class Roster:
                 raise NotUsable(
                     f"replicas: found {replicas}; allowed: an integer from 0 to {MOST_REPLICAS}"
                 )
+            if replicas > 1 and entry.settings is not None and entry.settings.image is not None:
+                raise NotUsable(
+                    f"{name} is an image, which runs in one container here; how many calls that"
+                    " takes at a time is for max_inflight to say"
+                )
             if entry.record is None:
                 await self._change(name, records, replicas)
             else:
