@@ -284,7 +284,12 @@ class Assembly:
         self.elsewhere = elsewhere
         self.secrets = SecretStore(self.state_dir, elsewhere)
         self.containers = Installation(
-            engine_at(reactor, self.settings.containers.socket, os.environ),
+            engine_at(
+                reactor,
+                self.settings.containers.socket,
+                os.environ,
+                self.settings.containers.logins_file,
+            ),
             self.state_dir,
             now_seconds=time.time,
             patience_seconds=self.settings.worker.drain_timeout_seconds,

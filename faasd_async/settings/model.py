@@ -163,9 +163,11 @@ class ContainersSettings(Struct, frozen=True, kw_only=True):
     """``[containers]``: the engine that runs the functions that are images.
 
     :ivar socket: a path; ``None``: looked for where Docker and Podman have theirs.
+    :ivar logins_file: a ``config.json`` of Docker's, with logins to registries.
     """
 
     socket: str | None = None
+    logins_file: str | None = None
 
 
 class ProviderSettings(Struct, frozen=True, kw_only=True):

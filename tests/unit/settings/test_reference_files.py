@@ -24,6 +24,7 @@ WITHOUT_A_DEFAULT = {
     *(("nats", f"{key}_file") for key in ("nkey", "credentials", "ca", "certificate", "key")),
     ("nats", "client_id"),
     ("containers", "socket"),
+    ("containers", "logins_file"),
     ("gateway", "trusted_proxies"),
     ("provider", "url"),
     ("provider", "logs_url"),

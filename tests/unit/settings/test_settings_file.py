@@ -82,6 +82,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         max_hops = 0
         [containers]
         socket = "unix:///run/engine.sock"
+        logins_file = "/etc/config.json"
         [log]
         format = "json"
         level = "debug"
@@ -165,7 +166,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "signing_secrets": (),
             "ca_file": (),
         },
-        "containers": {"socket": "/run/engine.sock"},
+        "containers": {"socket": "/run/engine.sock", "logins_file": "/etc/config.json"},
         "log": {"format": "json", "level": "debug"},
         "functions": {},
         "proxy": None,
