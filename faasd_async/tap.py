@@ -399,7 +399,7 @@ class Assembly:
             queue=queue,
             deployments=self.deployments,
             sweeping=Sweeping(self.reactor, self.containers.ours, self.deployments.__contains__),
-            hands=(worker, self._poster(queue, acceptance), self._ticks(queue)),
+            hands=(worker, self._poster(queue, directory, acceptance), self._ticks(queue)),
             doors=self.doors,
             provider=self.catalogue,
         )
@@ -641,7 +641,7 @@ class Assembly:
         alone = self.settings.nats.embedded
         return (left_behind and self.lock.left_behind) if alone else True
 
-    def _poster(self, queue: Queue, acceptance: Acceptance) -> Poster:
+    def _poster(self, queue: Queue, directory: Directory, acceptance: Acceptance) -> Poster:
         callback = self.settings.callback
         schedule = Schedule(callback.attempts, callback.min_wait_seconds, callback.max_wait_seconds)
         return Poster(
@@ -655,7 +655,7 @@ class Assembly:
                         self.reactor, self._callback_timeout_seconds, self._way_out(), queue.bodies
                     ),
                     is_own=self.policy.is_own,
-                    enqueue=partial(accept_chained, acceptance),
+                    enqueue=partial(accept_chained, directory, acceptance),
                     max_hops=callback.max_hops,
                     home=self._home,
                 ),

@@ -55,6 +55,7 @@ class SharedLogs:
             request.setHeader(b"Content-Type", b"application/x-ndjson")
             request.setHeader(b"X-Accel-Buffering", b"no")
             request.registerProducer(pace, True)
+            # Whoever follows a function that is silent sees that it is followed.
             request.write(b"")
 
         ended = await self._theirs.follow("logs", said, Receiver(begins, request.write))
