@@ -44,8 +44,8 @@ def never(request: Request, *_: Any) -> int:
 
 @pytest_twisted.ensureDeferred
 async def test_an_answer(neighbour: Neighbour, provider: Asking) -> None:
-    """Its body, an empty list however it is written; what is refused says so with the provider's own
-    status and words."""
+    """Its body, an empty list however it is written; what is refused says so with the provider's
+    own status and words."""
     assert await provider.ask("GET", "namespaces") == b'["openfaas-fn"]'
     neighbour.fake._info = lambda *_: b"null\n"  # type: ignore[method-assign]
     assert await provider.ask("GET", "info") == b"[]"
