@@ -124,9 +124,10 @@ class Directory:
             raise unknown_function(route.name) from None
 
     def knows(self, route: FunctionRoute) -> bool:
-        """Whether there is such a function, or may be by the time that all have started."""
+        """Whether there is such a function, or may be by the time that all have started, or
+        elsewhere."""
         name = without_namespace(route.name, self._namespace)
-        return name in self._deployments or not self._complete()
+        return name in self._deployments or self._elsewhere is not None or not self._complete()
 
 
 def trace(
