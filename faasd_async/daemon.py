@@ -52,6 +52,14 @@ class Sweeping(Protocol):
     def stop(self) -> Deferred[None]: ...
 
 
+class Provider(Protocol):
+    """Somebody else who runs functions, which are deployed here as far as they are known."""
+
+    def start(self) -> Deferred[None]: ...
+
+    async def stop(self) -> None: ...
+
+
 class Hand(Protocol):
     """Who takes parcels from the queue."""
 
@@ -77,6 +85,7 @@ class Parts:
     sweeping: Sweeping
     hands: tuple[Hand, ...]
     doors: Doors
+    provider: Provider | None = None
 
 
 class Daemon(Service):
@@ -194,6 +203,9 @@ class Daemon(Service):
             await parts.broker.start()
         self._wait_for("the functions are starting")
         await (self._deploy or parts.deployments.deploy)(self._functions)
+        if parts.provider is not None:
+            self._wait_for("the provider of functions is asked for them")
+            await parts.provider.start()
         parts.sweeping.start()
         self._log.info("{count} functions are deployed", count=len(parts.deployments))
         self._wait_for("the queue is being recovered")
@@ -255,6 +267,9 @@ class Daemon(Service):
         for hand in parts.hands:
             await self._bring_down(hand.stop_taking)
         await self._bring_down(lambda: reloaded)
+        if parts.provider is not None:
+            stopping = parts.provider.stop()
+            await self._bring_down(lambda: Deferred.fromCoroutine(stopping))
         if self._starting is not None:
             # What it had begun to start is stopped by now.
             await self._starting

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace as replace_settings
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.protocol import Factory
@@ -23,6 +24,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
+from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.ids import CallKey
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.chain import Chain
@@ -71,6 +73,11 @@ from faasd_async.gateway.system.provider import Provider
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.gateway.system.secrets import Secrets
+from faasd_async.gateway.system.shared.functions import SharedFunctions
+from faasd_async.gateway.system.shared.logs import SharedLogs
+from faasd_async.gateway.system.shared.provider import SharedProvider
+from faasd_async.gateway.system.shared.secrets import SharedSecrets
+from faasd_async.gateway.system.shared.theirs import Theirs
 from faasd_async.gateway.verification import Verification
 from faasd_async.ground import Ground
 from faasd_async.nats import BadCredentials, Limits, NatsClient, ServerAddress, Tls
@@ -82,6 +89,11 @@ from faasd_async.observe.figures import Figures
 from faasd_async.observe.glance import FunctionNow
 from faasd_async.observe.logs import Level, make_observer
 from faasd_async.privileges import NOTICE, gain_no_more
+from faasd_async.provider.catalogue import Catalogue
+from faasd_async.provider.interface import Asks
+from faasd_async.provider.listed import ListReader
+from faasd_async.provider.remembered import Remembered
+from faasd_async.provider.waking import Waking
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.jetstream import JetStreamQueue
 from faasd_async.queue.jetstream.durability import (
@@ -107,7 +119,7 @@ from faasd_async.runtime.process.usage import RunningProcesses
 from faasd_async.settings import FunctionSettings, NatsSettings, Secret, Settings, load
 from faasd_async.settings.changes import restart_needed
 from faasd_async.settings.credentials import Credentials as Password
-from faasd_async.settings.credentials import read_credentials
+from faasd_async.settings.credentials import read_authorization, read_credentials
 from faasd_async.statelock import StateLock
 from faasd_async.systemd import Notifier
 from faasd_async.wallclock import WallClock, newest_below
@@ -145,6 +157,7 @@ class Options(usage.Options):
 
     :ivar settings: what was read.
     :ivar credentials: the operator's, if there is authentication.
+    :ivar authorization: ours with another provider, if it is to be told any.
     :ivar observer: where the log goes; ``None`` leaves it to twistd.
     """
 
@@ -158,6 +171,7 @@ class Options(usage.Options):
 
     settings: Settings
     credentials: Password | None = None
+    authorization: Secret | None = None
     level: Level
     observer: ILogObserver | None = None
 
@@ -175,6 +189,7 @@ class Options(usage.Options):
         try:
             self.settings = self.read_settings(self._runs_in())
             self.credentials = read_credentials(self.settings.gateway)
+            self.authorization = read_authorization(self.settings.provider, self.settings.gateway)
         except ConfigurationError as reason:
             sys.stderr.write(f"{reason}\n")
             raise SystemExit(1) from None
@@ -258,7 +273,9 @@ class Assembly:
         self.doors = Doors(reactor)
         self.clients: list[NatsClient] = []
         self.policy = DestinationPolicy(
-            self.settings.callback.policy == "private", lambda: self.doors.port_numbers
+            self.settings.callback.policy == "private",
+            lambda: self.doors.port_numbers,
+            self.settings.gateway.aliases,
         )
         self.journal = Journal(time.time_ns)
         self.running = RunningProcesses()
@@ -266,13 +283,20 @@ class Assembly:
         def elsewhere(change: Callable[[], None]) -> Deferred[None]:
             return deferToThreadPool(reactor, reactor.getThreadPool(), change)
 
+        self.elsewhere = elsewhere
         self.secrets = SecretStore(self.state_dir, elsewhere)
         self.containers = Installation(
-            engine_at(reactor, self.settings.containers.socket, os.environ),
+            engine_at(
+                reactor,
+                self.settings.containers.socket,
+                os.environ,
+                self.settings.containers.logins_file,
+            ),
             self.state_dir,
             now_seconds=time.time,
             patience_seconds=self.settings.worker.drain_timeout_seconds,
         )
+        self.other_provider = self._other_provider()
         self.deployments = Deployments(self._make_runtime)
         self.roster = Roster(
             self.deployments,
@@ -281,6 +305,31 @@ class Assembly:
             DeploymentReader(self.settings, self._has_engine),
             now_ns=time.time_ns,
             changed=self.journal.forget_others,
+        )
+
+        self.catalogue = self._catalogue()
+
+    def _other_provider(self) -> Asks | None:
+        """Somebody else who runs functions."""
+        if self.settings.provider.url is None:
+            return None
+        # treq brings much along, and is for those alone who need it.
+        from faasd_async.provider.asking import Asking
+
+        return Asking(self.reactor, self.settings.provider, self.options.authorization)
+
+    def _catalogue(self) -> Catalogue | None:
+        provider = self.settings.provider
+        if self.other_provider is None or provider.url is None:
+            return None
+        return Catalogue(
+            self.reactor,
+            self.other_provider,
+            ListReader(self.settings),
+            Remembered(self.state_dir / "provider.json", provider.url, self.elsewhere),
+            deploy=self.roster.deploy_provided,
+            namespace=self.settings.gateway.namespace,
+            refresh_seconds=provider.refresh_seconds,
         )
 
     def _has_engine(self) -> bool:
@@ -294,7 +343,13 @@ class Assembly:
             containers=self.containers,
             keep=self.journal.keep,
             secrets_of=self.secrets.directory_of,
+            wake=self._wake,
         )
+
+    def _wake(self, function: str) -> Deferred[None]:
+        assert self.other_provider is not None
+        namespace = self.settings.gateway.namespace
+        return Waking(self.reactor, self.other_provider, namespace).wake(function)
 
     def _grounds(self) -> list[Path]:
         """What must stay what it is while the daemon runs; its store last."""
@@ -332,7 +387,10 @@ class Assembly:
             namespace=settings.gateway.namespace,
         )
         directory = Directory(
-            self.deployments, settings.gateway.namespace, lambda: self.deployments.complete
+            self.deployments,
+            settings.gateway.namespace,
+            lambda: self.deployments.complete,
+            self.catalogue,
         )
         acceptance = self._acceptance(queue, directory, space)
         parts = Parts(
@@ -343,8 +401,9 @@ class Assembly:
             queue=queue,
             deployments=self.deployments,
             sweeping=Sweeping(self.reactor, self.containers.ours, self.deployments.__contains__),
-            hands=(worker, self._poster(queue, acceptance), self._ticks(queue)),
+            hands=(worker, self._poster(queue, directory, acceptance), self._ticks(queue)),
             doors=self.doors,
+            provider=self.catalogue,
         )
         daemon = Daemon(
             self.reactor,
@@ -367,6 +426,7 @@ class Assembly:
         for endpoint in settings.gateway.listen:
             site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
             site.crowd, site.trusted = crowd, trusted
+            site.answered = self.figures.requests.answered
             parts.doors.add(endpoint, site, partial(_let_go, site, waiting, self.journal))
         reports = (self._report(queue), partial(sheet.report, self.figures.flow, self.reactor))
         figures = FiguresGateway(self.figures.render, partial(_refresh, reports))
@@ -583,7 +643,7 @@ class Assembly:
         alone = self.settings.nats.embedded
         return (left_behind and self.lock.left_behind) if alone else True
 
-    def _poster(self, queue: Queue, acceptance: Acceptance) -> Poster:
+    def _poster(self, queue: Queue, directory: Directory, acceptance: Acceptance) -> Poster:
         callback = self.settings.callback
         schedule = Schedule(callback.attempts, callback.min_wait_seconds, callback.max_wait_seconds)
         return Poster(
@@ -597,8 +657,9 @@ class Assembly:
                         self.reactor, self._callback_timeout_seconds, self._way_out(), queue.bodies
                     ),
                     is_own=self.policy.is_own,
-                    enqueue=partial(accept_chained, acceptance),
+                    enqueue=partial(accept_chained, directory, acceptance),
                     max_hops=callback.max_hops,
+                    home=self._home,
                 ),
                 self._signing_secrets,
                 time.time,
@@ -611,6 +672,10 @@ class Assembly:
             now_ns=time.time_ns,
             observer=self.watch,
         )
+
+    def _home(self, url: CallbackUrl) -> CallbackUrl:
+        home = self.doors.home
+        return url if home is None or not self.policy.is_alias(url) else url.moved_to(*home)
 
     def _way_out(self) -> WayOut:
         return WayOut(
@@ -693,6 +758,7 @@ class Assembly:
             begins_traces=self.settings.gateway.begin_traces,
         )
         return Gateway(
+            directory,
             acceptance,
             proxy,
             calls,
@@ -714,16 +780,19 @@ class Assembly:
 
     def _provider(self) -> Provider:
         namespace = Namespace(self.settings.gateway.namespace)
-        return Provider(
+        counts = self.figures.invocations
+        functions = Functions(self.roster, namespace, counts=counts, usage_of=self.running.usage)
+        secrets = Secrets(self.secrets, self.roster, namespace)
+        logs = LogLines(self.journal, self.roster, namespace, time.time_ns)
+        if self.other_provider is None or self.catalogue is None:
+            return Provider(namespace, functions, secrets, logs)
+        theirs = Theirs(self.other_provider, namespace)
+        return SharedProvider(
             namespace,
-            Functions(
-                self.roster,
-                namespace,
-                counts=self.figures.invocations,
-                usage_of=self.running.usage,
-            ),
-            Secrets(self.secrets, self.roster, namespace),
-            LogLines(self.journal, self.roster, namespace, time.time_ns),
+            SharedFunctions(functions, theirs, self.catalogue, namespace, counts),
+            SharedSecrets(secrets, theirs, namespace),
+            SharedLogs(logs, functions, theirs),
+            theirs,
         )
 
     def _calls(self, queue: Queue, settlement: Settlement, waiting: Waiting) -> CallsGateway:
@@ -756,6 +825,11 @@ class Assembly:
         self.watch.write_debug = fresh.worker.write_debug
         self.options.level.set(fresh.log.level)
         self.roster.reader = DeploymentReader(fresh, self._has_engine)
+        if self.catalogue is not None:
+            kept = replace_settings(
+                fresh, provider=self.settings.provider, gateway=self.settings.gateway
+            )
+            self.catalogue.reader = ListReader(kept)
         self.signing_secrets = fresh.callback.signing_secrets
         return Reading(fresh.functions, fresh.notices, restart_needed(self.settings, fresh))
 

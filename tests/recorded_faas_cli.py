@@ -69,11 +69,12 @@ def read_recording() -> list[Exchange]:
     return [
         exchange
         for command, end in zip(commands, ends, strict=True)
-        for exchange in _exchanges(command[1].decode(), recording[command.end() : end])
+        for exchange in exchanges_in(command[1].decode(), recording[command.end() : end])
     ]
 
 
-def _exchanges(command: str, recorded: bytes) -> Iterator[Exchange]:
+def exchanges_in(command: str, recorded: bytes) -> Iterator[Exchange]:
+    """What was said on recorded connections, in its order."""
     exchange = Exchange(command)
     for piece in _PIECE.finditer(recorded):
         data = recorded[piece.end() : piece.end() + int(piece[3])]

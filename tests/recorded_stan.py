@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 RECORDED = Path(__file__).parent / "recorded"
 
+SESSIONS = {"producer": "stan-producer.txt", "worker": "stan-worker.txt"}
+
 _LINE = re.compile(r" *([0-9.]+) conn1 (client|server)> (.*)")
 _FRAME = re.compile(rb"(PUB|MSG) (\S+) (?:(\S+) )??(?:(\S+) )?(\d+)\r\n")
 
@@ -30,7 +32,7 @@ class Frame(NamedTuple):
 
 def frames(name: str) -> list[Frame]:
     """The frames of one session: ``producer`` or ``worker``."""
-    lines = (RECORDED / f"stan-{name}.txt").read_text().splitlines()
+    lines = (RECORDED / SESSIONS[name]).read_text().splitlines()
     return [frame for line in lines for frame in _frames_of(line)]
 
 

@@ -47,9 +47,20 @@ class CallbackUrl:
     @property
     def without_credentials(self) -> str:
         """The URL as it is requested."""
-        scheme, _, rest = self.text.partition("://")
-        authority, slash, tail = re.split(r"([/?]|\Z)", rest, maxsplit=1)
-        return f"{scheme}://{authority.rpartition('@')[2]}{slash}{tail}"
+        authority, rest = self._cut()
+        return f"{self.scheme}://{authority.rpartition('@')[2]}{rest}"
+
+    def moved_to(self, host: str, port: int) -> CallbackUrl:
+        """The same, at another address; *host* of IPv6 without brackets."""
+        authority, rest = self._cut()
+        userinfo = "".join(authority.rpartition("@")[:2])
+        shown = f"[{host}]" if ":" in host else host
+        return parse(f"{self.scheme}://{userinfo}{shown}:{port}{rest}".encode("ascii"))
+
+    def _cut(self) -> tuple[str, str]:
+        """The authority, credentials included, and what follows it."""
+        authority, slash, tail = re.split(r"([/?]|\Z)", self.text.partition("://")[2], maxsplit=1)
+        return authority, f"{slash}{tail}"
 
     def __str__(self) -> str:
         """The URL as it is logged: a query may hold a token, or sign what it is for."""

@@ -9,6 +9,7 @@ its own tail comes to an end.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -38,6 +39,7 @@ class Chain:
 
     :param is_own: whether a URL leads to this daemon.
     :param max_hops: so many calls may follow from one.
+    :param home: where else a URL is that leads to this daemon by a name of its own.
     """
 
     def __init__(
@@ -48,18 +50,20 @@ class Chain:
         is_own: Callable[[CallbackUrl], bool],
         enqueue: Enqueue,
         max_hops: int,
+        home: Callable[[CallbackUrl], CallbackUrl] = lambda url: url,
     ) -> None:
         self._clock = clock
         self._world = world
         self._is_own = is_own
         self._enqueue = enqueue
         self._max_hops = max_hops
+        self._home = home
 
     def send(self, callback: CallbackRequest) -> Deferred[Try]:
         """As :meth:`Sends.send`."""
         route = self._route(callback.url)
         if route is None:
-            return self._world.send(callback)
+            return self._world.send(_sent_to(callback, self._home(callback.url)))
         return Deferred.fromCoroutine(self._accept(callback, route))
 
     async def _accept(self, callback: CallbackRequest, route: FunctionRoute) -> Try:
@@ -80,6 +84,10 @@ class Chain:
         target = url.path + "".join(query[1:])
         route = cut(target.encode("ascii"))
         return route if route is not None and route.asynchronous else None
+
+
+def _sent_to(callback: CallbackRequest, url: CallbackUrl) -> CallbackRequest:
+    return callback if url is callback.url else replace(callback, url=url)
 
 
 async def _awaited(

@@ -30,6 +30,9 @@ _NO_METADATA = "link-local and metadata addresses cannot be called back"
 _NO_PRIVATE = "private and loopback addresses cannot be called back"
 _NO_ROUTE = "of this daemon only functions can be called"
 
+#: OpenFaaS' gateway listens on the one, and a URL without a port means the other.
+_ALIAS_PORTS = frozenset((80, 8080))
+
 Address = IPv4Address | IPv6Address
 
 
@@ -38,11 +41,18 @@ class DestinationPolicy:
 
     :param private_allowed: whether private and loopback addresses may be called.
     :param own_ports: the ports this daemon listens on, asked each time.
+    :param aliases: names that mean this daemon, whatever a name server says.
     """
 
-    def __init__(self, private_allowed: bool, own_ports: Callable[[], Collection[int]]) -> None:
+    def __init__(
+        self,
+        private_allowed: bool,
+        own_ports: Callable[[], Collection[int]],
+        aliases: Collection[str] = (),
+    ) -> None:
         self._private_allowed = private_allowed
         self._own_ports = own_ports
+        self._aliases = frozenset(aliases)
 
     def refuse(self, url: CallbackUrl) -> str | None:
         """Why a callback may not go there, or ``None``."""
@@ -78,7 +88,17 @@ class DestinationPolicy:
     def is_own(self, url: CallbackUrl) -> bool:
         """Whether a URL leads to a listener of this daemon."""
         host = url.host.rstrip(".").lower()
-        return url.port in self._own_ports() and _is_here(host, literal_address(host))
+        return self.is_alias(url) or (
+            url.port in self._own_ports() and _is_here(host, literal_address(host))
+        )
+
+    def is_alias(self, url: CallbackUrl) -> bool:
+        """Whether a URL calls this daemon by a name that nobody but its callers need know."""
+        return (
+            url.scheme == "http"
+            and url.host.rstrip(".").lower() in self._aliases
+            and (url.port in _ALIAS_PORTS or url.port in self._own_ports())
+        )
 
 
 def written_address(host: str) -> Address | None:

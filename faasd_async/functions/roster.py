@@ -1,7 +1,9 @@
 """Who is deployed: the functions of the settings' file and those that were deployed over HTTP.
 
 The file's come first: nothing that was deployed otherwise takes their place, and only the file
-changes them. One change is under way at a time, a reading of the file included.
+changes them. Behind both stand those that another provider runs, which are deployed with them so
+that they can be called, and are none of the roster's otherwise. One change is under way at a time,
+a reading of the file included.
 """
 
 from __future__ import annotations
@@ -78,6 +80,7 @@ class Roster:
         self._changed = changed
         self._lock = DeferredLock()
         self._file: Functions = {}
+        self._provided: Functions = {}
         self._records: dict[str, Record] | None = None
         self._replicas: dict[str, int] = {}
         self._first_seen_ns: dict[str, int] = {}
@@ -90,11 +93,14 @@ class Roster:
         for name in sorted({*self._file, *(self._records or ())}):
             yield self._entry(name)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._file or name in (self._records or ())
+
     def find(self, name: str) -> Entry:
         """
         :raises Unknown: there is none of that name.
         """
-        if name in self._file or name in (self._records or ()):
+        if name in self:
             return self._entry(name)
         raise Unknown(f"no function is called {name}")
 
@@ -130,6 +136,22 @@ class Roster:
                 self._records = self._store.load()
                 self._replicas = {name: each.replicas for name, each in self._records.items()}
             await self._deploy(functions, self._records)
+        finally:
+            self._lock.release()
+
+    async def deploy_provided(self, functions: Functions) -> None:
+        """Make *functions* those that another provider runs. Under one name ours count.
+
+        :raises FaasdAsyncError: nothing has changed.
+        """
+        await self._lock.acquire()
+        before = self._provided
+        try:
+            self._provided = functions
+            await self._deploy(self._file, self._all_records())
+        except BaseException:
+            self._provided = before
+            raise
         finally:
             self._lock.release()
 
@@ -183,6 +205,11 @@ class Roster:
             if not 0 <= replicas <= MOST_REPLICAS:
                 raise NotUsable(
                     f"replicas: found {replicas}; allowed: an integer from 0 to {MOST_REPLICAS}"
+                )
+            if replicas > 1 and entry.settings is not None and entry.settings.image is not None:
+                raise NotUsable(
+                    f"{name} is an image, which runs in one container here; how many calls that"
+                    " takes at a time is for max_inflight to say"
                 )
             if entry.record is None:
                 await self._change(name, records, replicas)
@@ -252,7 +279,7 @@ class Roster:
         """
         :return: why those were not deployed that were not.
         """
-        wanted, failed = dict(file), dict[str, str]()
+        wanted, failed = {**self._provided, **file}, dict[str, str]()
         for name, record in records.items():
             if name in file:
                 failed[name] = "the settings file has a function of that name, which counts"
@@ -266,7 +293,7 @@ class Roster:
             self._secrets.give(wanted)
         except OSError as error:
             raise NotStored(f"secrets cannot be given: {error.strerror}") from error
-        spare = records.keys() - file.keys()
+        spare = wanted.keys() - file.keys()
         errors = await self._deployments.deploy(wanted, spare)
         self._file, self._records = file, records
         self._note(wanted)
@@ -285,6 +312,8 @@ class Roster:
         self._changed(wanted)
 
     def _scaled(self, settings: FunctionSettings) -> FunctionSettings:
+        if settings.is_provided:
+            return settings
         replicas = self._replicas.get(settings.name, 1)
         return replace(
             settings, replicas=replicas, max_inflight=settings.max_inflight * max(replicas, 1)

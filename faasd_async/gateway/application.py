@@ -13,7 +13,7 @@ from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answers import explain_errors, text, written_json
-from faasd_async.gateway.arrival import Arrival
+from faasd_async.gateway.arrival import Arrival, Directory
 from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
@@ -48,6 +48,7 @@ class Gateway:
 
     def __init__(
         self,
+        directory: Directory,
         acceptance: Acceptance,
         proxy: Proxy,
         calls: CallsGateway,
@@ -60,6 +61,7 @@ class Gateway:
         bodies: Bodies | None = None,
     ) -> None:
         self._bodies = bodies
+        self._directory = directory
         self._acceptance = acceptance
         self._proxy = proxy
         self._calls = calls
@@ -98,6 +100,10 @@ class Gateway:
         """
         if route is None:
             return min(self._largest_body_bytes, SMALL_BODY_BYTES)
+        if self._directory.may_come(route):
+            # Whose it is will be known when the body is here; it is measured again then.
+            most = self._largest_body_bytes
+            return most if self._bodies else min(most, self._acceptance.gathered_body_bytes)
         deployment = (self._acceptance if route.asynchronous else self._proxy).find(method, route)
         auth = deployment.settings.auth
         if auth is not None:
@@ -108,6 +114,7 @@ class Gateway:
 
     @app.route("/async-function/")
     async def async_function(self, request: GatewayRequest) -> bytes:
+        await self._look_around(request)
         arrival = await _arrival(request)
         if arrival.method == b"DELETE" and arrival.route.target.partition(b"?")[0] == b"/":
             return await self._calls.cancel_named(request, arrival.route.name)
@@ -115,12 +122,26 @@ class Gateway:
 
     @app.route("/function/")
     async def function(self, request: GatewayRequest) -> bytes | None:
+        await self._look_around(request)
         arrival = await _arrival(request)
         if arrival.method == b"POST" and read_preferences(arrival.headers).respond_async:
             route = replace(arrival.route, asynchronous=True)
             return await self._accept(request, replace(arrival, route=route), asked=True)
         await pass_through(self._proxy, arrival, request)
         return None
+
+    async def _look_around(self, request: GatewayRequest) -> None:
+        """Have the function deployed, if it is elsewhere.
+
+        :raises Refusal: nobody can tell now.
+        """
+        if request.route is not None and self._directory.may_come(request.route):
+            try:
+                await self._directory.look_around(request.route)
+            except Refusal:
+                if request.upload is not None:
+                    request.upload.abort()
+                raise
 
     async def _accept(
         self, request: GatewayRequest, arrival: Arrival, *, asked: bool = False

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
+
+from twisted.internet.defer import Deferred
 
 from faasd_async.call.body import Body
 from faasd_async.call.headers import Headers, end_to_end, first
 from faasd_async.call.ids import CallKey, TokenTooLong, adopt_call_key
 from faasd_async.call.route import FunctionRoute, without_namespace
 from faasd_async.gateway.peers import without_forwarded
-from faasd_async.gateway.refusal import RETRY_SOON, Fields, Refusal, unknown_function
+from faasd_async.gateway.refusal import (
+    RETRY_SOON,
+    Fields,
+    Refusal,
+    of_provider_error,
+    unknown_function,
+)
+from faasd_async.provider.errors import ProviderError
 from faasd_async.runtime.deployments import Deployment
 
 #: Said by the caller, but ours to say to the function.
@@ -60,11 +69,19 @@ def path_of(call_id: str) -> str:
     return f"/call/{quote(call_id, safe='', errors='surrogateescape')}"
 
 
+class Elsewhere(Protocol):
+    """Somebody else who runs functions, and may have one that is not known here yet."""
+
+    def when_about_fresh(self) -> Deferred[None]:
+        """:return: fires when what it has is deployed; fails with a :class:`ProviderError`."""
+
+
 class Directory:
     """Finds the deployment that a route names.
 
     :param namespace: the one that may stand behind a function's name.
     :param complete: whether every function is there by now: the doors are open before.
+    :param elsewhere: who is asked for a function before it is said that there is none.
     """
 
     def __init__(
@@ -72,10 +89,29 @@ class Directory:
         deployments: Mapping[str, Deployment],
         namespace: str,
         complete: Callable[[], bool] = lambda: True,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._deployments = deployments
         self._namespace = namespace
         self._complete = complete
+        self._elsewhere = elsewhere
+
+    def may_come(self, route: FunctionRoute) -> bool:
+        """Whether nothing is known of the function here, and it might be elsewhere."""
+        if self._elsewhere is None or not self._complete():
+            return False
+        return without_namespace(route.name, self._namespace) not in self._deployments
+
+    async def look_around(self, route: FunctionRoute) -> None:
+        """Have a function deployed that is not known here, if it is elsewhere.
+
+        :raises Refusal: 503, nobody can tell now.
+        """
+        if self._elsewhere is not None and self.may_come(route):
+            try:
+                await self._elsewhere.when_about_fresh()
+            except ProviderError as reason:
+                raise of_provider_error(reason) from None
 
     def find(self, route: FunctionRoute) -> Deployment:
         """
@@ -90,9 +126,10 @@ class Directory:
             raise unknown_function(route.name) from None
 
     def knows(self, route: FunctionRoute) -> bool:
-        """Whether there is such a function, or may be by the time that all have started."""
+        """Whether there is such a function, or may be by the time that all have started, or
+        elsewhere."""
         name = without_namespace(route.name, self._namespace)
-        return name in self._deployments or not self._complete()
+        return name in self._deployments or self._elsewhere is not None or not self._complete()
 
 
 def trace(

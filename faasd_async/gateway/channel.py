@@ -31,6 +31,7 @@ from zope.interface import implementer
 from faasd_async.call.headers import Headers, first
 from faasd_async.call.ids import TokenTooLong, adopted
 from faasd_async.call.route import FunctionRoute, cut, origin_form
+from faasd_async.gateway.answered import Answered, nobody, route_of
 from faasd_async.gateway.peers import Crowd, Trusted
 from faasd_async.gateway.refusal import Fields, Refusal, body_too_large
 from faasd_async.gateway.upload import Client, Upload, Uploads
@@ -219,6 +220,7 @@ class GatewayRequest(Request):
         self._received_bytes = 0
         self._gathered_bytes = sys.maxsize
         self.upload: Upload | None = None
+        self._began_seconds = 0.0
 
     def gotLength(self, length: int | None) -> None:
         channel = self.channel
@@ -315,6 +317,7 @@ class GatewayRequest(Request):
     def process(self) -> None:
         if self.channel.refused:
             return
+        self._began_seconds = self.channel.site.seconds()
         target = origin_form(self.uri)
         self.route = cut(target)
         if self.route is None:
@@ -323,6 +326,12 @@ class GatewayRequest(Request):
             # The router sees which door it is and no more: names and paths stay raw.
             self.path = b"/async-function/" if self.route.asynchronous else b"/function/"
         super().process()
+
+    def finish(self) -> None:
+        site = self.channel.site
+        seconds = site.seconds() - self._began_seconds
+        site.answered(self.method, route_of(self.route, self.path), self.code, seconds)
+        super().finish()
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         super().setResponseCode(code, message or phrase(code))
@@ -383,6 +392,9 @@ class GatewaySite(Site):
     :ivar trusted: whose word counts for where a request came from; ``None``: everybody's.
     :param largest_body_bytes: the limit for a body; raises a :class:`~.refusal.Refusal` if the
         answer is no whatever the body.
+    :ivar answered: told of each answer.
+    :param largest_body_bytes: the limit for a body, given the method and the function it is for;
+        raises a :class:`~.refusal.Refusal` if the answer is no whatever the body.
     """
 
     protocol = GatewayChannel  # type: ignore[assignment]  # HTTP/1.1 alone, no negotiation
@@ -407,6 +419,8 @@ class GatewaySite(Site):
             parsePOSTFormSubmission=False,
         )
         self.largest_body_bytes = largest_body_bytes
+        self.seconds = reactor.seconds
+        self.answered: Answered = nobody
         self.channels: set[GatewayChannel] = set()
         self.uploads: Uploads | None = None
         self._date = b""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
@@ -16,16 +17,21 @@ from twisted.python.failure import Failure
 from faasd_async.errors import StartError
 from faasd_async.gateway.certificates import TlsDoor, speaks_tls
 
+#: Who listens everywhere is found here.
+_FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to listen there
+
 
 class Doors:
     """Listens on a number of endpoints."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._doors: list[tuple[str, str, IProtocolFactory]] = []
+        self._doors: list[tuple[str, str, IProtocolFactory, bool]] = []
         self._farewells: list[Callable[[], None]] = []
         self._ports: list[IListeningPort] = []
         self._with_certificates: list[TlsDoor] = []
+        #: Where who is on this machine gets in, by plain HTTP: a host and a port.
+        self.home: tuple[str, int] | None = None
 
     def add(
         self,
@@ -42,7 +48,8 @@ class Doors:
         :param let_clients_go: called when the door is closed: those who are in are to leave.
         :param setting: where an operator chooses the endpoint.
         """
-        self._doors.append((description, setting, factory))
+        is_plain = let_clients_go is not None and not description.startswith("ssl:")
+        self._doors.append((description, setting, factory, is_plain))
         if let_clients_go is not None:
             self._farewells.append(let_clients_go)
 
@@ -51,12 +58,14 @@ class Doors:
 
         :raises StartError: one of them cannot be listened on.
         """
-        for description, setting, factory in self._doors:
+        for description, setting, factory, is_plain in self._doors:
             listening = maybeDeferred(self._listen, description, factory)
             failures: list[Failure] = []
             listening.addCallbacks(self._ports.append, failures.append)
             if failures:
                 raise _explained(description, setting, failures[0].value)
+            if is_plain and self.home is None:
+                self.home = _home(self._ports[-1])
 
     def _listen(self, description: str, factory: IProtocolFactory) -> Any:
         if speaks_tls(description):
@@ -83,6 +92,13 @@ class Doors:
             await maybeDeferred(port.stopListening)
         for farewell in self._farewells:
             farewell()
+
+
+def _home(port: IListeningPort) -> tuple[str, int] | None:
+    address = port.getHost()
+    if not isinstance(address, (IPv4Address, IPv6Address)):
+        return None
+    return _FROM_HERE.get(address.host, address.host), address.port
 
 
 def _explained(description: str, setting: str, reason: BaseException | None) -> StartError:

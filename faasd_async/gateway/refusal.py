@@ -14,6 +14,7 @@ from faasd_async.errors import (
     NoSchedules,
     QueueError,
 )
+from faasd_async.provider.errors import ProviderError
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -69,6 +70,10 @@ def of_queue_error(error: QueueError, fields: Fields) -> Refusal:
 
 
 def of_invocation_error(error: InvocationError) -> Refusal:
+    return Refusal(error.status, str(error), RETRY_SOON if error.status == 503 else ())
+
+
+def of_provider_error(error: ProviderError) -> Refusal:
     return Refusal(error.status, str(error), RETRY_SOON if error.status == 503 else ())
 
 

@@ -45,6 +45,7 @@ class RoutedCaller:
         request = self._request
         # Written without twisted.web, which would put the fields into an order of its own.
         request.startedWriting = 1
+        request.code = status
         last = request.responseHeaders.hasHeader(b"Connection")
         if last:
             fields = (*fields, (b"Connection", b"close"))

@@ -24,6 +24,7 @@ from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute, cut
 from faasd_async.direct import write_at_once
 from faasd_async.gateway.accept import Acceptance, Receipt
+from faasd_async.gateway.answered import AT_ONCE, QUEUED
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
 from faasd_async.gateway.outgoing import Outgoing
@@ -61,6 +62,7 @@ class ShortcutChannel(GatewayChannel):
         self._is_plain = False
         self._passage: Passage | None = None
         self._peer_name = b""
+        self._began_seconds = 0.0
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -164,6 +166,7 @@ class ShortcutChannel(GatewayChannel):
         if route is None:
             return False
         self._under_way = self._active = True
+        self._began_seconds = self.site.seconds()
         arrival = Arrival(
             route, found.method, found.headers, found.body, self._peer_name, self.trusted
         )
@@ -194,9 +197,10 @@ class ShortcutChannel(GatewayChannel):
             return
         if isinstance(answer, Receipt):
             self.send(accepted(self.site.date(), (*answer.fields, *self.farewell)))
+            self.answered(b"POST", QUEUED, 202)
         else:
             self.send(refused(self.site.date(), answer, *self.farewell))
-        self.answered()
+            self.answered(b"POST", QUEUED, answer.status)
 
     # -- what answers need
 
@@ -205,8 +209,10 @@ class ShortcutChannel(GatewayChannel):
         """What is added to the head of the last answer."""
         return _CLOSE if self._last else ()
 
-    def answered(self) -> None:
+    def answered(self, method: bytes, path: str, status: int) -> None:
         """The request under way is answered: go on with what was held meanwhile."""
+        site = self.site
+        site.answered(method, path, status, site.seconds() - self._began_seconds)
         self._under_way = False
         self._passage = None
         if self._last:
@@ -230,15 +236,17 @@ class ShortcutChannel(GatewayChannel):
 class ShortcutCaller:
     """A caller who came by the short cut; see :class:`~.proxy.Caller`."""
 
-    __slots__ = ("_channel", "_method", "_out")
+    __slots__ = ("_channel", "_method", "_out", "_status")
 
     def __init__(self, channel: ShortcutChannel, method: bytes) -> None:
         self._channel = channel
         self._method = method
         self._out = Outgoing(channel.send, method, chunks=True)
+        self._status = 0
 
     def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
         channel = self._channel
+        self._status = status
         self._out.begin(status, channel.site.date(), (*fields, *channel.farewell))
         channel.registerProducer(pace, True)
 
@@ -251,7 +259,7 @@ class ShortcutCaller:
     def end(self) -> None:
         self._out.end()
         self._channel.unregisterProducer()
-        self._channel.answered()
+        self._channel.answered(self._method, AT_ONCE, self._status)
 
     def break_off(self) -> None:
         self._out.flush()
@@ -261,7 +269,7 @@ class ShortcutCaller:
     def refuse(self, refusal: Refusal) -> None:
         channel, has_body = self._channel, self._method != b"HEAD"
         channel.send(refused(channel.site.date(), refusal, *channel.farewell, body=has_body))
-        channel.answered()
+        channel.answered(self._method, AT_ONCE, refusal.status)
 
     def fail(self, failure: Failure) -> None:
         if not self._out.begun:

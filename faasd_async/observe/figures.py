@@ -13,6 +13,7 @@ from prometheus_client.samples import Sample
 from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.observe.glance import Functions, Glance, Reconnects
+from faasd_async.observe.requests import Requests
 
 T = TypeVar("T")
 
@@ -33,10 +34,15 @@ class _Children(dict[tuple[object, ...], T]):
 
 
 class Figures:
-    """Counts calls."""
+    """Counts calls.
+
+    :ivar requests: what the gateway has answered.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self.requests = Requests()
+        self._registry.register(self.requests)
         function_code = ("function_name", "code")
         self._invocations = Counter(
             "gateway_function_invocation",

@@ -16,6 +16,7 @@ from faasd_async.runtime.process.fork import ForkRuntime, Serializing, Streaming
 from faasd_async.runtime.process.http import HttpRuntime
 from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import find_program
+from faasd_async.runtime.provided import Provided, Wake
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.upstream import Upstream
 from faasd_async.settings import CommandSettings, FunctionSettings
@@ -33,6 +34,7 @@ def make_runtime(
     containers: Installation | None = None,
     keep: Keep = unkept,
     secrets_of: Callable[[str], str] | None = None,
+    wake: Wake | None = None,
 ) -> Runtime:
     """Make the runtime that *settings* ask for; nothing is opened before it is started.
 
@@ -41,6 +43,7 @@ def make_runtime(
     :param containers: where the containers of images run.
     :param keep: is given the lines that they write.
     :param secrets_of: where a function finds the secrets that it names.
+    :param wake: has another provider run a function of its own.
     """
     if settings.command is not None:
         command = settings.command
@@ -51,6 +54,9 @@ def make_runtime(
     if settings.image is not None:
         assert containers is not None
         return ContainerRuntime(reactor, settings, containers)
+    if settings.is_provided:
+        assert wake is not None
+        return Provided(reactor, settings, wake)
     assert settings.url is not None
     return Upstream(
         reactor,

@@ -32,7 +32,10 @@ _MOST_CPUS = 4096
 
 def read_containers(table: Table, base: str) -> ContainersSettings:
     """``[containers]``."""
-    settings = ContainersSettings(socket=table.take("socket", _socket(base), None))
+    settings = ContainersSettings(
+        socket=table.take("socket", _socket(base), None),
+        logins_file=table.take("logins_file", path_below(base), None),
+    )
     table.finish()
     return settings
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from binascii import Error as NotBase64
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings.mistakes import quoted
+from faasd_async.settings.secrets import Secret
 
 if TYPE_CHECKING:
-    from faasd_async.settings.model import GatewaySettings
+    from faasd_async.settings.model import GatewaySettings, ProviderSettings
 
 USER_FILE = "basic-auth-user"
 PASSWORD_FILE = "basic-auth-password"  # noqa: S105 - its name
@@ -54,11 +55,29 @@ def read_credentials(gateway: GatewaySettings) -> Credentials | None:
     """
     if not gateway.basic_auth:
         return None
-    user = _read(gateway.secret_mount_path, USER_FILE)
+    return Credentials(*_read_both(gateway.secret_mount_path))
+
+
+def read_authorization(provider: ProviderSettings, gateway: GatewaySettings) -> Secret | None:
+    """What another provider is told in ``Authorization``; likewise.
+
+    :return: ``None`` if it is told nothing.
+    """
+    directory = provider.secret_mount_path
+    if directory is None and gateway.basic_auth:
+        directory = gateway.secret_mount_path
+    if provider.url is None or directory is None:
+        return None
+    said = b":".join(_read_both(directory))
+    return Secret(b"Basic " + b2a_base64(said, newline=False))
+
+
+def _read_both(directory: str) -> tuple[bytes, bytes]:
+    user = _read(directory, USER_FILE)
     if b":" in user:
-        path = os.path.join(gateway.secret_mount_path, USER_FILE)
+        path = os.path.join(directory, USER_FILE)
         raise ConfigurationError(f"{path}: found a name with a colon; allowed: one without")
-    return Credentials(user, _read(gateway.secret_mount_path, PASSWORD_FILE))
+    return user, _read(directory, PASSWORD_FILE)
 
 
 def _read(directory: str, name: str) -> bytes:
@@ -68,7 +87,7 @@ def _read(directory: str, name: str) -> bytes:
             content = file.read().strip()
     except OSError as error:
         raise ConfigurationError(
-            f"{path}: cannot be read: {error.strerror}; basic_auth = true needs the files"
+            f"{path}: cannot be read: {error.strerror}; there have to be the files"
             f" {USER_FILE} and {PASSWORD_FILE} in secret_mount_path, {quoted(directory)}"
         ) from None
     if not content:

@@ -15,6 +15,7 @@ from faasd_async.settings.model import (
     FunctionSettings,
     GatewaySettings,
     NatsSettings,
+    ProviderSettings,
     ProxySettings,
     StreamingSettings,
     WorkerSettings,
@@ -27,6 +28,7 @@ from faasd_async.settings.values import (
     channel,
     client_id,
     host,
+    http_url,
     integer_text,
     name,
     path_below,
@@ -34,9 +36,6 @@ from faasd_async.settings.values import (
 
 WITHOUT_EFFECT = (
     "write_timeout",
-    "functions_provider_url",
-    "logs_provider_url",
-    "scale_from_zero",
     "max_idle_conns",
     "max_idle_conns_per_host",
     "direct_functions",
@@ -102,6 +101,17 @@ class OpenFaasNames:
             secret_mount_path=self._table.take(
                 "secret_mount_path", path_below(os.getcwd()), below.secret_mount_path
             ),
+        )
+
+    def over_provider(self, below: ProviderSettings) -> ProviderSettings:
+        """Lay ``functions_provider_url``, ``logs_provider_url`` and ``scale_from_zero`` over
+        ``[provider]``."""
+        take = self._table.take
+        return replace(
+            below,
+            url=take("functions_provider_url", http_url, below.url),
+            logs_url=take("logs_provider_url", http_url, below.logs_url),
+            scale_from_zero=take("scale_from_zero", boolean_text, below.scale_from_zero),
         )
 
     def proxy(self) -> ProxySettings | None:

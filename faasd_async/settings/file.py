@@ -32,6 +32,7 @@ from faasd_async.settings.values import (
     channel,
     choice,
     client_id,
+    host_name,
     integer,
     list_of,
     name,
@@ -104,6 +105,7 @@ def read_gateway(table: Table, base: str) -> GatewaySettings:
         ),
         trusted_proxies=table.take("trusted_proxies", list_of(network), default.trusted_proxies),
         begin_traces=table.take("begin_traces", boolean, default.begin_traces),
+        aliases=table.take("aliases", list_of(host_name), default.aliases),
     )
     table.finish()
     return settings

@@ -57,6 +57,7 @@ from faasd_async.settings.values import (
     file_name,
     http_url,
     integer,
+    integer_text,
     list_of,
     name,
     path_below,
@@ -75,6 +76,9 @@ DEAD_LETTERS: tuple[DeadLetters, ...] = get_args(DeadLetters)
 MISSED: tuple[Missed, ...] = get_args(Missed)
 
 URL_MAX_INFLIGHT = 10
+
+#: A key, and the variable that of-watchdog has for the same; 0 stands for no limit of its own.
+MAX_INFLIGHT = "max_inflight"
 
 _ONE_FUNCTION_ONLY = (
     *("url", "command", "image", "port", "upstream_url", "schedule", "payload"),
@@ -203,8 +207,22 @@ def _read_function(
         secrets=() if url else function.secrets,
         command=replace(process, words=words) if words else None,
         verify=verify,
-        max_inflight=function.max_inflight or suits_its_kind,
+        max_inflight=_max_inflight(table, function, process, suits_its_kind),
     )
+
+
+def _max_inflight(
+    table: Table, function: FunctionSettings, process: CommandSettings, usual: int
+) -> int:
+    """What its own key says, or its watchdog's variable of that name, or the defaults."""
+    said = process.environment.get(MAX_INFLIGHT, "0")
+    if MAX_INFLIGHT in table or said == "0":
+        return function.max_inflight or usual
+    try:
+        return integer_text(1)(said)
+    except Refusal as refusal:
+        table.mistake("environment", f"{MAX_INFLIGHT}: {refusal}, or 0 for what holds without it")
+        return usual
 
 
 def _check_kind(table: Table, process: CommandSettings) -> None:

@@ -36,6 +36,7 @@ from faasd_async.settings.model import (
     Settings,
     Template,
 )
+from faasd_async.settings.provider import read_provider
 from faasd_async.settings.room import too_large_for_the_queue
 from faasd_async.settings.stack import read_stack_tables
 from faasd_async.settings.table import Table
@@ -94,6 +95,7 @@ def _read(root: Table, names: OpenFaasNames, base: str, mistakes: Mistakes) -> S
     worker = names.over_worker(read_worker(root.section("worker")))
     callback = read_callback(root.section("callback"), base)
     containers = read_containers(root.section("containers"), base)
+    provider = names.over_provider(read_provider(root.section("provider"), base))
     log = read_log(root.section("log"))
     functions, stack, template, notices = _read_functions(
         root, names, base, gateway, callback, mistakes
@@ -107,6 +109,7 @@ def _read(root: Table, names: OpenFaasNames, base: str, mistakes: Mistakes) -> S
         worker=worker,
         callback=callback,
         containers=containers,
+        provider=provider,
         log=log,
         functions=functions,
         stack=stack,

@@ -46,6 +46,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     :ivar max_connections_per_address: 0: as many as it likes.
     :ivar trusted_proxies: addresses and ranges whose ``X-Forwarded-*`` count; ``None``: all.
     :ivar begin_traces: calls that belong to no trace begin one.
+    :ivar aliases: what callers of functions call this daemon.
     """
 
     listen: tuple[str, ...] = ("tcp:8080",)
@@ -59,6 +60,7 @@ class GatewaySettings(Struct, frozen=True, kw_only=True):
     max_connections_per_address: int = 1000
     trusted_proxies: tuple[str, ...] | None = None
     begin_traces: bool = False
+    aliases: tuple[str, ...] = ("gateway", "gateway.openfaas", "gateway.openfaas.svc.cluster.local")
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):
@@ -164,9 +166,32 @@ class ContainersSettings(Struct, frozen=True, kw_only=True):
     """``[containers]``: the engine that runs the functions that are images.
 
     :ivar socket: a path; ``None``: looked for where Docker and Podman have theirs.
+    :ivar logins_file: a ``config.json`` of Docker's, with logins to registries.
     """
 
     socket: str | None = None
+    logins_file: str | None = None
+
+
+class ProviderSettings(Struct, frozen=True, kw_only=True):
+    """``[provider]``: somebody else who runs functions, as faasd does.
+
+    :ivar url: where it answers; ``None``: there is none.
+    :ivar logs_url: where it is asked for logs; ``None``: there, too.
+    :ivar secret_mount_path: where its user name and password are; ``None``: those of ``[gateway]``,
+        if there is ``basic_auth``.
+    :ivar refresh_seconds: how often it is asked which functions it has.
+    :ivar timeout_seconds: how long it may take for an answer, those of functions excepted.
+    :ivar max_inflight: of each of its functions.
+    """
+
+    url: str | None = None
+    logs_url: str | None = None
+    secret_mount_path: str | None = None
+    refresh_seconds: float = 10.0
+    timeout_seconds: float = MINUTE
+    max_inflight: int = 100
+    scale_from_zero: bool = True
 
 
 class LogSettings(Struct, frozen=True, kw_only=True):
@@ -307,6 +332,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     :ivar verify: ``None``: its requests need no signature.
     :ivar auth: ``None``: its callers are asked for no password.
     :ivar container: for images only.
+    :ivar is_provided: another provider runs it, and ``url`` is where that passes calls on.
     :ivar replicas: as often ``max_inflight`` is what was asked for; 0: nothing of it is up before
         it is called. No key of the file: it is scaled while the daemon runs.
     """
@@ -331,6 +357,7 @@ class FunctionSettings(Struct, frozen=True, kw_only=True):
     dead_letters: DeadLetters = "failed"
     schedule: ScheduleSettings = ScheduleSettings()
     replicas: int = 1
+    is_provided: bool = False
     signing_secrets: tuple[Secret, ...] = ()
     verify: VerifySettings | None = None
     auth: AuthSettings | None = None
@@ -365,6 +392,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     callback: CallbackSettings
     containers: ContainersSettings = ContainersSettings()
+    provider: ProviderSettings = ProviderSettings()
     log: LogSettings
     functions: Mapping[str, FunctionSettings]
     stack: str | None = None

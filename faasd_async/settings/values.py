@@ -22,6 +22,7 @@ Reader = Callable[[object], T]
 NAME = re.compile(r"[-a-zA-Z_0-9.]{1,63}")
 NAME_ALLOWED = 'a name of at most 63 letters, digits, "-", "_" and "."'
 
+_HOST_NAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z_0-9.]{0,251}[a-zA-Z0-9])?")
 _CLIENT_ID = re.compile(r"[-a-zA-Z_0-9]{1,128}")
 
 _LARGEST_INTEGER = 2**31 - 1
@@ -197,6 +198,13 @@ def host(value: object) -> str:
     if parts and parts.netloc == value and parts.port is None:
         return str(value)
     raise Refusal(shown(value), 'a host such as "nats", "10.0.0.7" or "[::1]"')
+
+
+def host_name(value: object) -> str:
+    """Read the name of a host, without a port."""
+    if isinstance(value, str) and _HOST_NAME.fullmatch(value):
+        return value.lower()
+    raise Refusal(shown(value), 'the name of a host, such as "gateway.example.com"')
 
 
 def network(value: object) -> str:

@@ -153,3 +153,28 @@ async def test_a_function_that_calls_itself_for_ever_is_stopped(
     assert await daemon.stop() == 0
     assert [request.header("X-Call-Hops") for request in listener.requests] == [None, "1", "2", "3"]
     assert json.dumps(letter)
+
+
+@pytest_twisted.ensureDeferred
+async def test_names_of_the_gateway_mean_this_daemon(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """As functions of OpenFaaS call it: a queued call follows at once, any other comes in by the
+    daemon's own door."""
+    config = "aliases = ['gateway', 'door.example.com']\n"
+    daemon = await start_daemon(config + function("one", listener) + function("two", listener))
+    listener.on_request = lambda request: request.answer(200, request.body + b"!")
+    for number, url in enumerate(
+        ("http://gateway:8080/async-function/two/a", "http://door.example.com/function/two/b?c=d"),
+        1,
+    ):
+        await daemon.request("/async-function/one", b"x", X_Callback_Url=url)
+        await listener.when(number, lambda each: each.target.startswith(b"/two"))
+    assert [each.target for each in listener.requests if each.target.startswith(b"/two")] == [
+        b"/two/a",
+        b"/two/b?c=d",
+    ]
+    refused = await daemon.request(
+        "/async-function/one", b"x", X_Callback_Url="http://gateway:8080/system/functions"
+    )
+    assert refused.status == 403

@@ -15,6 +15,7 @@ import pytest_twisted
 from daemon import Daemon, StartDaemon
 from listener import Listener
 from prometheus_client.parser import text_string_to_metric_families
+from test_calls import function
 
 
 async def figures(daemon: Daemon) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
@@ -130,3 +131,34 @@ def test_the_alerts_are_rules_of_prometheus() -> None:
         ["promtool", "check", "rules", str(RULES)], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest_twisted.ensureDeferred
+async def test_requests_by_their_routes(start_daemon: StartDaemon, listener: Listener) -> None:
+    """Whichever door they took, receipts and refusals among them, without names and ids."""
+    daemon = await start_daemon(function("f", listener))
+    listener.on_request = lambda request: request.answer(201)
+    for method, target, headers in (
+        ("POST", "/function/f", {}),
+        ("POST", "/function/f/rest", {"Expect": "100-continue"}),
+        ("POST", "/async-function/f", {}),
+        ("POST", "/async-function/f", {"Prefer": "respond-async"}),
+        ("GET", "/function/nobody", {}),
+        ("GET", "/call/0123456789abcdef0123", {}),
+        ("GET", "/made/up", {}),
+        ("GET", "/system/function/f", {"Host": "localhost"}),
+    ):
+        await daemon.request(target, b"", method=method, **headers)
+    found = await figures(daemon)
+    expected = {
+        ("POST", "/function", "201"): 2,
+        ("POST", "/async-function", "202"): 2,
+        ("GET", "/function", "404"): 1,
+        ("GET", "/call", "404"): 1,
+        ("GET", "other", "404"): 1,
+        ("GET", "/system/function", "200"): 1,
+    }
+    keys = ("method", "path", "status")
+    labelled = {of(**dict(zip(keys, each, strict=True))): n for each, n in expected.items()}
+    assert found["http_requests_total"] == labelled
+    assert found["http_request_duration_seconds_count"] == labelled

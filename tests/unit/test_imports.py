@@ -64,6 +64,8 @@ WALLS: dict[str, frozenset[str]] = {
     ),
     # What is deployed while the daemon runs, besides what the settings say.
     "functions": frozenset({"errors", "private_files", "runtime.deployments", "settings"}),
+    # Somebody else who runs functions.
+    "provider": frozenset({"errors", "private_files", "settings"}),
     # The pigeonholes; of the settings they know what is to be kept of a result, and no more.
     "queue": frozenset({"backoff", "call", "errors", "nats", "settings"}),
     # The back door, which takes from any queue.
@@ -101,6 +103,10 @@ WALLS: dict[str, frozenset[str]] = {
             "errors",
             "garbage",
             "functions",
+            "provider.catalogue",
+            "provider.errors",
+            "provider.interface",
+            "provider.listed",
             "queue.bodies",
             "queue.interface",
             "runtime.collect",

@@ -24,7 +24,8 @@ _CHANGES = (
     | _NOT_THERE
     | {
         "409": "It is the settings file's, is there already, or is needed by a function.",
-        "503": "The daemon is starting.",
+        "502": "Another provider of functions, whose it would be, refuses our password.",
+        "503": "The daemon is starting, or another provider, whose it would be, does not answer.",
         "507": "It could not be written down, and nothing has changed.",
     }
 )

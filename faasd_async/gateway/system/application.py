@@ -108,24 +108,24 @@ class SystemGateway:
     # -- as OpenFaaS has it
 
     @app.route("/info", methods=_READ_ONLY)
-    def info(self, request: GatewayRequest) -> bytes:
-        return json(request, 200, self._provider.info())
+    async def info(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, await self._provider.info())
 
     @app.route("/namespaces", methods=_READ_ONLY)
-    def namespaces(self, request: GatewayRequest) -> bytes:
-        return json(request, 200, [self._provider.namespace.name])
+    async def namespaces(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, await self._provider.namespaces())
 
     @app.route("/namespace/<name>", methods=_READ_ONLY)
-    def namespace(self, request: GatewayRequest, name: str) -> bytes:
-        return json(request, 200, self._provider.about_namespace(named(name)))
+    async def namespace(self, request: GatewayRequest, name: str) -> bytes:
+        return json(request, 200, await self._provider.about_namespace(named(name)))
 
     @app.route("/functions", methods=_READ_ONLY)
-    def functions(self, request: GatewayRequest) -> bytes:
-        return json(request, 200, self._provider.functions.page(Query(request.args)))
+    async def functions(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, await self._provider.functions.page(Query(request.args)))
 
     @app.route("/function/<name>", methods=_READ_ONLY)
-    def function(self, request: GatewayRequest, name: str) -> bytes:
-        sheet = self._provider.functions.show(named(name), Query(request.args))
+    async def function(self, request: GatewayRequest, name: str) -> bytes:
+        sheet = await self._provider.functions.show(named(name), Query(request.args))
         return json(request, 200, sheet)
 
     @app.route("/functions", methods=["POST", "PUT"])
@@ -145,8 +145,8 @@ class SystemGateway:
         return done(request, 202)
 
     @app.route("/secrets", methods=_READ_ONLY)
-    def secrets(self, request: GatewayRequest) -> bytes:
-        return json(request, 200, self._provider.secrets.page(Query(request.args)))
+    async def secrets(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, await self._provider.secrets.page(Query(request.args)))
 
     @app.route("/secrets", methods=["POST"])
     async def create_secret(self, request: GatewayRequest) -> bytes:
@@ -165,8 +165,7 @@ class SystemGateway:
 
     @app.route("/logs", methods=["GET"])
     async def logs(self, request: GatewayRequest) -> None:
-        asked = self._provider.logs.read(Query(request.args))
-        await self._provider.logs.tell(asked, request)
+        await self._provider.logs.show(Query(request.args), request)
 
 
 def _ask_nothing(request: GatewayRequest) -> None:

@@ -56,7 +56,11 @@ class Functions:
         self._counts = counts
         self._usage_of = usage_of
 
-    def page(self, query: Query) -> list[Sheet]:
+    def holds(self, name: str, namespace: str | None) -> bool:
+        """Whether there is one of that name here."""
+        return self._namespace.is_meant(namespace) and self._namespace.bare(name) in self._roster
+
+    async def page(self, query: Query) -> list[Sheet]:
         """All of them.
 
         :raises Refusal: 404, of a namespace that there is not.
@@ -65,7 +69,7 @@ class Functions:
         counts = self._counts()
         return [self._sheet(entry, counts) for entry in self._roster]
 
-    def show(self, name: str, query: Query) -> Sheet:
+    async def show(self, name: str, query: Query) -> Sheet:
         """One of them.
 
         :raises Refusal: 404, it is not there.

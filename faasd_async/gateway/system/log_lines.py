@@ -57,6 +57,13 @@ class LogLines:
         self._namespace = namespace
         self._now_ns = now_ns
 
+    async def show(self, query: Query, request: GatewayRequest) -> None:
+        """Answer *request*.
+
+        :raises Refusal: there is nothing to be told.
+        """
+        await self.tell(self.read(query), request)
+
     def read(self, query: Query) -> Asked:
         """
         :raises Refusal: 400, it is not understood; 404, there is no such function.

@@ -13,7 +13,8 @@ from twisted.python.failure import Failure
 
 from faasd_async.call.route import without_namespace
 from faasd_async.functions.errors import RosterError
-from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.refusal import Refusal, of_provider_error
+from faasd_async.provider.errors import ProviderError
 
 _log = Logger()
 
@@ -39,11 +40,14 @@ class Namespace:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def is_meant(self, asked: str | None) -> bool:
+        return not asked or asked == self.name
+
     def expect(self, asked: str | None) -> None:
         """
         :raises Refusal: 404, it is another one.
         """
-        if asked and asked != self.name:
+        if asked is not None and not self.is_meant(asked):
             raise Refusal(
                 404, f"there is no namespace {asked[:63]}: all functions are in {self.name}"
             )
@@ -65,7 +69,7 @@ def carried_out(order: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
     def failed(failure: Failure) -> None:
         if not told.called:
             told.errback(failure)
-        elif not failure.check(RosterError):
+        elif not failure.check(RosterError, ProviderError, Refusal):
             _log.failure("an order was not carried out: this is a bug", failure=failure)
 
     def done(_: None) -> None:
@@ -83,3 +87,5 @@ def refusing() -> Iterator[None]:
         yield
     except RosterError as reason:
         raise Refusal(reason.status, str(reason)) from None
+    except ProviderError as reason:
+        raise of_provider_error(reason) from None

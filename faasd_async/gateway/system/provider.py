@@ -3,28 +3,66 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from typing import Protocol
 
 from faasd_async import __version__
-from faasd_async.gateway.system.functions import Functions
-from faasd_async.gateway.system.log_lines import LogLines
+from faasd_async.gateway.channel import GatewayRequest
+from faasd_async.gateway.query import Query
+from faasd_async.gateway.system.functions import Sheet
 from faasd_async.gateway.system.orders import Namespace
-from faasd_async.gateway.system.secrets import Secrets
 
 #: This is no build of a commit that anybody could name.
 _VERSION = {"sha": "", "release": __version__}
 
 
-@dataclass(frozen=True)
+class FunctionOrders(Protocol):
+    """As :class:`~.functions.Functions`."""
+
+    async def page(self, query: Query) -> list[Sheet]: ...
+
+    async def show(self, name: str, query: Query) -> Sheet: ...
+
+    async def deploy(self, body: bytes, *, new: bool) -> None: ...
+
+    async def remove(self, body: bytes) -> None: ...
+
+    async def scale(self, name: str, body: bytes) -> None: ...
+
+
+class SecretOrders(Protocol):
+    """As :class:`~.secrets.Secrets`."""
+
+    async def page(self, query: Query) -> list[dict[str, str]]: ...
+
+    async def create(self, body: bytes) -> None: ...
+
+    async def update(self, body: bytes) -> None: ...
+
+    async def remove(self, body: bytes) -> None: ...
+
+
+class ShowsLogs(Protocol):
+    """As :class:`~.log_lines.LogLines`."""
+
+    async def show(self, query: Query, request: GatewayRequest) -> None: ...
+
+
 class Provider:
     """The parts, each of which fulfils some orders."""
 
-    namespace: Namespace
-    functions: Functions
-    secrets: Secrets
-    logs: LogLines
+    def __init__(
+        self,
+        namespace: Namespace,
+        functions: FunctionOrders,
+        secrets: SecretOrders,
+        logs: ShowsLogs,
+    ) -> None:
+        self.namespace = namespace
+        self.functions = functions
+        self.secrets = secrets
+        self.logs = logs
 
-    def info(self) -> dict[str, object]:
+    async def info(self) -> dict[str, object]:
         """What this is."""
         return {
             "provider": {
@@ -36,7 +74,10 @@ class Provider:
             "arch": platform.machine(),
         }
 
-    def about_namespace(self, name: str) -> dict[str, object]:
+    async def namespaces(self) -> list[str]:
+        return [self.namespace.name]
+
+    async def about_namespace(self, name: str) -> dict[str, object]:
         """
         :raises Refusal: 404, there is no such namespace.
         """

@@ -34,7 +34,10 @@ class Secrets:
         self._roster = roster
         self._namespace = namespace
 
-    def page(self, query: Query) -> list[dict[str, str]]:
+    def holds(self, name: str) -> bool:
+        return name in self._store.names
+
+    async def page(self, query: Query) -> list[dict[str, str]]:
         """The names of all.
 
         :raises Refusal: 404, of a namespace that there is not.

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -20,14 +21,20 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
 from faasd_async.lines import Lines
+from faasd_async.runtime.container import logins
 from faasd_async.runtime.container.body import Written, read, read_whole
 from faasd_async.runtime.container.errors import EngineError, EngineUnreachable, NoSuchThing
+from faasd_async.runtime.container.logins import LoginFor
 
 #: What the engine may take for an ordinary answer, and to fetch an image.
 ANSWER_SECONDS = 30.0
 PULL_SECONDS = 30 * 60.0
 
 _ANSWER_BYTES = 16 * 2**20
+
+Fields = Mapping[str, list[str]]
+
+NONE: Fields = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +65,15 @@ class Engine:
     """One engine. Whatever is asked fails with an :class:`EngineError`.
 
     :param agent: reaches it, whatever host is asked for.
+    :param login_for: how it is to log in where an image is pulled from.
     """
 
-    def __init__(self, clock: IReactorTime, agent: IAgent) -> None:
+    def __init__(
+        self, clock: IReactorTime, agent: IAgent, login_for: LoginFor = logins.nobody
+    ) -> None:
         self._clock = clock
         self._client = HTTPClient(agent)
+        self._login_for = login_for
         self._prefix: str | None = None
 
     # -- images
@@ -82,7 +93,9 @@ class Engine:
                 last_words = _error_in(line) or last_words
 
         path = f"/images/create?fromImage={quote(tagged(image), safe='')}"
-        await self._bound(PULL_SECONDS, self._stream("POST", path, look))
+        login = self._login_for(image)
+        fields = {} if login is None else {"X-Registry-Auth": [login]}
+        await self._bound(PULL_SECONDS, self._stream("POST", path, look, fields))
         for line in lines.finish():
             last_words = _error_in(line) or last_words
         if last_words:
@@ -164,14 +177,16 @@ class Engine:
         except ValueError:
             raise EngineError("the engine's answer is no JSON") from None
 
-    async def _stream(self, method: str, path: str, received: Callable[[bytes], object]) -> None:
+    async def _stream(
+        self, method: str, path: str, received: Callable[[bytes], object], fields: Fields = NONE
+    ) -> None:
         async def stream() -> None:
-            await read(await self._request(method, path, None), received)
+            await read(await self._request(method, path, None, fields), received)
 
         await self._translated(stream())
 
     async def _request(
-        self, method: str, path: str, content: Mapping[str, Any] | None
+        self, method: str, path: str, content: Mapping[str, Any] | None, fields: Fields = NONE
     ) -> IResponse:
         if self._prefix is None:
             # Without a version it would be the engine's newest, whatever that is.
@@ -179,18 +194,22 @@ class Engine:
             await read_whole(answer, _ANSWER_BYTES)
             version = answer.headers.getRawHeaders("Api-Version") or [""]
             self._prefix = f"/v{version[0]}" if version[0] else ""
-        response = await self._send(method, self._prefix + path, content)
+        response = await self._send(method, self._prefix + path, content, fields)
         if response.code < 400:
             return response
         said = await read_whole(response, _ANSWER_BYTES)
         why = _message_in(said) or f"HTTP {response.code}"
         raise NoSuchThing(why) if response.code == 404 else EngineError(why)
 
-    async def _send(self, method: str, path: str, content: Mapping[str, Any] | None) -> IResponse:
+    async def _send(
+        self, method: str, path: str, content: Mapping[str, Any] | None, fields: Fields = NONE
+    ) -> IResponse:
+        if content is not None:
+            fields = {**fields, "Content-Type": ["application/json"]}
         response: IResponse = await self._client.request(
             method,
             f"http://engine{path}",
-            headers=Headers({} if content is None else {"Content-Type": ["application/json"]}),
+            headers=Headers(fields),
             data=None if content is None else Written(json.dumps(content).encode()),
             allow_redirects=False,
             unbuffered=True,

@@ -10,6 +10,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from faasd_async.runtime.container.engine import Engine
 from faasd_async.runtime.container.launching import Launcher
+from faasd_async.runtime.container.logins import logins_in
 from faasd_async.runtime.container.ours import Ours
 from faasd_async.runtime.container.secrets import Secrets
 from faasd_async.runtime.container.socket import (
@@ -51,14 +52,20 @@ def engine_is_there(socket: str | None, environment: Mapping[str, str]) -> bool:
     return any(map(is_socket, (socket,) if socket else candidates(environment)))
 
 
-def engine_at(reactor: Any, socket: str | None, environment: Mapping[str, str]) -> Engine:
+def engine_at(
+    reactor: Any,
+    socket: str | None,
+    environment: Mapping[str, str],
+    logins_file: str | None = None,
+) -> Engine:
     """The engine at a socket; nothing is opened before it is asked.
 
     :param socket: a path; ``None``: where engines have theirs.
     :param environment: the daemon's.
+    :param logins_file: where ``docker login`` has kept its logins, if anywhere.
     """
     endpoint = EngineEndpoint(reactor, (socket,) if socket else candidates(environment))
     agent = Agent.usingEndpointFactory(
         reactor, AlwaysTheEngine(endpoint), HTTPConnectionPool(reactor, persistent=False)
     )
-    return Engine(reactor, agent)
+    return Engine(reactor, agent, logins_in(logins_file))

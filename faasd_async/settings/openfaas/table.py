@@ -45,7 +45,7 @@ def table_of(deployment: FunctionDeployment) -> dict[str, object]:
             table["memory"] = memory_bytes(deployment.limits.memory)
     if deployment.secrets and "url" not in kinds:
         table["secrets"] = deployment.secrets
-    if variables.get("max_inflight", "0") != "0":
+    if "url" in kinds and variables.get("max_inflight", "0") != "0":
         table["max_inflight"] = integer_text(1)(variables["max_inflight"])
     if "exec_timeout" in variables:
         table["timeout"] = table["async_timeout"] = variables["exec_timeout"]

@@ -155,3 +155,16 @@ def test_a_url_has_a_bound() -> None:
     assert parse(longest).path.endswith("x")
     with pytest.raises(MalformedCallbackUrl, match="4096"):
         parse(longest + b"x")
+
+
+@pytest.mark.parametrize(
+    ("url", "moved"),
+    [
+        (b"http://gateway:8080/function/f?a=1", "http://[::1]:81/function/f?a=1"),
+        (b"http://u:p%40@gateway", "http://u:p%40@[::1]:81"),
+        (b"http://gateway?a=/@", "http://[::1]:81?a=/@"),
+    ],
+)
+def test_a_url_is_moved(url: bytes, moved: str) -> None:
+    """Host and port are others, and all else is as it was."""
+    assert parse(url).moved_to("::1", 81).text == moved

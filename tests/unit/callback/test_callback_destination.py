@@ -134,6 +134,23 @@ def test_this_machine_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_not("http://edge-8:8080/system", ports=(OWN_PORT,)) is None
 
 
+@pytest.mark.parametrize(
+    "host", ["gateway", "gateway:8080", "GATEWAY.:80", "door.example.com", "gateway:18080"]
+)
+def test_names_that_callers_have_for_this_daemon(host: str) -> None:
+    """They mean its functions and nothing else of it, and are called by plain HTTP."""
+    policy = DestinationPolicy(False, lambda: {18080}, ("gateway", "door.example.com"))
+    assert policy.is_own(parse(f"http://{host}/async-function/f".encode()))
+    assert policy.refuse(parse(f"http://{host}/function/f".encode())) is None
+    assert policy.refuse(parse(f"http://{host}/system/functions".encode())) is not None
+
+
+@pytest.mark.parametrize("url", [b"http://gateway:9000/", b"https://gateway/", b"http://gateways/"])
+def test_names_that_only_look_alike(url: bytes) -> None:
+    """Another port, another scheme, another name: somebody else."""
+    assert not DestinationPolicy(True, lambda: {18080}, ("gateway",)).is_own(parse(url))
+
+
 def test_the_same_port_elsewhere() -> None:
     """Another machine's is no business of this daemon."""
     assert why_not("http://192.0.2.1:8080/system", ports=(OWN_PORT,)) is None

@@ -379,6 +379,39 @@ def test_a_queued_call_wakes_it_too(house: House) -> None:
     assert house.benches["a"][1].starts == 1
 
 
+def test_an_image_has_one_container(house: House) -> None:
+    """Whoever wants more of them is told what there is instead."""
+    house.starts(replace(of_file("a"), url=None, image="a:1"))
+    with pytest.raises(NotUsable, match=r"one container here; .* for max_inflight to say"):
+        done(house.roster.scale("a", 2))
+    done(house.roster.scale("a", 0))
+    done(house.roster.scale("a", 1))
+
+
+# -- what another provider runs
+
+
+def test_functions_of_another_provider_stand_behind_ours(house: House) -> None:
+    """They are deployed, and changed, but none of the roster's; under one name ours count."""
+    house.starts(of_file("a"))
+    done(house.put("b"))
+    provided = {
+        name: replace(of_file(name), is_provided=True, replicas=3) for name in ("a", "b", "c")
+    }
+    done(house.roster.deploy_provided(provided))
+    assert [entry.name for entry in house.roster] == ["a", "b"]
+    assert "c" not in house.roster
+    deployed = {name: each.settings.is_provided for name, each in house.deployments.items()}
+    assert deployed == {"a": False, "b": False, "c": True}
+    assert house.deployments["c"].settings.max_inflight == 2
+    done(house.roster.remove("b"))
+    assert house.deployments["b"].settings.is_provided
+    house.starts()
+    assert house.deployments["a"].settings.is_provided
+    done(house.roster.deploy_provided({}))
+    assert len(house.deployments) == 0
+
+
 def test_what_is_deployed_anew_is_awake(house: House) -> None:
     """Somebody who deploys wants it to run."""
     house.starts()

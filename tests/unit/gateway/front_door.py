@@ -417,6 +417,7 @@ class FrontDoor:
         results = Results(self.clock, self.queue.lookup, self.queue.records, self.waiting)
         status = Status(self.queue.lookup, self.queue.peers)
         gateway = Gateway(
+            directory,
             acceptance,
             proxy,
             CallsGateway(

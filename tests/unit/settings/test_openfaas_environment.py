@@ -129,10 +129,7 @@ def test_variables_without_effect_are_named_in_one_notice(load_text: Load) -> No
     """A variable of OpenFaaS that changes nothing is named, but never its value."""
     environment = {
         "write_timeout": "60s",
-        "functions_provider_url": "http://faasd-provider:8081/",
-        "logs_provider_url": "http://faasd-provider:8081/",
         "basic_auth": "false",
-        "scale_from_zero": "true",
         "max_idle_conns": "1",
         "max_idle_conns_per_host": "1",
         "direct_functions": "false",
@@ -152,12 +149,24 @@ def test_variables_without_effect_are_named_in_one_notice(load_text: Load) -> No
     }
     assert load_text("", environment).notices == (
         "environment variables are ignored, for this version has no use for them: write_timeout,"
-        " functions_provider_url, logs_provider_url, scale_from_zero,"
         " max_idle_conns, max_idle_conns_per_host, direct_functions, direct_functions_suffix,"
         " probe_functions, auth_proxy_url, auth_proxy_pass_body, faas_prometheus_host,"
         " faas_prometheus_port, faas_gateway_address, faas_gateway_port, faas_function_suffix,"
         " gateway_invoke, gateway_url, nats_host",
     )
+
+
+def test_another_provider_is_where_openfaas_says(load_text: Load) -> None:
+    """Its variables count over ``[provider]``."""
+    environment = {
+        "functions_provider_url": "http://faasd-provider:8081/",
+        "logs_provider_url": "http://logs:8081/",
+        "scale_from_zero": "false",
+    }
+    provider = load_text("[provider]\nurl = 'http://other:1'\n", environment).provider
+    assert provider.url == "http://faasd-provider:8081/"
+    assert provider.logs_url == "http://logs:8081/"
+    assert not provider.scale_from_zero
 
 
 def test_variables_of_retries_are_named_with_the_setting(load_text: Load) -> None:

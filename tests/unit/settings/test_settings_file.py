@@ -44,6 +44,15 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         max_connections_per_address = 7
         trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
         begin_traces = true
+        aliases = ["Door.example.com"]
+        [provider]
+        url = "http://127.0.0.1:8081/"
+        logs_url = "http://127.0.0.1:8082"
+        secret_mount_path = "faasd"
+        refresh = "3s"
+        timeout = "4s"
+        max_inflight = 9
+        scale_from_zero = false
         [queue]
         backend = "memory"
         mode = "static"
@@ -74,6 +83,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
         max_hops = 0
         [containers]
         socket = "unix:///run/engine.sock"
+        logins_file = "/etc/config.json"
         [log]
         format = "json"
         level = "debug"
@@ -95,6 +105,16 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "max_connections_per_address": 7,
             "trusted_proxies": ("10.0.0.0/8", "::1/128", "unix"),
             "begin_traces": True,
+            "aliases": ("door.example.com",),
+        },
+        "provider": {
+            "url": "http://127.0.0.1:8081/",
+            "logs_url": "http://127.0.0.1:8082",
+            "secret_mount_path": str(tmp_path / "faasd"),
+            "refresh_seconds": 3.0,
+            "timeout_seconds": 4.0,
+            "max_inflight": 9,
+            "scale_from_zero": False,
         },
         "queue": {
             "backend": "memory",
@@ -148,7 +168,7 @@ def test_sections_are_read(load_text: Load, tmp_path: Path) -> None:
             "signing_secrets": (),
             "ca_file": (),
         },
-        "containers": {"socket": "/run/engine.sock"},
+        "containers": {"socket": "/run/engine.sock", "logins_file": "/etc/config.json"},
         "log": {"format": "json", "level": "debug"},
         "functions": {},
         "stack": None,
@@ -237,7 +257,7 @@ A_NAME = 'a name of at most 63 letters, digits, "-", "_" and "."'
         (
             "[wroker]",
             "wroker: unknown key, perhaps worker; allowed: callback, containers, defaults,"
-            " functions, gateway, log, nats, queue, state_dir, worker",
+            " functions, gateway, log, nats, provider, queue, state_dir, worker",
         ),
         (
             "[log]\ncolour = true",

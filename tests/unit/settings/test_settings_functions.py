@@ -60,6 +60,7 @@ def test_function_has_defaults(load_text: Load) -> None:
         "dead_letters": "failed",
         "schedule": {"cron": "", "timezone": "UTC", "payload": "", "missed": "skip"},
         "replicas": 1,
+        "is_provided": False,
         "signing_secrets": (),
         "verify": None,
         "auth": None,
@@ -142,6 +143,7 @@ def test_function_keys_are_read(load_text: Load, tmp_path: Path) -> None:
         "expires_seconds": 7.0,
         "dead_letters": "never",
         "replicas": 1,
+        "is_provided": False,
         "signing_secrets": (),
         "verify": VerifySettings(
             scheme="hmac",
@@ -523,3 +525,25 @@ def test_mistake_in_the_defaults_is_told_once(mistakes: Mistakes) -> None:
         f"faas.toml: [defaults] timeout: found 0; allowed: {A_DURATION}",
         "faas.toml: [defaults] retry.min_wait: found 3m; allowed: at most max_wait, 2m",
     ]
+
+
+@pytest.mark.parametrize("kind", ["command", "image"])
+def test_the_watchdogs_variable_limits_calls(kind: str, load_text: Load) -> None:
+    """``max_inflight`` among the variables counts as the key would, which counts over it; 0 is
+    none."""
+
+    def limit(variable: str, more: str = "") -> int:
+        function = f"[functions.a]\n{kind} = 'a'\n{more}\n"
+        given = f"environment = {{ max_inflight = '{variable}' }}\n"
+        settings = load_text("[defaults]\nmax_inflight = 9\n" + function + given)
+        return settings.functions["a"].max_inflight
+
+    assert limit("3") == 3
+    assert limit("0") == 9
+    assert limit("3", "max_inflight = 2") == 2
+
+
+def test_a_limit_that_is_none(mistakes: Mistakes) -> None:
+    """It is told with the variable's name."""
+    (told,) = mistakes("[functions.a]\ncommand = 'a'\nenvironment = { max_inflight = 'x' }\n")
+    assert "environment: max_inflight: found " in told

@@ -37,6 +37,7 @@ class PaperEngine(Resource):
     """The engine.
 
     :ivar asked: every question, in order: the method and the path.
+    :ivar logins: what it was told with each image that it was to fetch.
     :ivar hold: questions whose path has this in it wait for :meth:`let_go`.
     :ivar refuse: questions whose path has this in it are answered 500.
     """
@@ -49,6 +50,7 @@ class PaperEngine(Resource):
         self.registry: dict[str, str] = {}
         self.containers: dict[str, Paper] = {}
         self.asked: list[str] = []
+        self.logins: list[str | None] = []
         self.hold = ""
         self.refuse = ""
         self.most = 0
@@ -131,6 +133,7 @@ class PaperEngine(Resource):
         match method, path:
             case "POST", ["images", "create"]:
                 image = query.removeprefix("fromImage=")
+                self.logins.append(request.getHeader("X-Registry-Auth"))
                 if image not in self.registry:
                     return {"status": "looking"} | {"error": "no such image there"}
                 self.images[image] = self.registry[image]

@@ -1,0 +1,1 @@
+"""Another provider of functions: somebody who runs them, and is asked for them over HTTP."""
