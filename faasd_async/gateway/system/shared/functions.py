@@ -10,7 +10,6 @@ from urllib.parse import quote
 import msgspec
 from twisted.logger import Logger
 
-from faasd_async.functions.reading import COMMAND, URL
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.system.functions import Functions, Removal, Scaling, Sheet
 from faasd_async.gateway.system.orders import Namespace, decoded
@@ -18,6 +17,7 @@ from faasd_async.gateway.system.shared.theirs import Theirs
 from faasd_async.provider.catalogue import Catalogue
 from faasd_async.provider.errors import ProviderError
 from faasd_async.provider.listed import name_here
+from faasd_async.settings.openfaas.table import COMMAND, URL
 
 
 class _Deployment(msgspec.Struct):
