@@ -101,6 +101,7 @@ WALLS: dict[str, frozenset[str]] = {
             "functions",
             "queue.bodies",
             "queue.interface",
+            "queue.listing",
             "runtime.collect",
             "runtime.deployments",
             "runtime.interface",
