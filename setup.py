@@ -10,4 +10,8 @@ from setuptools import setup
 
 OURS = sorted(".".join(init.parent.parts) for init in Path("faasd_async").rglob("__init__.py"))
 
-setup(package_dir={"": "."}, packages=[*OURS, "twisted.plugins"])
+setup(
+    package_dir={"": "."},
+    packages=[*OURS, "twisted.plugins"],
+    package_data={"faasd_async.gateway.ui": ["static/*"]},
+)

@@ -15,13 +15,14 @@ from faasd_async.gateway.answers import explain_errors, text, written_json
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
-from faasd_async.gateway.operator import Operators
+from faasd_async.gateway.operator import Operators, refuse_foreign_pages
 from faasd_async.gateway.prefer import applied, read_preferences, without
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.routed import pass_through
 from faasd_async.gateway.shortcut import ShortcutSite
 from faasd_async.gateway.system.application import SystemGateway
+from faasd_async.gateway.ui import page
 from faasd_async.gateway.upload import Uploads
 from faasd_async.queue.bodies import Bodies
 
@@ -167,13 +168,14 @@ class Gateway:
     def system(self, request: GatewayRequest) -> KleinResource:
         """What only an operator may ask."""
         self._operators.admit(request.peer_host, request.field_lines)
+        refuse_foreign_pages(request.field_lines)
         return self._system.resource()
 
     @app.route("/ui", branch=True)
     def ui(self, request: GatewayRequest) -> bytes:
-        """Where OpenFaaS has its page: the operator's, too, and there is none."""
+        """The operator's page."""
         self._operators.admit(request.peer_host, request.field_lines)
-        raise Refusal(404, "there is nothing here")
+        return page.show(request)
 
 
 async def _arrival(request: GatewayRequest) -> Arrival:

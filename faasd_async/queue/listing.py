@@ -13,6 +13,7 @@ from faasd_async.call.known import CallName, Place
 
 #: Where a listed call is: in the queue, put off, or over.
 Where = Place | Literal["ended"]
+EVERYWHERE: tuple[Where, ...] = ("queue", "later", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Wanted:
 
     call_id: str | None = None
     function: str | None = None
-    where: Collection[Where] = ("queue", "later", "ended")
+    where: Collection[Where] = EVERYWHERE
     states: Collection[State] | None = None
 
 

@@ -28,6 +28,12 @@ needs_setuptools = pytest.mark.skipif(
 )
 
 
+#: What a browser is served.
+PAGE = {
+    path.relative_to(TREE).as_posix() for path in (TREE / "faasd_async/gateway/ui/static").iterdir()
+}
+
+
 def modules_in(directory: str) -> set[str]:
     return {path.relative_to(TREE).as_posix() for path in (TREE / directory).rglob("*.py")}
 
@@ -71,7 +77,7 @@ def in_sdist(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @needs_setuptools
 def test_a_wheel_holds_every_module(in_wheel: set[str]) -> None:
     """Nothing of the package is left behind when it is installed."""
-    assert modules_in("faasd_async") - in_wheel == set()
+    assert (modules_in("faasd_async") | PAGE) - in_wheel == set()
 
 
 @needs_setuptools
@@ -84,7 +90,7 @@ def test_a_wheel_holds_the_plugin(in_wheel: set[str]) -> None:
 def test_a_wheel_holds_nothing_else(in_wheel: set[str]) -> None:
     """No test, no cache and no file of Twisted's own gets into an installation."""
     metadata = {name for name in in_wheel if name.partition("/")[0].endswith(".dist-info")}
-    assert in_wheel - metadata == modules_in("faasd_async") | {PLUGIN}
+    assert in_wheel - metadata == modules_in("faasd_async") | PAGE | {PLUGIN}
 
 
 @needs_setuptools
@@ -106,6 +112,7 @@ def test_a_source_archive_holds_what_is_needed_to_go_on(in_sdist: set[str]) -> N
         *modules_in("benchmarks"),
         *modules_in("faasd_async"),
         *modules_in("tests"),
+        *PAGE,
     }
     assert wanted - in_sdist == set()
 

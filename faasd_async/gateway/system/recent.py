@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal, get_args
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -18,7 +19,7 @@ from faasd_async.gateway.query import Query, mistake
 from faasd_async.gateway.refusal import answered
 from faasd_async.gateway.system.letter_sheet import Sheet, message_sheet, shown
 from faasd_async.queue.interface import DeadLetters, Lookup, Peers, Selection
-from faasd_async.queue.listing import BadPlace, CallPage, Listed, Listing, Wanted, Where
+from faasd_async.queue.listing import EVERYWHERE, BadPlace, CallPage, Listed, Listing, Wanted, Where
 
 CallState = Literal["scheduled", "queued", "running", "retrying"] | State
 
@@ -38,8 +39,10 @@ _MOST_PAGES = 5
 #: Of a body that is longer only the beginning is shown.
 _SHOWN_BYTES = 64 * 1024
 
+_ENDED: tuple[Where, ...] = ("ended",)
+
 #: Where calls of a state that have not ended may be.
-_WHERE: dict[str, tuple[Where, ...]] = {
+_WHERE: dict[str | None, tuple[Where, ...]] = {
     "scheduled": ("later",),
     "queued": ("queue",),
     "running": ("queue",),
@@ -68,11 +71,9 @@ class RecentCalls:
         limit = query.number("limit", USUAL_LIMIT, 1, HIGHEST_LIMIT)
         after = query.text("after")
         query.finish()
-        wanted = Wanted(call_id, function)
-        if state in ENDED:
-            wanted = Wanted(call_id, function, ("ended",), (state,))
-        elif state is not None:
-            wanted = Wanted(call_id, function, _WHERE[state])
+        ended = [each for each in ENDED if each == state]
+        where = _ENDED if ended else _WHERE.get(state, EVERYWHERE)
+        wanted = Wanted(call_id, function, where, ended or None)
         lines: list[Sheet] = []
         for _ in range(_MOST_PAGES):
             page = await self._look(wanted, after, limit - len(lines))
@@ -88,7 +89,7 @@ class RecentCalls:
 
         :raises Refusal: 503.
         """
-        page = await self._look(Wanted(where=("ended",)), None, limit)
+        page = await self._look(Wanted(None, None, _ENDED), None, limit)
         return [_sheet(call, None) for call in page.calls]
 
     async def request(self, call_id: str, query: Query) -> Sheet:
@@ -161,11 +162,9 @@ def _request(request: QueueRequest) -> Sheet:
     body = request.body
     if isinstance(body, bytes) and len(body) > _SHOWN_BYTES:
         body = body[:_SHOWN_BYTES]
-        try:
+        with suppress(UnicodeDecodeError):
             # A character that is cut in two is left out.
             body = codecs.getincrementaldecoder("utf-8")().decode(body).encode()
-        except UnicodeDecodeError:
-            pass
     return {
         "target": request.target.decode("latin-1"),
         "size": len(request.body),

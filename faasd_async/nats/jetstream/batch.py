@@ -108,7 +108,7 @@ class _Gathering:
     def _ended(self, headers: Headers) -> None:
         if headers.status == _END:
             self._succeed(int(headers.get(b"Nats-Num-Pending", b"0")))
-        elif headers.status in (_NOTHING, _NO_MORE):
+        elif headers.status == _NOTHING or (self._most and headers.status == _NO_MORE):
             self._succeed(0)
         elif headers.status == _NOBODY:
             self._fail(NoResponders("nobody answers for the stream"))
