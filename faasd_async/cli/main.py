@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from faasd_async import __version__
-from faasd_async.cli.calls import call, cancel, result
+from faasd_async.cli.calls import call, calls, cancel, result
 from faasd_async.cli.dead import dead
 from faasd_async.cli.doctor import check, doctor
 from faasd_async.cli.invoking import invoke
@@ -48,7 +48,7 @@ def cli(context: click.Context, url: str, credentials: Path | None, as_json: boo
 
 
 for each in (
-    *(status, functions, invoke, call, result, cancel),
+    *(status, functions, invoke, calls, call, result, cancel),
     *(dead, queue, schedules, check, doctor, migrate),
 ):
     cli.add_command(each)

@@ -105,7 +105,8 @@ class Live:
             await watcher.when_over
         finally:
             self._watchers.discard(watcher)
-            request.unregisterProducer()
+            if request.channel is not None:
+                request.unregisterProducer()
             if not self._watchers and self._timer.running:
                 self._timer.stop()
 
