@@ -15,7 +15,6 @@ from faasd_async.cli.results import fetch, print_outcome, when_ended
 from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Ended, Session, talks
 
-
 #: As the daemon names them, in the order of a call's life.
 STATES = (
     *("scheduled", "queued", "running", "retrying"),
