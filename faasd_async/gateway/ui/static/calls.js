@@ -10,7 +10,10 @@ const STATES = [
   "scheduled", "queued", "running", "retrying",
   "succeeded", "failed", "dead", "cancelled", "expired",
 ];
-const COLUMNS = [["Call"], ["Function"], ["State"], ["Status", "num"], ["Took", "num"], ["Tries", "num"], ["Changed", "num"]];
+const COLUMNS = [
+  ["Call"], ["Function", "half"], ["State", "half"],
+  ["Status", "num"], ["Took", "num"], ["Tries", "num"], ["Changed", "num"],
+];
 const PAGE = 25;
 
 export function show(main, { query, signal }) {
@@ -114,8 +117,7 @@ function row(call) {
     {},
     ...cells.map((cell, place) => {
       const [label, kind] = COLUMNS[place];
-      const bare = cell === "–" ? "none" : "";
-      return h("td", { class: `${kind ?? ""} ${bare}`, "data-label": place ? label : undefined }, cell);
+      return h("td", { class: kind, "data-label": place ? label : undefined }, cell);
     }),
   );
 }

@@ -34,7 +34,9 @@ export function chart({ title, main, second, secondName, read, hot = false }) {
     const sample = samples[place ?? samples.length - 1];
     say(at, place === null || !sample ? "" : clock(sample.at));
     say(value, sample ? read(main(sample)) : "–");
-    say(other, sample ? `${read(second(sample))} ${secondName}` : "");
+    const also = sample ? second(sample) : null;
+    say(other, also === null ? "" : `${read(also)} ${secondName}`);
+    other.hidden = also === null;
     const cursor = drawing.querySelector(".cursor");
     if (!cursor) return;
     cursor.toggleAttribute("hidden", place === null);

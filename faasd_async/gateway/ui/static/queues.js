@@ -66,7 +66,8 @@ function queue({ queue: name }) {
     update(now) {
       paused.hidden = !now.paused;
       const age = now.oldest_seconds === null ? "" : `, the oldest for ${duration(now.oldest_seconds)}`;
-      say(facts, `${plural(now.waiting, "call waits", "calls wait")}${age}; ${count(now.in_flight)} in flight`);
+      const waiting = now.waiting ? plural(now.waiting, "call waits", "calls wait") : "Nothing waits";
+      say(facts, `${waiting}${age}; ${count(now.in_flight)} in flight`);
       orders.update(now);
       keyed(rows, now.functions, (each) => each.function, row);
     },
