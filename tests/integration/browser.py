@@ -28,7 +28,7 @@ _OPTIONS = (
 #: What the browser reads commands from and writes answers to.
 _COMMANDS, _ANSWERS = 3, 4
 
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 40
 
 
 class BrowserError(AssertionError):
@@ -62,10 +62,14 @@ class Browser(ProcessProtocol):
         )
 
     async def tab(self, width: int, height: int, **headers: str) -> Tab:
-        """Open a page of a size.
+        """Open a page of a size, in place of the one that was open.
 
         :param headers: sent with each of its requests.
         """
+        # Each keeps a connection, and a browser has but six for one host.
+        for tab in self._tabs.values():
+            await tab.send("Page.close")
+        self._tabs.clear()
         target = await self.send("Target.createTarget", {"url": "about:blank"})
         attached = await self.send("Target.attachToTarget", {**target, "flatten": True})
         tab = self._tabs[attached["sessionId"]] = Tab(self, attached["sessionId"])
@@ -188,7 +192,9 @@ class Tab:
     async def click(self, selector: str, text: str = "") -> None:
         """Click on the first element that matches and is shown, and has a text, if one is given."""
         wanted = f"[...document.querySelectorAll({json.dumps(selector)})]"
-        found = f"{wanted}.find(e => e.checkVisibility() && e.textContent.includes({json.dumps(text)}))"
+        found = (
+            f"{wanted}.find(e => e.checkVisibility() && e.textContent.includes({json.dumps(text)}))"
+        )
         x, y = await self.until(_CENTRE % {"found": found})
         for kind in ("mousePressed", "mouseReleased"):
             await self.send(
@@ -219,9 +225,7 @@ class Tab:
 
     async def picture(self, path: Path, *, whole: bool = False) -> None:
         """Write what is shown into a PNG file."""
-        told = await self.send(
-            "Page.captureScreenshot", format="png", captureBeyondViewport=whole
-        )
+        told = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         path.write_bytes(b64decode(told["data"]))
 
 
@@ -231,7 +235,7 @@ _UNTIL = """new Promise((resolve, reject) => {
     let value;
     try { value = %(condition)s; } catch (error) { return reject(error); }
     if (value) resolve(value);
-    else if (performance.now() - begun > 30000) reject(new Error("not in time"));
+    else if (performance.now() - begun > 15000) reject(new Error("not in time"));
     else setTimeout(look, 20);
   };
   look();

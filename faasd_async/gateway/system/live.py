@@ -1,6 +1,6 @@
 """How things are, told again and again to whoever watches: server-sent events.
 
-``hour`` comes first and once: the samples of the last hour. Then, every two seconds, ``now``: every
+``hour`` comes first and once: the samples of the last hour. Then, every second, ``now``: every
 queue and function, in numbers; ``ended``, if calls have come to their end; and ``sample``, when
 there is a further one.
 
@@ -31,7 +31,7 @@ from faasd_async.gateway.system.recent import RecentCalls
 MOST_WATCHERS = 50
 
 #: How often they are told.
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 1.0
 
 #: Of more ends than that in between, the latest are told.
 _MOST_ENDS = 25

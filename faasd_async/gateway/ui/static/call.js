@@ -7,6 +7,8 @@ import { bar, life } from "./life.js";
 import { answer, fields, request } from "./message.js";
 import { doing, sure } from "./notice.js";
 
+const UNDELIVERED = new Set(["pending", "waiting"]);
+const AGAIN_MILLISECONDS = 2000;
 const LAST = new Set(["succeeded", "failed", "dead", "cancelled", "expired"]);
 
 export function show(main, { id, query, signal }) {
@@ -46,7 +48,16 @@ export function show(main, { id, query, signal }) {
       fact("Attempts", String(call.attempts.length)),
     );
     fill(course, bar(call), life(call));
-    if (over) showResult(call, path, accept, result, signal);
+    if (over && !result.told) showResult(call, path, accept, result, signal);
+    result.told = over;
+    // Its events end with it, its callback does not.
+    if (over && UNDELIVERED.has(call.callback?.state)) setTimeout(look, AGAIN_MILLISECONDS);
+  }
+
+  async function look() {
+    if (signal.aborted) return;
+    const call = await ask(path, { query: { accept } }).catch(() => null);
+    if (call && !signal.aborted) tell(call);
   }
 
   start();

@@ -1,7 +1,7 @@
 // Dead letters: looked at, put back, thrown away.
 
 import { ask, segment } from "./api.js";
-import { empty, fill, h, heading, option, pill } from "./dom.js";
+import { empty, fill, h, heading, keyed, option, pill } from "./dom.js";
 import { plural, when } from "./format.js";
 import { request } from "./message.js";
 import { doing, notice, sure } from "./notice.js";
@@ -20,6 +20,8 @@ export function show(main, { signal }) {
   const replay = h("button", { type: "button", onclick: () => replayAll() }, "Replay all of these");
   const purge = h("button", { type: "button", class: "danger", onclick: () => purgeAll() }, "Purge all of these");
   let next;
+  let letters = [];
+  let asked = 0;
 
   const filter = () => ({ function: name.value.trim(), kind: kind.value, reason: reason.value });
   const order = () => {
@@ -28,16 +30,17 @@ export function show(main, { signal }) {
   };
 
   async function load(further) {
+    const number = ++asked;
     try {
       const query = { ...filter(), limit: PAGE, after: further ? next : undefined };
       const page = await ask("/system/dead-letters", { query });
-      if (signal.aborted) return;
+      if (number !== asked || signal.aborted) return;
       next = page.next;
       more.hidden = !next;
-      const letters = page.dead_letters.map((each) => letter(each, () => load(false)));
-      if (further) list.append(...letters);
-      else fill(list, letters);
-      const any = list.children.length > 0;
+      letters = [...(further ? letters : []), ...page.dead_letters];
+      // Those that are there already stay as they are: one may be open.
+      keyed(list, letters, key, (about) => ({ element: letter(about, () => load(false)), update() {} }));
+      const any = letters.length > 0;
       replay.disabled = purge.disabled = !any;
       const text = "A call that did not succeed, and a callback that could not be delivered, is kept here whole for seven days.";
       fill(nothing, any ? null : empty("No dead letters", text));
@@ -88,6 +91,10 @@ export function show(main, { signal }) {
 function replayed({ replayed: count, failed }) {
   if (failed.length) throw new Error(`${failed.length} could not be replayed: ${failed[0].why}`);
   return `${plural(count, "letter is", "letters are")} on the way again.`;
+}
+
+function key({ kind, id, accept, ended, replays }) {
+  return [kind, id, accept, ended, replays].join(" ");
 }
 
 function letter(about, changed) {

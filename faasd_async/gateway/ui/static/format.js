@@ -15,6 +15,7 @@ export function rate(perSecond) {
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
+  if (seconds === 0) return "0 s";
   if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 1) return `${trim(seconds * 1000)} ms`;
   if (seconds < 60) return `${trim(seconds)} s`;

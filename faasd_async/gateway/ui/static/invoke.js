@@ -36,7 +36,7 @@ export function show(main, { query, signal }) {
   async function submit(event) {
     event.preventDefault();
     const way = new FormData(form).get("way");
-    send.disabled = true;
+    send.disabled = told.hidden = true;
     try {
       const fieldsSent = read(headers.value);
       if (way === "callback") fieldsSent.push(["X-Callback-Url", url.value]);

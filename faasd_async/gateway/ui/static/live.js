@@ -24,18 +24,25 @@ export function functions() {
 
 export function connect(tell) {
   told = tell;
-  open();
+  // Nobody looks at a hidden page, and a browser has but six connections for a host.
+  document.addEventListener("visibilitychange", look);
+  look();
+}
+
+let source;
+
+function look() {
+  source?.close();
+  if (!document.hidden) open();
 }
 
 function open() {
-  const source = new EventSource(at("/system/events"));
+  source = new EventSource(at("/system/events"));
   source.onopen = () => told("live");
-  source.onerror = () => {
+  source.onerror = ({ target }) => {
     told("lost");
     // A browser comes back by itself unless it was refused.
-    if (source.readyState === EventSource.CLOSED) {
-      setTimeout(open, AGAIN_MILLISECONDS);
-    }
+    if (target.readyState === EventSource.CLOSED) setTimeout(look, AGAIN_MILLISECONDS);
   };
   for (const kind of KINDS) {
     source.addEventListener(kind, (event) => hear(kind, JSON.parse(event.data)));
