@@ -56,12 +56,14 @@ class Backwards:
         while not (self.is_over or self.is_tired):
             self._windows -= 1
             start = max(self.before - self._width, self._first)
-            found, is_all = await self._look(start, min(self._width, _NARROW * _STEP))
+            count = min(self._width, _NARROW * _STEP)
+            found, is_all = await self._look(start, count)
             self._bytes -= sum(len(each.payload) for each in found)
             inside = [each for each in found if each.sequence < self.before]
             if len(inside) == len(found) and not is_all:
                 # The newest of the window may not be among them.
-                narrow = max(self._width // _STEP, 1)
+                dense = len(found) == count
+                narrow = max(self._width // _STEP if dense else len(found), 1)
                 if narrow < self._width:
                     self._width = narrow
                     continue
