@@ -223,9 +223,9 @@ class Tab:
                 "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
             )
 
-    async def picture(self, path: Path, *, whole: bool = False) -> None:
+    async def picture(self, path: Path) -> None:
         """Write what is shown into a PNG file."""
-        told = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        told = await self.send("Page.captureScreenshot", format="png")
         path.write_bytes(b64decode(told["data"]))
 
 

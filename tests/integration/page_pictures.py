@@ -15,44 +15,39 @@ from browser import Browser
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
-WIDTHS = {1280: 860, 390: 844}
+HEIGHTS = {1280: 760, 390: 760}
 
-VIEWS = {
-    "functions": "#/",
-    "queues": "#/queues",
-    "calls": "#/calls",
-    "dead-letters": "#/dead",
-    "invoke": "#/invoke",
-}
+#: What they are called, which view it is, how wide, and whether in the dark.
+PICTURES = (
+    ("functions", "#/", 1280, False),
+    ("functions-dark", "#/", 1280, True),
+    ("queues", "#/queues", 1280, False),
+    ("call", "#/calls?state=succeeded", 1280, False),
+    ("dead-letters", "#/dead", 1280, False),
+    ("functions-phone", "#/", 390, False),
+    ("calls-phone", "#/calls", 390, True),
+    ("invoke-phone", "#/invoke", 390, False),
+)
 
 #: So long the page may take to settle down.
 _STILL_SECONDS = 1.5
 
 
 async def take(reactor: Any, url: str, directory: Path) -> None:
-    """Every view at each width; light, and the first one dark as well."""
+    """Every picture."""
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
         browser = Browser(reactor, Path(profile) / "profile")
         browser.start()
-        for width, height in WIDTHS.items():
-            tab = await browser.tab(width, height)
-
-            async def show(name: str, dark: bool = False, *, tab=tab, width=width) -> None:
-                await tab.dark(dark)
-                await deferLater(reactor, _STILL_SECONDS)
-                await tab.picture(directory / f"{name}-{width}{'-dark' if dark else ''}.png")
-
-            await tab.go(f"{url}/ui/")
-            await tab.until("document.querySelector('tbody tr')")
-            for name, place in VIEWS.items():
-                await tab.evaluate(f"location.hash = {place!r}")
-                await show(name)
-                if name == "functions":
-                    await show(name, dark=True)
-            await tab.evaluate("location.hash = '#/calls?state=succeeded'")
-            await tab.click("td a.id")
-            await show("call")
+        for name, place, width, dark in PICTURES:
+            tab = await browser.tab(width, HEIGHTS[width])
+            await tab.dark(dark)
+            await tab.go(f"{url}/ui/{place}")
+            await tab.see("live", "#pulse")
+            if name == "call":
+                await tab.click("td a.id")
+            await deferLater(reactor, _STILL_SECONDS)
+            await tab.picture(directory / f"{name}.png")
         await browser.close()
 
 
