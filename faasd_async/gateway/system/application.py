@@ -68,11 +68,11 @@ class SystemGateway:
         orders = {"pause": flow.pause, "resume": flow.resume, "purge": flow.purge}
         return await orders[order](source)
 
-    @app.route("/calls", methods=["GET"])
+    @app.route("/calls", methods=_READ_ONLY)
     async def calls(self, request: GatewayRequest) -> bytes:
         return json(request, 200, await self._recent.page(Query(request.args)))
 
-    @app.route("/calls/<call_id>", methods=["GET"])
+    @app.route("/calls/<call_id>", methods=_READ_ONLY)
     async def call(self, request: GatewayRequest, call_id: str) -> bytes:
         sheet = await self._recent.request(named(call_id), Query(request.args))
         return json(request, 200, sheet)
