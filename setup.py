@@ -31,4 +31,5 @@ setup(
     package_dir={"": "."},
     packages=[*OURS, "twisted.plugins"],
     cmdclass={"build_py": BuildWithEtc},
+    package_data={"faasd_async.gateway.ui": ["static/*"]},
 )

@@ -60,6 +60,14 @@ class Provider(Protocol):
     async def stop(self) -> None: ...
 
 
+class Onlooker(Protocol):
+    """Who looks, from time to time, at how things are."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Hand(Protocol):
     """Who takes parcels from the queue."""
 
@@ -86,6 +94,7 @@ class Parts:
     hands: tuple[Hand, ...]
     doors: Doors
     provider: Provider | None = None
+    onlookers: tuple[Onlooker, ...] = ()
 
 
 class Daemon(Service):
@@ -216,6 +225,8 @@ class Daemon(Service):
         parts.ground.take()
         for hand in parts.hands:
             hand.start()
+        for onlooker in parts.onlookers:
+            onlooker.start()
         self._was_ready = True
         self._wait_for(None)
         self._systemd.ready()
@@ -264,6 +275,8 @@ class Daemon(Service):
             self._starting.cancel()
         reloaded = Deferred.fromCoroutine(self._reloading.stop())
         await self._bring_down(parts.doors.close)
+        for onlooker in parts.onlookers:
+            await self._bring_down(onlooker.stop)
         for hand in parts.hands:
             await self._bring_down(hand.stop_taking)
         await self._bring_down(lambda: reloaded)

@@ -67,9 +67,11 @@ from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
 from faasd_async.gateway.system.functions import Functions
+from faasd_async.gateway.system.live import Live
 from faasd_async.gateway.system.log_lines import LogLines
 from faasd_async.gateway.system.orders import Namespace
 from faasd_async.gateway.system.provider import Provider
+from faasd_async.gateway.system.recent import RecentCalls
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.gateway.system.secrets import Secrets
@@ -85,8 +87,9 @@ from faasd_async.nats.nkey import Credentials, read_credentials_file, read_nkey_
 from faasd_async.nats.server import EmbeddedServer, ServerFiles, ServerSettings
 from faasd_async.nats.server.rescue import Rescue
 from faasd_async.observe.calls import CallWatch
-from faasd_async.observe.figures import Figures
+from faasd_async.observe.figures import DURATION_BOUNDS, Figures
 from faasd_async.observe.glance import FunctionNow
+from faasd_async.observe.hour import Hour
 from faasd_async.observe.logs import Level, make_observer
 from faasd_async.privileges import NOTICE, gain_no_more
 from faasd_async.provider.catalogue import Catalogue
@@ -393,6 +396,7 @@ class Assembly:
             self.catalogue,
         )
         acceptance = self._acceptance(queue, directory, space)
+        hour = self._hour(sheet)
         parts = Parts(
             lock=self.lock,
             ground=self.ground,
@@ -404,6 +408,7 @@ class Assembly:
             hands=(worker, self._poster(queue, directory, acceptance), self._ticks(queue)),
             doors=self.doors,
             provider=self.catalogue,
+            onlookers=(hour,),
         )
         daemon = Daemon(
             self.reactor,
@@ -419,7 +424,17 @@ class Assembly:
             troubles=(barrier.why_refused, *([space.why_refused] if space else [])),
         )
         calls = self._calls(queue, settlement, waiting)
-        gateway = self._gateway(queue, daemon, acceptance, directory, calls, flow)
+        recent = RecentCalls(queue.listing, queue.lookup, queue.dead_letters, queue.peers)
+        live = Live(self.reactor, hour, flow, recent)
+        system = SystemGateway(
+            dead_letters=self._dead_letters(queue),
+            flow=flow,
+            timetable=self._timetable(queue),
+            provider=self._provider(),
+            recent=recent,
+            live=live,
+        )
+        gateway = self._gateway(queue, daemon, acceptance, directory, calls, system)
         trusted = _trusted(settings.gateway.trusted_proxies)
         most = settings.gateway.max_connections_per_address
         crowd = Crowd(most, trusted, self.reactor.seconds)
@@ -427,7 +442,7 @@ class Assembly:
             site = gateway.site(settings.gateway.read_timeout_seconds, self.reactor)
             site.crowd, site.trusted = crowd, trusted
             site.answered = self.figures.requests.answered
-            parts.doors.add(endpoint, site, partial(_let_go, site, waiting, self.journal))
+            parts.doors.add(endpoint, site, partial(_let_go, site, waiting, self.journal, live))
         reports = (self._report(queue), partial(sheet.report, self.figures.flow, self.reactor))
         figures = FiguresGateway(self.figures.render, partial(_refresh, reports))
         for endpoint in settings.gateway.metrics_listen:
@@ -435,6 +450,16 @@ class Assembly:
                 endpoint, figures.site(self.reactor), setting="[gateway] metrics_listen"
             )
         return daemon
+
+    def _hour(self, sheet: FlowSheet) -> Hour:
+        return Hour(
+            self.reactor,
+            DURATION_BOUNDS,
+            self.figures.durations,
+            waiting=lambda: Deferred.fromCoroutine(sheet.waiting()),
+            running=lambda: sum(each.running for each in self.deployments.values()),
+            now_ns=time.time_ns,
+        )
 
     def _functions_now(self, worker: Worker) -> list[FunctionNow]:
         queued = worker.running()
@@ -744,7 +769,7 @@ class Assembly:
         acceptance: Acceptance,
         directory: Directory,
         calls: CallsGateway,
-        flow: Flow,
+        system: SystemGateway,
     ) -> Gateway:
         settings = self.settings
         proxy = Proxy(
@@ -762,12 +787,7 @@ class Assembly:
             acceptance,
             proxy,
             calls,
-            SystemGateway(
-                dead_letters=self._dead_letters(queue),
-                flow=flow,
-                timetable=self._timetable(queue),
-                provider=self._provider(),
-            ),
+            system,
             why_not_ready=daemon.why_not_ready,
             largest_body_bytes=settings.gateway.max_body_bytes,
             authentication=self._authentication(directory),
@@ -877,11 +897,11 @@ def _tell_all(told: Iterable[Callable[[CallKey], None]], key: CallKey) -> None:
         tell(key)
 
 
-def _let_go(site: GatewaySite, waiting: Waiting, journal: Journal) -> None:
+def _let_go(site: GatewaySite, *waiting: Waiting | Journal | Live) -> None:
     """A door is closed: clients leave when they have their answer, and nobody waits for one."""
     site.let_clients_go()
-    waiting.close()
-    journal.close()
+    for each in waiting:
+        each.close()
 
 
 def _refresh(reports: Iterable[Callable[[], Deferred[None]]]) -> Deferred[None]:

@@ -1,9 +1,10 @@
-"""``call``, ``result``, ``cancel``: what became of a call."""
+"""``calls``, ``call``, ``result``, ``cancel``: what became of calls."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
@@ -13,6 +14,41 @@ from faasd_async.cli.exits import Exit
 from faasd_async.cli.results import fetch, print_outcome, when_ended
 from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Ended, Session, talks
+
+#: As the daemon names them, in the order of a call's life.
+STATES = (
+    *("scheduled", "queued", "running", "retrying"),
+    *("succeeded", "failed", "dead", "cancelled", "expired"),
+)
+
+
+@click.command()
+@click.option("--id", "call_id", help="Those of this id.")
+@click.option("--function", help="Those of this function.")
+@click.option("--state", type=click.Choice(STATES), help="Those in this state.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option("--after", help="From there on: what the list before said.")
+@talks
+async def calls(
+    session: Session,
+    call_id: str | None,
+    function: str | None,
+    state: str | None,
+    limit: int,
+    after: str | None,
+) -> Ended:
+    """The calls that wait or have ended, the one that changed last first."""
+    given = {"id": call_id, "function": function, "state": state, "after": after}
+    query = urlencode({name: value for name, value in given.items() if value} | {"limit": limit})
+    sheet = await session.daemon.order("GET", f"/system/calls?{query}")
+    if session.screen.as_json:
+        session.screen.data(sheet)
+        return Exit.OK
+    columns = ("id", "function", "state", "status", "seconds", "attempts", "changed")
+    session.screen.table(columns, [[each[name] for name in columns] for each in sheet["calls"]])
+    if "next" in sheet:
+        session.screen.aside(f"there may be more: --after {sheet['next']}")
+    return Exit.OK
 
 
 @click.command()

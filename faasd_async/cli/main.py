@@ -9,7 +9,7 @@ import click
 from faasd_async import __version__
 from faasd_async.cli.backing_up import backup, restore
 from faasd_async.cli.beginning import new
-from faasd_async.cli.calls import call, cancel, result
+from faasd_async.cli.calls import call, calls, cancel, result
 from faasd_async.cli.dead import dead
 from faasd_async.cli.deploying import deploy, remove
 from faasd_async.cli.dev import dev
@@ -51,7 +51,7 @@ def cli(context: click.Context, url: str | None, credentials: Path | None, as_js
 
 for each in (
     *(new, dev, deploy, remove),
-    *(status, functions, logs, invoke, call, result, cancel),
+    *(status, functions, logs, invoke, calls, call, result, cancel),
     *(dead, queue, schedules, check, doctor, migrate, backup, restore),
     *(install, uninstall),
 ):

@@ -17,13 +17,14 @@ from faasd_async.gateway.arrival import Arrival, Directory
 from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
-from faasd_async.gateway.operator import Operators
+from faasd_async.gateway.operator import Operators, refuse_foreign_pages
 from faasd_async.gateway.prefer import applied, read_preferences, without
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.routed import pass_through
 from faasd_async.gateway.shortcut import ShortcutSite
 from faasd_async.gateway.system.application import SystemGateway
+from faasd_async.gateway.ui import page
 from faasd_async.gateway.upload import Uploads
 from faasd_async.queue.bodies import Bodies
 
@@ -198,15 +199,16 @@ class Gateway:
         self._operators.admit(
             request.peer_host, request.field_lines, trusted=request.channel.trusted
         )
+        refuse_foreign_pages(request.field_lines)
         return self._system.resource()
 
     @app.route("/ui", branch=True)
     def ui(self, request: GatewayRequest) -> bytes:
-        """Where OpenFaaS has its page: the operator's, too, and there is none."""
+        """The operator's page."""
         self._operators.admit(
             request.peer_host, request.field_lines, trusted=request.channel.trusted
         )
-        raise Refusal(404, "there is nothing here")
+        return page.show(request)
 
 
 async def _arrival(request: GatewayRequest) -> Arrival:

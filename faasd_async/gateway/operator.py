@@ -19,6 +19,9 @@ from faasd_async.settings.credentials import Credentials
 
 _OWN_NAMES = frozenset(("localhost", "ip6-localhost"))
 
+#: The page itself, and what somebody has typed into a browser.
+_OWN_SITES = (b"same-origin", b"none")
+
 #: As OpenFaaS asks.
 _ASKS_FOR_PASSWORD: Fields = ((b"WWW-Authenticate", b'Basic realm="Restricted"'),)
 
@@ -66,6 +69,19 @@ class Operators:
             for name, value in headers
             if name.lower() != b"authorization" or not credentials.match(value)
         ]
+
+
+def refuse_foreign_pages(headers: Headers) -> None:
+    """Let no page of another origin give orders, or read answers, by way of an operator's browser.
+
+    Browsers of today say so themselves in a field that no page can write; ``Origin`` is not in all
+    of their requests. Programs do not send it.
+
+    :raises Refusal: 403, it is one.
+    """
+    site = first(headers, b"sec-fetch-site")
+    if site is not None and site not in _OWN_SITES:
+        raise Refusal(403, "/system answers no pages of other hosts")
 
 
 def admit(peer_host: str | None, headers: Headers) -> None:

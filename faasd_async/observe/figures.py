@@ -13,9 +13,13 @@ from prometheus_client.samples import Sample
 from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.observe.glance import Functions, Glance, Reconnects
+from faasd_async.observe.hour import Durations
 from faasd_async.observe.requests import Requests
 
 T = TypeVar("T")
+
+#: Up to how many seconds each class of durations goes, as OpenFaaS' gateway has them.
+DURATION_BOUNDS = (*Histogram.DEFAULT_BUCKETS,)
 
 
 class _Children(dict[tuple[object, ...], T]):
@@ -142,6 +146,21 @@ class Figures:
     def invocations(self) -> Mapping[str, int]:
         """How often each function was invoked, at once or from the queue, whatever came of it."""
         return {name: int(count) for name, count in self._ended().items()}
+
+    def durations(self) -> Mapping[str, Durations]:
+        """How long invocations of each function took, by :data:`DURATION_BOUNDS`."""
+        counted: dict[str, list[int]] = {}
+        errors: dict[str, int] = {}
+        for sample in self._samples(self._seconds, "_bucket"):
+            name, bound = sample.labels["function_name"], float(sample.labels["le"])
+            counts = counted.setdefault(name, [0] * len(DURATION_BOUNDS))
+            counts[DURATION_BOUNDS.index(bound)] += int(sample.value)
+            if bound == DURATION_BOUNDS[-1] and int(sample.labels["code"]) >= 400:
+                errors[name] = errors.get(name, 0) + int(sample.value)
+        return {
+            name: Durations(counts[-1], errors.get(name, 0), tuple(counts))
+            for name, counts in counted.items()
+        }
 
     def watch_disk(self, free_bytes: Callable[[], int | None]) -> None:
         """Show what a disk has left, from now on."""

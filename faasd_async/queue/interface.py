@@ -23,6 +23,7 @@ from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
 from faasd_async.errors import QueueError
 from faasd_async.queue.bodies import Bodies
+from faasd_async.queue.listing import Listing
 from faasd_async.settings import ResultSettings
 
 Parcel_co = TypeVar("Parcel_co", covariant=True)
@@ -463,6 +464,9 @@ class Queue(Protocol):
 
     @property
     def lookup(self) -> Lookup: ...
+
+    @property
+    def listing(self) -> Listing: ...
 
     @property
     def peers(self) -> Peers: ...

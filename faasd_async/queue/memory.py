@@ -39,6 +39,7 @@ from faasd_async.queue.interface import (
     is_of,
 )
 from faasd_async.queue.memory_find import Memories, MemoryLookup, MemoryPeers
+from faasd_async.queue.memory_listing import MemoryListing
 from faasd_async.queue.paused import Paused
 from faasd_async.queue.pigeonhole import Entry, Pigeonhole
 from faasd_async.settings import ResultSettings
@@ -79,6 +80,7 @@ class MemoryQueue:
             letters=self.dead_letters.all,
         )
         self.lookup = MemoryLookup(memories)
+        self.listing = MemoryListing(memories)
         self.peers = MemoryPeers()
 
     def start(self) -> Deferred[None]:

@@ -84,7 +84,9 @@ def image_name(value: object) -> str:
     """Read the name of an image, with its registry, tag or digest, if it has one."""
     if isinstance(value, str) and _IMAGE.fullmatch(value) and "//" not in value:
         return value
-    raise Refusal(shown(value), 'the name of an image, such as "ghcr.io/openfaas/figlet:latest"')
+    raise Refusal(
+        shown(value), 'the name of an image, such as "registry.example.com/openfaas/figlet:latest"'
+    )
 
 
 def _cpus(value: object) -> float:

@@ -22,6 +22,7 @@ THERE = {
     ("function", "name"): "figlet",
     ("async-function", "name"): "figlet",
     ("call", "call_id"): ENDED,
+    ("calls", "call_id"): ENDED,
     ("queues", "name"): "default",
     ("schedules", "name"): "report",
 }

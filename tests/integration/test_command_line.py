@@ -84,13 +84,22 @@ async def test_a_queued_call(reactor: Any, start_daemon: StartDaemon, listener: 
 async def test_a_call_that_runs_is_cancelled(
     reactor: Any, start_daemon: StartDaemon, listener: Listener
 ) -> None:
-    """``cancel`` ends it, and says so."""
+    """``cancel`` ends it, and says so; ``calls`` has it in its list."""
     listener.on_request = lambda request: None
     run = partial(command, reactor, await start_daemon(function(listener)))
     call_id = (await run("invoke", "f", "--async", "-d", "x")).text.strip()
     await listener.when(1)
     cancelled = await run("cancel", call_id)
-    sheet = await run("--json", "call", call_id)
+    sheet, listed, one = await gatherResults(
+        [
+            Deferred.fromCoroutine(run("--json", "call", call_id)),
+            Deferred.fromCoroutine(run("calls", "--function", "f", "--state", "cancelled")),
+            Deferred.fromCoroutine(run("--json", "calls", "--limit", "1")),
+        ]
+    )
+    assert call_id in listed.text
+    assert "cancelled" in listed.text
+    assert [each["id"] for each in json.loads(one.printed)["calls"]] == [call_id]
     assert (cancelled.status, cancelled.text) == (0, f"{call_id} is cancelled\n")
     assert json.loads(sheet.printed)["state"] == "cancelled"
 

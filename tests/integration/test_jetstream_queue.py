@@ -150,6 +150,9 @@ class House:
         self._open.remove(queue)
         await self.soon(queue.stop())
 
+    def client_of(self, queue: JetStreamQueue) -> NatsClient:
+        return self._clients[queue]
+
     async def jetstream(self) -> JetStream:
         """To look behind the queue."""
         return JetStream(await self.nats.client())

@@ -45,6 +45,8 @@ class Run(Output):
             *(SCHEMATHESIS, "run", daemon.url("/openapi.json"), "--checks", CHECKS),
             *("--generation-deterministic", "--max-examples", "5", "--no-shrink", "--no-color"),
             *("--phases", "examples,coverage,fuzzing", "--request-timeout", "10"),
+            # It has no end: a browser is told it in test_page.py.
+            *("--exclude-operation-id", "watch"),
             *("--continue-on-failure", *options),
         ]
         environment = os.environ | {

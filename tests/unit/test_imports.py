@@ -109,6 +109,7 @@ WALLS: dict[str, frozenset[str]] = {
             "provider.listed",
             "queue.bodies",
             "queue.interface",
+            "queue.listing",
             "runtime.collect",
             "runtime.deployments",
             "runtime.interface",

@@ -37,6 +37,12 @@ needs_setuptools = pytest.mark.skipif(
 )
 
 
+#: What a browser is served.
+PAGE = {
+    path.relative_to(TREE).as_posix() for path in (TREE / "faasd_async/gateway/ui/static").iterdir()
+}
+
+
 def modules_in(directory: str) -> set[str]:
     return {path.relative_to(TREE).as_posix() for path in (TREE / directory).rglob("*.py")}
 
@@ -80,7 +86,7 @@ def in_sdist(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @needs_setuptools
 def test_a_wheel_holds_every_module(in_wheel: set[str]) -> None:
     """Nothing of the package is left behind when it is installed."""
-    assert modules_in("faasd_async") - in_wheel == set()
+    assert (modules_in("faasd_async") | PAGE) - in_wheel == set()
 
 
 @needs_setuptools
@@ -93,7 +99,7 @@ def test_a_wheel_holds_the_plugin(in_wheel: set[str]) -> None:
 def test_a_wheel_holds_nothing_else(in_wheel: set[str]) -> None:
     """No test, no cache and no file of Twisted's own gets into an installation."""
     metadata = {name for name in in_wheel if name.partition("/")[0].endswith(".dist-info")}
-    assert in_wheel - metadata == modules_in("faasd_async") | {PLUGIN} | IN_ETC
+    assert in_wheel - metadata == modules_in("faasd_async") | PAGE | {PLUGIN} | IN_ETC
 
 
 @needs_setuptools
@@ -115,6 +121,7 @@ def test_a_source_archive_holds_what_is_needed_to_go_on(in_sdist: set[str]) -> N
         *modules_in("benchmarks"),
         *modules_in("faasd_async"),
         *modules_in("tests"),
+        *PAGE,
     }
     assert wanted - in_sdist == set()
 

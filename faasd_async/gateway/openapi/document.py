@@ -10,7 +10,7 @@ from functools import cache
 import msgspec
 
 from faasd_async import __version__
-from faasd_async.gateway.openapi import calls, dead_letters, flow, functions, provider
+from faasd_async.gateway.openapi import calls, dead_letters, flow, functions, provider, watching
 from faasd_async.gateway.openapi.parts import (
     Part,
     line,
@@ -62,11 +62,17 @@ def document() -> Part:
             | calls.paths()
             | dead_letters.paths()
             | flow.paths()
+            | watching.paths()
             | provider.paths()
             | _health()
         ),
         "components": {
-            "schemas": {**calls.SCHEMAS, **dead_letters.SCHEMAS, **flow.SCHEMAS},
+            "schemas": {
+                **calls.SCHEMAS,
+                **dead_letters.SCHEMAS,
+                **flow.SCHEMAS,
+                **watching.SCHEMAS,
+            },
             "responses": shared_answers(),
             "parameters": {"accept": calls.ACCEPT, **dead_letters.PARAMETERS},
         },

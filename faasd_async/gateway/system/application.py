@@ -11,7 +11,9 @@ from faasd_async.gateway.query import Query, named
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import Sheet
+from faasd_async.gateway.system.live import Live
 from faasd_async.gateway.system.provider import Provider
+from faasd_async.gateway.system.recent import RecentCalls
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.queue.interface import Source
 
@@ -33,11 +35,15 @@ class SystemGateway:
         flow: Flow,
         timetable: Timetable,
         provider: Provider,
+        recent: RecentCalls,
+        live: Live,
     ) -> None:
         self._dead_letters = dead_letters
         self._flow = flow
         self._timetable = timetable
         self._provider = provider
+        self._recent = recent
+        self._live = live
 
     def resource(self) -> KleinResource:
         return self.app.resource()
@@ -61,6 +67,20 @@ class SystemGateway:
         flow = self._flow
         orders = {"pause": flow.pause, "resume": flow.resume, "purge": flow.purge}
         return await orders[order](source)
+
+    @app.route("/calls", methods=_READ_ONLY)
+    async def calls(self, request: GatewayRequest) -> bytes:
+        return json(request, 200, await self._recent.page(Query(request.args)))
+
+    @app.route("/calls/<call_id>", methods=_READ_ONLY)
+    async def call(self, request: GatewayRequest, call_id: str) -> bytes:
+        sheet = await self._recent.request(named(call_id), Query(request.args))
+        return json(request, 200, sheet)
+
+    @app.route("/events", methods=_READ_ONLY)
+    async def events(self, request: GatewayRequest) -> None:
+        _ask_nothing(request)
+        await self._live.tell(request)
 
     @app.route("/dead-letters", methods=["GET"])
     async def dead_letters(self, request: GatewayRequest) -> bytes:

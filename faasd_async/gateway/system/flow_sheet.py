@@ -84,6 +84,13 @@ class FlowSheet:
         queues = sorted({each.settings.queue for each in self._deployments.values()})
         return {"queues": [self._queue_sheet(name, numbers) for name in queues]}
 
+    async def waiting(self) -> int:
+        """How many calls wait for their first attempt, all in all.
+
+        :raises QueueError: it cannot be known now.
+        """
+        return sum(depth.waiting for depth in await self._queue.backlog.depths(self._sources()))
+
     def report(self, tell: Told, clock: IReactorTime) -> Deferred[None]:
         """Tell how many calls wait, and how many may run at a time.
 

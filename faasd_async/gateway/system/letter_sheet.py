@@ -60,10 +60,11 @@ def whole(letter: Letter, *, secrets: bool) -> Sheet:
         sheet["callback_url"] = _url(request.callback, secrets)
         sheet["on_failure_url"] = _url(request.on_failure, secrets)
         sheet["target"] = request.target.decode("latin-1")
-        return sheet | _message(request.headers, request.body, secrets)
+        return sheet | message_sheet(request.headers, request.body, secrets=secrets)
     if isinstance(letter, DeadCallback):
         sheet["callback_url"] = _url(letter.callback.url, secrets)
-        return sheet | _message(letter.callback.headers, letter.callback.body, secrets)
+        callback = letter.callback
+        return sheet | message_sheet(callback.headers, callback.body, secrets=secrets)
     # Nobody knows where in it a secret stands.
     return (sheet | _body(letter.message)) if secrets else sheet
 
@@ -123,7 +124,8 @@ def _attempts(attempts: Sequence[Attempt]) -> list[Sheet]:
     ]
 
 
-def _message(headers: Headers, body: Body, secrets: bool) -> Sheet:
+def message_sheet(headers: Headers, body: Body, *, secrets: bool) -> Sheet:
+    """Header fields and body, as far as they may be seen."""
     shown = [[name.decode("latin-1"), _value(name, value, secrets)] for name, value in headers]
     if not isinstance(body, bytes):
         # It is not held whole for the sake of a look at it; its size is told, and its hash.

@@ -1,12 +1,13 @@
-"""Several stored messages for one request: JetStream's batched direct get.
+"""Several stored messages for one request: JetStream's batched direct get, and a consumer's heads.
 
-The server answers with the messages themselves, which say in headers of the server's where they
-lie, and with a last word: ``204 EOB``, or ``404`` if there was none.
-Source: nats-io/nats-architecture-and-design, ADR-31.
+The server answers with the messages themselves and with a last word: ``204 EOB``, or ``404`` if
+there is none. A direct get's messages say in headers of the server's where they lie; a consumer's
+say it in their reply subjects, and come without their payloads if it was made so.
+Source: nats-io/nats-architecture-and-design, ADR-31 and ADR-13.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
@@ -16,12 +17,13 @@ from faasd_async.nats.client import NatsClient
 from faasd_async.nats.errors import ConnectionDropped, NatsError, NoResponders, RequestTimedOut
 from faasd_async.nats.futures import new_future, reject, resolve
 from faasd_async.nats.jetstream.errors import JetStreamError
+from faasd_async.nats.jetstream.message import JetStreamMessage
 from faasd_async.nats.jetstream.model import StoredMessage
 from faasd_async.nats.requests import new_inbox
 from faasd_async.nats.wire import Headers, Message
 
 _STATUS = b"NATS/1.0 "
-_END, _NOTHING, _NOBODY = 204, 404, 503
+_END, _NOTHING, _NO_MORE, _NOBODY = 204, 404, 408, 503
 
 
 class Batch(NamedTuple):
@@ -41,22 +43,49 @@ def get_batch(
 
     :param timeout_seconds: the longest silence.
     """
-    return _Gathering(client, timeout_seconds).ask(stream, request)
+    return _Gathering(client, timeout_seconds, _stored).ask(f"DIRECT.GET.{stream}", request)
+
+
+def pull_batch(
+    client: NatsClient, stream: str, consumer: str, count: int, timeout_seconds: float
+) -> "Deferred[Batch]":
+    """What a consumer hands out at once, without waiting for more.
+
+    :param count: how many at most.
+    :param timeout_seconds: the longest silence.
+    """
+
+    def read(message: Message) -> StoredMessage:
+        return _handed_out(JetStreamMessage(client, message))
+
+    subject = f"CONSUMER.MSG.NEXT.{stream}.{consumer}"
+    request = {"batch": count, "no_wait": True}
+    return _Gathering(client, timeout_seconds, read, count).ask(subject, request)
 
 
 class _Gathering:
-    def __init__(self, client: NatsClient, timeout_seconds: float) -> None:
+    """:param most: with so many there is no last word."""
+
+    def __init__(
+        self,
+        client: NatsClient,
+        timeout_seconds: float,
+        read: Callable[[Message], StoredMessage],
+        most: int | None = None,
+    ) -> None:
         self._client = client
         self._timeout_seconds = timeout_seconds
+        self._read = read
+        self._most = most
         self._messages: list[StoredMessage] = []
         self._gathered: Deferred[Batch] = new_future(lambda _: self._stop())
 
-    def ask(self, stream: str, request: Mapping[str, object]) -> "Deferred[Batch]":
+    def ask(self, what: str, request: Mapping[str, object]) -> "Deferred[Batch]":
         inbox = new_inbox()
         self._subscription = self._client.subscribe(inbox, self._received)
         self._forget_client = self._client.on_disconnected(self._disconnected)
         self._patience = self._client.clock.callLater(self._timeout_seconds, self._late)
-        subject = f"$JS.API.DIRECT.GET.{stream}".encode()
+        subject = f"$JS.API.{what}".encode()
         try:
             self._client.publish(subject, msgspec.json.encode(request), reply=inbox)
         except NatsError as error:
@@ -69,7 +98,9 @@ class _Gathering:
             if message.header_block.startswith(_STATUS):
                 self._ended(message.headers)
             else:
-                self._messages.append(_stored(message))
+                self._messages.append(self._read(message))
+                if len(self._messages) == self._most:
+                    self._succeed(0)
         except (NatsError, ValueError) as error:
             block = message.header_block
             self._fail(JetStreamError(f"no stored message: {block[:80]!r} ({error})"))
@@ -77,7 +108,7 @@ class _Gathering:
     def _ended(self, headers: Headers) -> None:
         if headers.status == _END:
             self._succeed(int(headers.get(b"Nats-Num-Pending", b"0")))
-        elif headers.status == _NOTHING:
+        elif headers.status == _NOTHING or (self._most and headers.status == _NO_MORE):
             self._succeed(0)
         elif headers.status == _NOBODY:
             self._fail(NoResponders("nobody answers for the stream"))
@@ -116,6 +147,17 @@ def _stored(message: Message) -> StoredMessage:
         sequence=int(_told(block, b"Sequence")),
         time=msgspec.convert(_told(block, b"Time-Stamp"), datetime),
         header_block=block,
+        payload=message.payload,
+    )
+
+
+def _handed_out(message: JetStreamMessage) -> StoredMessage:
+    """A message as a consumer hands it out."""
+    return StoredMessage(
+        subject=message.subject.decode(),
+        sequence=message.stream_sequence,
+        time=datetime.fromtimestamp(message.timestamp_ns / 1e9, UTC),
+        header_block=message.header_block,
         payload=message.payload,
     )
 

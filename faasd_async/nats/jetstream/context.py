@@ -4,15 +4,17 @@ Each method is one request to ``$JS.API.…`` and one JSON reply, and fails with
 :class:`JetStreamApiError` when the reply is a refusal, or as :meth:`NatsClient.request` does.
 """
 
+import secrets
 from typing import Any, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
 
 from faasd_async.nats.client import NatsClient
-from faasd_async.nats.jetstream.batch import Batch, get_batch
+from faasd_async.nats.jetstream.batch import Batch, get_batch, pull_batch
 from faasd_async.nats.jetstream.errors import ApiError, JetStreamError, StreamExists, error_of
 from faasd_async.nats.jetstream.model import (
+    SECOND_NS,
     ConsumerConfig,
     ConsumerInfo,
     StoredMessage,
@@ -22,6 +24,9 @@ from faasd_async.nats.jetstream.model import (
 from faasd_async.nats.jetstream.publishing import Publisher
 
 T = TypeVar("T")
+
+#: A consumer that nobody deletes is gone after so long.
+_LEFT_ALONE_SECONDS = 10
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -133,6 +138,35 @@ class JetStream(Publisher):
             "max_bytes": max_bytes,
         }
         return get_batch(self._client, stream, request, self._timeout_seconds)
+
+    def get_heads(
+        self, stream: str, subject: str, sequence: int, *, count: int
+    ) -> "Deferred[list[StoredMessage]]":
+        """Return messages to ``subject`` without their payloads, as :meth:`get_messages`.
+
+        A consumer is made for it and deleted, so the stream must not be a work queue.
+        """
+        return Deferred.fromCoroutine(self._get_heads(stream, subject, sequence, count))
+
+    async def _get_heads(
+        self, stream: str, subject: str, sequence: int, count: int
+    ) -> list[StoredMessage]:
+        consumer = ConsumerConfig(
+            name=f"heads-{secrets.token_hex(8)}",
+            ack_policy="none",
+            deliver_policy="by_start_sequence",
+            opt_start_seq=max(sequence, 1),
+            filter_subject=subject,
+            headers_only=True,
+            mem_storage=True,
+            num_replicas=1,
+            inactive_threshold=_LEFT_ALONE_SECONDS * SECOND_NS,
+        )
+        await self.ensure_consumer(stream, consumer)
+        name = consumer.name
+        batch = await pull_batch(self._client, stream, name, count, self._timeout_seconds)
+        await self.delete_consumer(stream, name)
+        return batch.messages
 
     async def _get(self, stream: str, request: dict[str, Any]) -> StoredMessage:
         return (await self._call(f"STREAM.MSG.GET.{stream}", request, _Found)).message

@@ -92,6 +92,8 @@ class ConsumerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     max_ack_pending: int = 1000
     max_waiting: int = 512
     inactive_threshold: int = 0
+    headers_only: bool = False
+    mem_storage: bool = False
     num_replicas: int = 0
     pause_until: datetime | None = None
     metadata: dict[str, str] = {}

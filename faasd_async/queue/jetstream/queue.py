@@ -32,6 +32,7 @@ from faasd_async.queue.jetstream.filling import Filling
 from faasd_async.queue.jetstream.find import JetStreamLookup
 from faasd_async.queue.jetstream.later import Later
 from faasd_async.queue.jetstream.layout import Layout
+from faasd_async.queue.jetstream.listing import JetStreamListing
 from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
 from faasd_async.queue.jetstream.pauses import JetStreamPauses
 from faasd_async.queue.jetstream.peers import JetStreamPeers
@@ -134,6 +135,7 @@ class JetStreamQueue:
         self.backlog = JetStreamBacklog(self._store, self.bodies, self._sweep.soon)
         self.schedules = JetStreamSchedules(self._store)
         self.lookup = JetStreamLookup(self._store, self.records)
+        self.listing = JetStreamListing(self._store, self.records)
         self.peers = JetStreamPeers(clock, client, alone=alone)
         self._later = self.keyed.later = Later(
             self._store,

@@ -39,6 +39,7 @@ from faasd_async.queue.jetstream.subjects import (
     read_callback_subject,
     read_queued_subject,
 )
+from faasd_async.queue.listing import End
 
 #: The layout described above. A reader refuses a higher one.
 FORMAT = 2
@@ -63,6 +64,7 @@ _EXPIRES = b"Faas-Expires"
 _MAX_ATTEMPTS = b"Faas-Max-Attempts"
 _BODY = b"Faas-Body"
 _TRACEPARENT = b"Faas-Traceparent"
+_END = b"Faas-End"
 
 #: JetStream's own: when a message of a stream that keeps schedules is due.
 SCHEDULE = b"Nats-Schedule"
@@ -265,6 +267,12 @@ def due_time_of(message: Message) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
+def tried_of(message: Message) -> int:
+    """How many attempts at a call there were when it was put where it is."""
+    history = message.headers.get(_HISTORY)
+    return len(msgspec.json.decode(history, type=History).attempts) if history else 0
+
+
 def read_accepted(message: Message) -> Accepted:
     """How a keyed call was accepted; from the call itself, or from any record of it.
 
@@ -323,10 +331,13 @@ def write_ending(
     )
     body = outcome.body if with_result else b""
     line = msgspec.json.encode(head) + b"\n"
+    attempts = len(ending.history.attempts)
+    words = f"{ending.state} {outcome.status} {outcome.duration_seconds:.6f} {attempts}"
+    fields = [_format(body), (_END, words.encode("ascii"))]
     if type(body) is bytes:
-        return [_format(body)], line + body
+        return fields, line + body
     assert isinstance(body, StoredBody)
-    return [_format(body), _elsewhere(body)], line
+    return [*fields, _elsewhere(body)], line
 
 
 def read_ending(message: Message, now_ns: int = 0) -> Ending:
@@ -344,6 +355,20 @@ def read_ending(message: Message, now_ns: int = 0) -> Ending:
     outcome = Outcome(head.status, headers, body, head.seconds, head.error)
     is_private = head.is_private or 0 < head.kept_until_ns <= now_ns
     return Ending(head.state, outcome, head.history, head.ended_ns, head.reason, is_private)
+
+
+def end_of(message: Message) -> End | None:
+    """How a call ended, as the headers of its terminal record say; ``None`` if they do not, as
+    those of earlier versions."""
+    words = message.headers.get(_END).decode("ascii").split()
+    if len(words) != 4:
+        return None
+    state, status, seconds, attempts = words
+    return msgspec.convert(
+        {"state": state, "status": status, "seconds": seconds, "attempts": attempts},
+        End,
+        strict=False,
+    )
 
 
 def write_history(history: History) -> tuple[Fields, bytes]:

@@ -183,6 +183,20 @@ def traces_like(stream: str, call_id: str) -> str:
     return f"faas.*.*.*.{token}.*"
 
 
+def calls_like(stream: str, function: str | None, call_id: str | None) -> str:
+    """A filter for the calls that a stream holds, or for their ends.
+
+    :raises TokenTooLong: none can be meant.
+    """
+    function, call_id = (
+        "*" if each is None else encode_token(each) for each in (function, call_id)
+    )
+    if stream == OUTCOMES:
+        return f"faas.outcome.{function}.{call_id}.*"
+    kind = "call" if stream == CALLS else "*"
+    return f"faas.{kind}.*.{function}.{call_id}.*"
+
+
 def read_trace(subject: str) -> Trace:
     """What a subject that such a filter found is about."""
     parts = subject.split(".")

@@ -4,7 +4,7 @@ do what a test says."""
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -42,8 +42,10 @@ from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import FlowSheet
+from faasd_async.gateway.system.live import Live
 from faasd_async.gateway.system.orders import Namespace
 from faasd_async.gateway.system.provider import Provider
+from faasd_async.gateway.system.recent import RecentCalls
 from faasd_async.gateway.system.replay import Replay
 from faasd_async.gateway.system.schedules import Timetable
 from faasd_async.gateway.verification import Verification
@@ -339,6 +341,19 @@ def paper_provider() -> Provider:
     return Provider(Namespace("openfaas-fn"), nobody, nobody, nobody)
 
 
+class QuietHour:
+    """An hour in which nothing has happened."""
+
+    every_seconds = 10.0
+    count = 0
+
+    def samples(self) -> Sequence[Mapping[str, object]]:
+        return []
+
+    def paces(self) -> Mapping[str, Mapping[str, object]]:
+        return {}
+
+
 @dataclass
 class FrontDoor:
     """The gateway and all who have to do with it.
@@ -416,6 +431,11 @@ class FrontDoor:
         self.waiting = Waiting(self.clock, self.queue.peers.hear)
         results = Results(self.clock, self.queue.lookup, self.queue.records, self.waiting)
         status = Status(self.queue.lookup, self.queue.peers)
+        recent = RecentCalls(
+            self.queue.listing, self.queue.lookup, self.queue.dead_letters, self.queue.peers
+        )
+        flow = self._flow()
+        self.live = Live(self.clock, QuietHour(), flow, recent)
         gateway = Gateway(
             directory,
             acceptance,
@@ -429,7 +449,7 @@ class FrontDoor:
             ),
             SystemGateway(
                 dead_letters=DeadLetterOffice(replay, self._refuse),
-                flow=self._flow(),
+                flow=flow,
                 timetable=Timetable(
                     self.queue.schedules,
                     self.deployments,
@@ -437,6 +457,8 @@ class FrontDoor:
                     namespace="openfaas-fn",
                 ),
                 provider=self.provider,
+                recent=recent,
+                live=self.live,
             ),
             why_not_ready=lambda: self.waiting_for,
             largest_body_bytes=LARGEST_BODY_BYTES,

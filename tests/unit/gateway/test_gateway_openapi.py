@@ -29,8 +29,8 @@ DOORS = {
     "/async-function/": {("/async-function/{}", "post"), ("/async-function/{}", "delete")},
 }
 
-#: Where there is nothing, of which only the operator is told so.
-NOTHING = "/ui"
+#: For people, and no part of the interface.
+PAGE = "/ui"
 
 PATHS: dict[str, dict[str, Any]] = document()["paths"]  # type: ignore[assignment]
 
@@ -42,7 +42,7 @@ def routes(app: Klein, under: str = "") -> Iterator[tuple[str, str]]:
             yield from DOORS[rule.rule]
         elif rule.rule in BRANCHES:
             yield from routes(BRANCHES[rule.rule], rule.rule.rstrip("/"))
-        elif "__rest__" not in rule.rule and rule.rule != NOTHING:
+        elif "__rest__" not in rule.rule and rule.rule != PAGE:
             assert rule.methods is not None, f"{rule.rule} takes any method"
             for path in spelt_out(under + rule.rule):
                 for method in rule.methods:
