@@ -85,7 +85,7 @@ def image_name(value: object) -> str:
     if isinstance(value, str) and _IMAGE.fullmatch(value) and "//" not in value:
         return value
     raise Refusal(
-        shown(value), 'the name of an image, such as "registry.example.com/openfaas/figlet:latest"'
+        shown(value), 'the name of an image, such as "registry.example.com/figlet:latest"'
     )
 
 

@@ -11,13 +11,13 @@ from faasd_async.settings import ContainerSettings, Settings
 Load = Callable[..., Settings]
 Mistakes = Callable[..., list[str]]
 
-IMAGE = "image = 'registry.example.com/openfaas/figlet:latest'"
+IMAGE = "image = 'registry.example.com/figlet:latest'"
 
 
 def test_image_has_defaults(load_text: Load) -> None:
     """A function that says nothing but its image has no limits, and ten calls at once."""
     function = load_text(f"[functions.a]\n{IMAGE}").functions["a"]
-    assert function.image == "registry.example.com/openfaas/figlet:latest"
+    assert function.image == "registry.example.com/figlet:latest"
     assert (function.command, function.url, function.max_inflight) == (None, None, 10)
     assert function.container == ContainerSettings()
     assert function.container.ready_path == "/_/health"
@@ -131,12 +131,12 @@ def test_the_health_path(keys: str, path: str, load_text: Load) -> None:
         (
             "image = 'a b'",
             '[functions.a] image: found "a b"; allowed: the name of an image, such as'
-            ' "registry.example.com/openfaas/figlet:latest"',
+            ' "registry.example.com/figlet:latest"',
         ),
         (
             "image = 'https://a/b'",
             '[functions.a] image: found "https://a/b"; allowed: the name of an image, such as'
-            ' "registry.example.com/openfaas/figlet:latest"',
+            ' "registry.example.com/figlet:latest"',
         ),
         (
             f"{IMAGE}\nsecrets = ['../key']",
