@@ -26,6 +26,7 @@ class Doors:
         self._farewells: list[Callable[[], None]] = []
         self._ports: list[IListeningPort] = []
         self._with_certificates: list[TlsDoor] = []
+        self._port_numbers: frozenset[int] = frozenset()
 
     def add(
         self,
@@ -57,6 +58,8 @@ class Doors:
             listening.addCallbacks(self._ports.append, failures.append)
             if failures:
                 raise _explained(description, setting, failures[0].value)
+        hosts = [port.getHost() for port in self._ports]
+        self._port_numbers = frozenset(host.port for host in hosts if hasattr(host, "port"))
 
     def _listen(self, description: str, factory: IProtocolFactory) -> Any:
         if speaks_tls(description):
@@ -73,12 +76,12 @@ class Doors:
     @property
     def port_numbers(self) -> frozenset[int]:
         """The TCP ports that are open."""
-        hosts = [port.getHost() for port in self._ports]
-        return frozenset(host.port for host in hosts if hasattr(host, "port"))
+        return self._port_numbers
 
     async def close(self) -> None:
         """Let nobody new in, and those who are in out as soon as they have their answer."""
         ports, self._ports = self._ports, []
+        self._port_numbers = frozenset()
         for port in ports:
             await maybeDeferred(port.stopListening)
         for farewell in self._farewells:

@@ -452,4 +452,4 @@ class JetStreamQueue:
 
 
 def _read_callback(message: JetStreamMessage) -> CallbackRequest:
-    return replace(read_callback(message), since_ns=message.timestamp_ns)
+    return read_callback(message, message.timestamp_ns)
