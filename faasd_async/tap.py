@@ -425,7 +425,12 @@ class Assembly:
             return Acknowledged(self.ground)
         if broker is None:
             return SomebodyElses(nats.replicas, self.ground)
-        return Barrier(self.reactor, str(self.state_dir / "nats"), ground=self.ground)
+        return Barrier(
+            self.reactor,
+            str(self.state_dir / "nats"),
+            ground=self.ground,
+            flushed=self.figures.flushed,
+        )
 
     def _space(self, broker: EmbeddedServer | None) -> Space | None:
         """With somebody else's broker the disk is somebody else's too."""
