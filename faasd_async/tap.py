@@ -93,7 +93,6 @@ from faasd_async.queue.jetstream.durability import (
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.streams import StoreDisk
 from faasd_async.queue.leases import Leases
-from faasd_async.queue.memory import MemoryQueue
 from faasd_async.queue.space import Disk, Space
 from faasd_async.reloading import Reading
 from faasd_async.runtime.container.installation import Installation, engine_at, engine_is_there
@@ -342,7 +341,12 @@ class Assembly:
             broker=broker,
             queue=queue,
             deployments=self.deployments,
-            sweeping=Sweeping(self.reactor, self.containers.ours, self.deployments.__contains__),
+            sweeping=Sweeping(
+                self.reactor,
+                self.containers.ours,
+                self.deployments.__contains__,
+                self._has_engine,
+            ),
             hands=(worker, self._poster(queue, acceptance), self._ticks(queue)),
             doors=self.doors,
         )
@@ -466,6 +470,8 @@ class Assembly:
     def _queue(self, broker: EmbeddedServer | None, durability: Durability) -> Queue:
         settings = self.settings
         if settings.queue.backend == "memory":
+            from faasd_async.queue.memory import MemoryQueue
+
             return MemoryQueue(self.reactor, settings.worker.ack_wait_seconds)
         make: Callable[..., JetStreamQueue] = JetStreamQueue
         if settings.queue.backend == "nats-streaming":

@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
@@ -22,6 +22,9 @@ from twisted.web.iweb import IAgent, IResponse
 from faasd_async.lines import Lines
 from faasd_async.runtime.container.body import Written, read, read_whole
 from faasd_async.runtime.container.errors import EngineError, EngineUnreachable, NoSuchThing
+
+if TYPE_CHECKING:
+    from treq.client import HTTPClient
 
 #: What the engine may take for an ordinary answer, and to fetch an image.
 ANSWER_SECONDS = 30.0
@@ -62,8 +65,15 @@ class Engine:
 
     def __init__(self, clock: IReactorTime, agent: IAgent) -> None:
         self._clock = clock
-        self._client = HTTPClient(agent)
+        self._agent = agent
         self._prefix: str | None = None
+
+    @cached_property
+    def _client(self) -> HTTPClient:
+        # With the first question: a daemon without containers needs none of it.
+        from treq.client import HTTPClient
+
+        return HTTPClient(self._agent)
 
     # -- images
 
