@@ -136,8 +136,7 @@ async def _upload_all(running: Daemon, function: Function, amounts: Amounts) -> 
     if peaks["daemon"] > amounts.memory_mib:
         raise BenchmarkFailed(f"the daemon took {peaks['daemon']:.0f} MiB")
     return Figures(
-        f"{amounts.uploads} of {amounts.size_mib} MiB, {amounts.at_once} at a time, all the same"
-        " at the function, nothing left",
+        f"{amounts.uploads} bodies of {amounts.size_mib} MiB",
         rate=amounts.uploads / took,
         p50_ms=percentile(seconds, 0.5) * 1e3,
         p99_ms=percentile(seconds, 0.99) * 1e3,

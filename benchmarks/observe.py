@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 from twisted.logger import globalLogBeginner, globalLogPublisher
@@ -29,6 +30,9 @@ _REQUEST = QueueRequest("noop", "default", _KEY, 1_700_000_000_000_000_000, b"/"
 _OUTCOME = Outcome(200, (), b"ok", 0.001)
 _ENDING = Ending("succeeded", _OUTCOME, History((Attempt(0, 200, 0.001),)), 1_700_000_001_000_000)
 
+#: So many calls share a flush of the disk.
+_OF_A_FLUSH = 16
+
 
 @dataclass(frozen=True)
 class Amounts:
@@ -37,10 +41,13 @@ class Amounts:
 
 def measure(amounts: Amounts) -> Iterator[Figures]:
     level = Level("info")
-    watch = CallWatch(DaemonFigures(), write_debug=False, level=level)
+    figures, number = DaemonFigures(), count()
+    watch = CallWatch(figures, write_debug=False, level=level)
 
     def queued() -> None:
-        watch.accepted(_REQUEST)
+        watch.accepted(_REQUEST, 0.002)
+        if next(number) % _OF_A_FLUSH == 0:
+            figures.flushed(_OF_A_FLUSH, 0.002)
         watch.attempted(_REQUEST, _OUTCOME, 1)
         watch.ended(_REQUEST, _ENDING, False)
 

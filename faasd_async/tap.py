@@ -108,7 +108,6 @@ from faasd_async.queue.jetstream.durability import (
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.streams import StoreDisk
 from faasd_async.queue.leases import Leases
-from faasd_async.queue.memory import MemoryQueue
 from faasd_async.queue.space import Disk, Space
 from faasd_async.reloading import Reading
 from faasd_async.runtime.container.installation import Installation, engine_at, engine_is_there
@@ -404,7 +403,12 @@ class Assembly:
             broker=broker,
             queue=queue,
             deployments=self.deployments,
-            sweeping=Sweeping(self.reactor, self.containers.ours, self.deployments.__contains__),
+            sweeping=Sweeping(
+                self.reactor,
+                self.containers.ours,
+                self.deployments.__contains__,
+                self._has_engine,
+            ),
             hands=(worker, self._poster(queue, directory, acceptance), self._ticks(queue)),
             doors=self.doors,
             provider=self.catalogue,
@@ -510,7 +514,12 @@ class Assembly:
             return Acknowledged(self.ground)
         if broker is None:
             return SomebodyElses(nats.replicas, self.ground)
-        return Barrier(self.reactor, str(self.state_dir / "nats"), ground=self.ground)
+        return Barrier(
+            self.reactor,
+            str(self.state_dir / "nats"),
+            ground=self.ground,
+            flushed=self.figures.flushed,
+        )
 
     def _space(self, broker: EmbeddedServer | None) -> Space | None:
         """With somebody else's broker the disk is somebody else's too."""
@@ -546,6 +555,8 @@ class Assembly:
     def _queue(self, broker: EmbeddedServer | None, durability: Durability) -> Queue:
         settings = self.settings
         if settings.queue.backend == "memory":
+            from faasd_async.queue.memory import MemoryQueue
+
             return MemoryQueue(self.reactor, settings.worker.ack_wait_seconds)
         make: Callable[..., JetStreamQueue] = JetStreamQueue
         if settings.queue.backend == "nats-streaming":

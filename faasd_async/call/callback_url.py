@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 MAX_URL_BYTES = 4096
@@ -27,7 +27,7 @@ class MalformedCallbackUrl(ValueError):
     """The text says what is wrong with the URL, without repeating its credentials."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class CallbackUrl:
     """An absolute ``http`` or ``https`` URL.
 
@@ -44,7 +44,7 @@ class CallbackUrl:
     username: str | None
     password: str | None
 
-    @property
+    @cached_property
     def without_credentials(self) -> str:
         """The URL as it is requested."""
         authority, rest = self._cut()
@@ -62,10 +62,18 @@ class CallbackUrl:
         authority, slash, tail = re.split(r"([/?]|\Z)", self.text.partition("://")[2], maxsplit=1)
         return authority, f"{slash}{tail}"
 
-    def __str__(self) -> str:
-        """The URL as it is logged: a query may hold a token, or sign what it is for."""
+    @cached_property
+    def _shown(self) -> str:
         shown, query, _ = self.without_credentials.partition("?")
         return shown + "?…" if query else shown
+
+    def __str__(self) -> str:
+        """The URL as it is logged: a query may hold a token, or sign what it is for."""
+        return self._shown
+
+    def __hash__(self) -> int:
+        """The text says all; and a text knows its hash."""
+        return hash(self.text)
 
     def __repr__(self) -> str:
         return f"<CallbackUrl {self}>"

@@ -52,7 +52,9 @@ class History:
         return max(len(self.attempts) - self.crashes - 1, 0)
 
     def with_attempt(self, attempt: Attempt) -> History:
-        return replace(self, attempts=(*self.attempts, attempt))
+        # Written out: this is done for each call, and replace() would cost several times as much.
+        attempts = (*self.attempts, attempt)
+        return History(attempts, self.crashes, self.deliveries, self.not_before_ns)
 
     def with_crashes(self, count: int, why: str = CRASHED) -> History:
         """So many deliveries were taken and nobody ever said what became of them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import lru_cache
 from typing import NamedTuple
 
 #: The longest token a name may become.
@@ -27,6 +28,9 @@ _UUID_BYTES = 16
 #: Random bytes of the kernel's, for the next ids: asking for each alone costs a system call.
 _drawn = bytearray()
 _DRAWN_AT_A_TIME = 256 * _UUID_BYTES
+
+#: So many tokens are known: those of the functions, and those of the calls in hand.
+_REMEMBERED = 1024
 
 _VISIBLE = re.compile(rb"[\x21-\x7e]+\Z")
 
@@ -86,6 +90,7 @@ def adopted(chosen: bytes | None) -> str | None:
     return call_id
 
 
+@lru_cache(_REMEMBERED)
 def encode_token(name: str) -> str:
     """One subject token for a name: ``[A-Za-z0-9-]`` as is, every other byte ``_XX``.
 

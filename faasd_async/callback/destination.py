@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from faasd_async.call.callback_url import CallbackUrl
@@ -34,6 +35,9 @@ _NO_ROUTE = "of this daemon only functions can be called"
 _ALIAS_PORTS = frozenset((80, 8080))
 
 Address = IPv4Address | IPv6Address
+
+#: Most callbacks go where others went a moment ago.
+_REMEMBERED = 256
 
 
 class DestinationPolicy:
@@ -101,6 +105,7 @@ class DestinationPolicy:
         )
 
 
+@lru_cache(_REMEMBERED)
 def written_address(host: str) -> Address | None:
     """The address that *host* is, in any notation the resolver takes; ``None``: it is a name."""
     try:

@@ -80,7 +80,7 @@ class _Post:
 
     delivery: Delivery[CallbackRequest]
     receiver: Receiver
-    work: Deferred[None] = field(default_factory=Deferred)
+    work: Deferred[Any] = field(default_factory=Deferred)
     began_ns: int = 0
 
     @property
@@ -205,11 +205,12 @@ class Poster:
         self._leases.hold(post.delivery)
         self._posts[post.callback.name] = post
         if _is_fresh(post.delivery) and not self._queue.callbacks_full:
-            post.work = self._try(post, NOT_POSTED)
+            self._try(NOT_POSTED, post)
         else:
             post.work = Deferred.fromCoroutine(self._look(post))
-        post.work.addErrback(self._failed, post)
-        post.work.addBoth(self._end, post)
+            post.work.addCallbacks(
+                self._try, self._failed, callbackArgs=(post,), errbackArgs=(post,)
+            )
 
     def _top_up_within(self, seconds: float) -> None:
         """Ask for more, once for all that came in one go."""
@@ -227,39 +228,55 @@ class Poster:
 
     # -- one delivery
 
-    async def _look(self, post: _Post) -> None:
-        """Try, if that is what is due after what was tried before."""
+    async def _look(self, post: _Post) -> Posting | None:
+        """
+        :return: what was tried before; ``None`` if no further try is due.
+        """
         noted = await self._noted(post.delivery)
         if await self._makes_room(post, noted) or not self._is_due(post, noted):
-            return
-        if not await self._is_beyond_help(post, noted):
-            await self._try(post, noted)
+            return None
+        return None if await self._is_beyond_help(post, noted) else noted
 
-    def _try(self, post: _Post, noted: Posting) -> Deferred[None]:
+    def _try(self, noted: Posting | None, post: _Post) -> None:
         """Wait for the receiver's token, try, and see to what comes of it.
 
-        There is no coroutine before it is known that the try has failed: few do.
+        There is no coroutine before it is known that the try has failed, which few do; nor is one
+        Deferred the result of another, which costs more than either.
         """
+        if noted is None:
+            self._end(post)
+            return
         token: Deferred[Any] = post.receiver.slots.acquire()
-        return token.addCallback(self._send, post, noted)
+        post.work = token
+        token.addCallback(self._send, post, noted).addErrback(self._failed, post)
 
-    def _send(self, _: object, post: _Post, noted: Posting) -> Deferred[None] | None:
+    def _send(self, _: object, post: _Post, noted: Posting) -> None:
         if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
             post.delivery.give_back(self._receivers.away_seconds(post.receiver))
             post.receiver.slots.release()
-            return None
+            self._end(post)
+            return
         post.began_ns = self._now_ns()
         try:
             trying = self._sender.send(post.callback)
         except Exception:
             trying = fail()
-        trying.addErrback(self._not_tried, post)
-        return trying.addCallback(self._tried, post, noted)
+        post.work = trying
+        trying.addBoth(self._over, post, noted)
 
-    def _not_tried(self, failure: Failure, post: _Post) -> Try | Failure:
+    def _over(self, tried: Try | Failure, post: _Post, noted: Posting) -> None:
+        """A try has come to its end, or to none."""
+        try:
+            if isinstance(tried, Failure):
+                tried = self._not_tried(tried, post)
+            self._tried(tried, post, noted)
+        except Exception:
+            self._failed(Failure(), post)
+
+    def _not_tried(self, failure: Failure, post: _Post) -> Try:
         if failure.check(CancelledError, QueueError):
             post.receiver.slots.release()
-            return failure
+            failure.raiseException()
         self._log.failure(
             "the callback of {call_id} failed inside the sender",
             failure=failure,
@@ -267,17 +284,19 @@ class Poster:
         )
         return _FAILED_INSIDE
 
-    def _tried(self, tried: Try, post: _Post, noted: Posting) -> Deferred[None] | None:
+    def _tried(self, tried: Try, post: _Post, noted: Posting) -> None:
         if tried is not _FAILED_INSIDE:
             self._note_receiver(post.receiver, tried)
         post.receiver.slots.release()
         if not tried.delivered:
-            return Deferred.fromCoroutine(self._conclude(post, noted, tried))
+            post.work = Deferred.fromCoroutine(self._conclude(post, noted, tried))
+            post.work.addCallbacks(lambda _: self._end(post), self._failed, errbackArgs=(post,))
+            return
         self._observer.called_back(post.callback, tried.status, tried.seconds)
         # On its way before the acknowledgement is: nobody has to wait for it.
         self._note(post.callback, Posting("delivered", noted.tries + 1, status=tried.status))
         post.delivery.settle()
-        return None
+        self._end(post)
 
     async def _noted(self, delivery: Delivery[CallbackRequest]) -> Posting:
         if _is_fresh(delivery):
@@ -385,6 +404,12 @@ class Poster:
 
     def _failed(self, failure: Failure, post: _Post) -> None:
         """Give back what cannot be gone on with."""
+        try:
+            self._give_back(failure, post)
+        finally:
+            self._end(post)
+
+    def _give_back(self, failure: Failure, post: _Post) -> None:
         reason = failure.value
         if isinstance(reason, CancelledError):
             post.delivery.give_back()
@@ -403,7 +428,7 @@ class Poster:
             )
             post.delivery.give_back(_BROKEN_AGAIN_SECONDS)
 
-    def _end(self, _: object, post: _Post) -> None:
+    def _end(self, post: _Post) -> None:
         del self._posts[post.callback.name]
         self._receivers.let_go(post.receiver)
         self._leases.drop(post.delivery)

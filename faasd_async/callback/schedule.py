@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from faasd_async.call.retry_after import LONGEST_ASKED_SECONDS, asked_seconds
 
@@ -17,7 +18,7 @@ _GROWTH = 3.0
 _JITTER = 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schedule:
     """How often a callback is tried, and how far apart.
 
@@ -49,7 +50,7 @@ class Schedule:
             return max(asked, self.min_wait_seconds)
         return self._nominal(tries) * uniform(1 - _JITTER, 1 + _JITTER)
 
-    @property
+    @cached_property
     def longest_seconds(self) -> float:
         """How long all tries may take together, their answers and what they ask for aside."""
         return (1 + _JITTER) * sum(map(self._nominal, range(1, self.attempts)))

@@ -87,7 +87,7 @@ class Acceptance:
     :param own_route: the function of this daemon that one is for, or ``None``.
     :param deadline_seconds: a call that is not durable by then is not accepted.
     :param now_ns: the wall clock, Unix nanoseconds.
-    :param accepted: told of each call that was accepted.
+    :param accepted: told of each call that was accepted, and how many seconds that took.
     :param verification: looks at the signatures of requests that need one.
     :param authentication: asks the callers of functions that want a password for it.
     :param why_no_room: why there is no room for a call of so many bytes, or ``None``.
@@ -106,7 +106,7 @@ class Acceptance:
         deadline_seconds: float,
         clock: IReactorTime,
         now_ns: Callable[[], int],
-        accepted: Callable[[QueueRequest], None],
+        accepted: Callable[[QueueRequest, float], None],
         verification: Verification,
         authentication: Authentication,
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
@@ -118,6 +118,7 @@ class Acceptance:
         self._refuse_destination = refuse_destination
         self._why_undeliverable = why_undeliverable
         self._own_route = own_route
+        self._seconds = clock.seconds
         self._deadlines = Deadlines(clock, deadline_seconds)
         self._now_ns = now_ns
         self._accepted = accepted
@@ -184,6 +185,7 @@ class Acceptance:
     def take(self, arrival: Arrival, answered: Callable[[Receipt | Refusal], None]) -> None:
         """As :meth:`accept`; *answered* is called once, perhaps at once."""
         scales.weigh(len(arrival.body))
+        began_seconds = self._seconds()
         try:
             deployment = self._admit(arrival)
             auth = deployment.settings.auth
@@ -209,7 +211,7 @@ class Acceptance:
             elif earlier is not None:
                 answered(_repeated(request, earlier))
             else:
-                self._accepted(request)
+                self._accepted(request, self._seconds() - began_seconds)
                 answered(_receipt(request.function, tracing))
 
         try:

@@ -68,7 +68,7 @@ class GatewayChannel(HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self.site.channels.add(self)
-        host: str | None = getattr(self.transport.getPeer(), "host", None)
+        host = host_of(self.transport.getPeer())
         if self.site.trusted is not None:
             self.trusted = self.site.trusted.holds(host)
         if self.site.crowd is not None:
@@ -357,8 +357,7 @@ class GatewayRequest(Request):
     @property
     def peer_host(self) -> str | None:
         """The client's address; ``None`` on a Unix socket."""
-        host: str | None = getattr(self.getClientAddress(), "host", None)
-        return host
+        return host_of(self.getClientAddress())
 
     @property
     def peer(self) -> bytes:
@@ -368,10 +367,21 @@ class GatewayRequest(Request):
 
 def peer_name(address: IAddress) -> bytes:
     """A client's address and port, as ``X-Forwarded-For`` has it."""
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    host, port = host_of(address), getattr(address, "port", None)
     if host is None:
         return b"unix"
     return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+
+
+def host_of(address: IAddress) -> str | None:
+    """A client's address; ``None`` on a Unix socket.
+
+    One of IPv4 is told as such, whether it came to a listener of IPv4 or to one of both.
+    """
+    host: str | None = getattr(address, "host", None)
+    if host is not None and "." in host:
+        return host.removeprefix("::ffff:")
+    return host
 
 
 def _as_written(path: bytes) -> bytes:

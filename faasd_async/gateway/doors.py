@@ -32,6 +32,7 @@ class Doors:
         self._with_certificates: list[TlsDoor] = []
         #: Where who is on this machine gets in, by plain HTTP: a host and a port.
         self.home: tuple[str, int] | None = None
+        self._port_numbers: frozenset[int] = frozenset()
 
     def add(
         self,
@@ -66,6 +67,8 @@ class Doors:
                 raise _explained(description, setting, failures[0].value)
             if is_plain and self.home is None:
                 self.home = _home(self._ports[-1])
+        hosts = [port.getHost() for port in self._ports]
+        self._port_numbers = frozenset(host.port for host in hosts if hasattr(host, "port"))
 
     def _listen(self, description: str, factory: IProtocolFactory) -> Any:
         if speaks_tls(description):
@@ -82,12 +85,12 @@ class Doors:
     @property
     def port_numbers(self) -> frozenset[int]:
         """The TCP ports that are open."""
-        hosts = [port.getHost() for port in self._ports]
-        return frozenset(host.port for host in hosts if hasattr(host, "port"))
+        return self._port_numbers
 
     async def close(self) -> None:
         """Let nobody new in, and those who are in out as soon as they have their answer."""
         ports, self._ports = self._ports, []
+        self._port_numbers = frozenset()
         for port in ports:
             await maybeDeferred(port.stopListening)
         for farewell in self._farewells:

@@ -58,8 +58,9 @@ class CallWatch:
         self._level = level or Level("debug")
         self.write_debug = write_debug
 
-    def accepted(self, request: QueueRequest) -> None:
-        self._figures.accepted(request)
+    def accepted(self, request: QueueRequest, seconds: float | None = None) -> None:
+        """:param seconds: from its coming until it was safe, where somebody waited for that."""
+        self._figures.accepted(request, seconds)
         if self._level.shows_debug:
             _tell(
                 _DEBUG,

@@ -2,81 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
 
 from faasd_async.call.ending import Ending
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.observe.glance import Functions, Glance, Reconnects
 from faasd_async.observe.hour import Durations
 from faasd_async.observe.requests import Requests
+from faasd_async.observe.tally import Counts, Spread, Spreads
 
-T = TypeVar("T")
+C = TypeVar("C", bound=Collector)
 
-#: Up to how many seconds each class of durations goes, as OpenFaaS' gateway has them.
-DURATION_BOUNDS = (*Histogram.DEFAULT_BUCKETS,)
+#: Upper bounds of the buckets: of seconds that a call takes, as Prometheus has them; of what is
+#: over in milliseconds; and of how many things there are.
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_NUMBERS = tuple(2**power for power in range(14))
 
-
-class _Children(dict[tuple[object, ...], T]):
-    """What a figure has for each of its labels. Prometheus' own look-up costs more than a count.
-
-    :param child: makes it, or finds it, given the labels.
-    """
-
-    def __init__(self, child: Callable[..., T]) -> None:
-        super().__init__()
-        self._child = child
-
-    def __missing__(self, labels: tuple[object, ...]) -> T:
-        child = self[labels] = self._child(*labels)
-        return child
+#: Up to how many seconds each class of durations goes.
+DURATION_BOUNDS = (*_SECONDS, inf)
 
 
 class Figures:
-    """Counts calls.
-
-    :ivar requests: what the gateway has answered.
-    """
+    """Counts calls."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Requests()
-        self._registry.register(self.requests)
-        function_code = ("function_name", "code")
-        self._invocations = Counter(
-            "gateway_function_invocation",
-            "Invocations that ended, by function and status.",
-            function_code,
-            registry=self._registry,
+        self.requests = self._shown(Requests())
+        self._invocations = self._shown(
+            Counts(
+                "gateway_function_invocation",
+                "Invocations that ended, by function and status.",
+                ("function_name", "code"),
+            )
         )
-        self._seconds = Histogram(
-            "gateway_functions_seconds",
-            "How long invocations took.",
-            function_code,
-            registry=self._registry,
+        self._seconds = self._shown(
+            Spreads(
+                "gateway_functions_seconds",
+                "How long invocations took.",
+                ("function_name", "code"),
+                _SECONDS,
+            )
         )
-        self._accepted = Counter(
-            "queue_worker_messages_submitted",
-            "Calls accepted into the queue.",
-            ("queue_name", "function_name"),
-            registry=self._registry,
+        self._accepted = self._shown(
+            Counts(
+                "queue_worker_messages_submitted",
+                "Calls accepted into the queue.",
+                ("queue_name", "function_name"),
+            )
         )
-        self._processed = Counter(
-            "queue_worker_messages_processed",
-            "Calls taken from the queue that have come to their end, by how they ended.",
-            ("queue_name", "function_name", "state"),
-            registry=self._registry,
+        self._accept_seconds = self._spread(
+            "faasd_async_accept_seconds",
+            "How long it took until a call that came was safe, and its receipt could be written.",
+            _SHORT_SECONDS,
         )
-        self._callbacks = Counter(
-            "faasd_async_callbacks",
-            "Callbacks, by what became of them.",
-            ("function_name", "result"),
-            registry=self._registry,
+        self._flush_seconds = self._spread(
+            "faasd_async_flush_seconds",
+            "How long flushes of the queue's disk took.",
+            _SHORT_SECONDS,
+        )
+        self._flush_promises = self._spread(
+            "faasd_async_flush_promises",
+            "How much was waiting for a flush of the queue's disk: calls to be accepted, ends.",
+            _NUMBERS,
+        )
+        self._processed = self._shown(
+            Counts(
+                "queue_worker_messages_processed",
+                "Calls taken from the queue that have come to their end, by how they ended.",
+                ("queue_name", "function_name", "state"),
+            )
+        )
+        self._callbacks = self._shown(
+            Counts(
+                "faasd_async_callbacks",
+                "Callbacks, by what became of them.",
+                ("function_name", "result"),
+            )
         )
         self._bytes = Gauge(
             "faasd_async_stream_bytes",
@@ -115,28 +124,29 @@ class Figures:
             ("queue_name", "function_name"),
             registry=self._registry,
         )
-        self._retries = Counter(
-            "faasd_async_retries",
-            "Attempts at queued calls that were not the first.",
-            ("function_name",),
-            registry=self._registry,
-        )
-        self._dead_letters = Counter(
-            "faasd_async_dead_letters",
-            "Calls that became dead letters, by the reason.",
-            ("function_name", "reason"),
-            registry=self._registry,
-        )
-        self._answered: dict[str, float] = {}
-        self._of_status = _Children(
-            lambda function, status: (
-                self._invocations.labels(function, str(status)).inc,
-                self._seconds.labels(function, str(status)).observe,
+        self._retries = self._shown(
+            Counts(
+                "faasd_async_retries",
+                "Attempts at queued calls that were not the first.",
+                ("function_name",),
             )
         )
-        self._of_accepted = _Children(lambda *labels: self._accepted.labels(*labels).inc)
-        self._of_processed = _Children(lambda *labels: self._processed.labels(*labels).inc)
-        self._of_callbacks = _Children(lambda *labels: self._callbacks.labels(*labels).inc)
+        self._dead_letters = self._shown(
+            Counts(
+                "faasd_async_dead_letters",
+                "Calls that became dead letters, by the reason.",
+                ("function_name", "reason"),
+            )
+        )
+        self._answered: dict[str, int] = {}
+
+    def _shown(self, figure: C) -> C:
+        self._registry.register(figure)
+        return figure
+
+    def _spread(self, name: str, about: str, bounds: Sequence[float]) -> Spread:
+        """A histogram without labels."""
+        return self._shown(Spreads(name, about, (), bounds)).by_labels[()]
 
     def render(self) -> tuple[bytes, str]:
         """:return: the text Prometheus reads, and its content type."""
@@ -145,18 +155,18 @@ class Figures:
 
     def invocations(self) -> Mapping[str, int]:
         """How often each function was invoked, at once or from the queue, whatever came of it."""
-        return {name: int(count) for name, count in self._ended().items()}
+        return self._ended()
 
     def durations(self) -> Mapping[str, Durations]:
         """How long invocations of each function took, by :data:`DURATION_BOUNDS`."""
         counted: dict[str, list[int]] = {}
         errors: dict[str, int] = {}
-        for sample in self._samples(self._seconds, "_bucket"):
-            name, bound = sample.labels["function_name"], float(sample.labels["le"])
-            counts = counted.setdefault(name, [0] * len(DURATION_BOUNDS))
-            counts[DURATION_BOUNDS.index(bound)] += int(sample.value)
-            if bound == DURATION_BOUNDS[-1] and int(sample.labels["code"]) >= 400:
-                errors[name] = errors.get(name, 0) + int(sample.value)
+        for (function, status), spread in self._seconds.by_labels.items():
+            name = str(function)
+            before = counted.get(name, [0] * len(DURATION_BOUNDS))
+            counted[name] = [sum(both) for both in zip(before, spread.cumulative, strict=True)]
+            if int(str(status)) >= 400:
+                errors[name] = errors.get(name, 0) + spread.count
         return {
             name: Durations(counts[-1], errors.get(name, 0), tuple(counts))
             for name, counts in counted.items()
@@ -208,45 +218,46 @@ class Figures:
             self._widths.labels(function).set(width)
 
     def invoked(self, function: str, status: int, seconds: float) -> None:
-        count, observe = self._of_status[function, status]
-        count()
-        observe(seconds)
+        labels = function, status
+        self._invocations.by_labels[labels] += 1
+        self._seconds.by_labels[labels].add(seconds)
 
-    def accepted(self, request: QueueRequest) -> None:
-        self._of_accepted[request.queue, request.function]()
+    def accepted(self, request: QueueRequest, seconds: float | None = None) -> None:
+        """:param seconds: from its coming until it was safe, where somebody waited for that."""
+        self._accepted.by_labels[request.queue, request.function] += 1
+        if seconds is not None:
+            self._accept_seconds.add(seconds)
+
+    def flushed(self, promises: int, seconds: float) -> None:
+        """The queue's disk was flushed, for so many who waited for it."""
+        self._flush_promises.add(promises)
+        self._flush_seconds.add(seconds)
 
     def retried(self, function: str) -> None:
-        self._retries.labels(function).inc()
+        self._retries.by_labels[(function,)] += 1
 
     def ended(self, request: QueueRequest, ending: Ending, buried: bool) -> None:
         """:param buried: it becomes a dead letter."""
-        self._of_processed[request.queue, request.function, ending.state]()
+        self._processed.by_labels[request.queue, request.function, ending.state] += 1
         if buried:
-            self._dead_letters.labels(request.function, ending.reason or "").inc()
+            self._dead_letters.by_labels[request.function, ending.reason or ""] += 1
 
     def callback(self, callback: CallbackRequest, result: str) -> None:
         """:param result: ``delivered``, ``failed`` (to be tried again) or ``given_up``."""
-        self._of_callbacks[callback.function, result]()
+        self._callbacks.by_labels[callback.function, result] += 1
 
     def _count_receipts(self) -> None:
         """Count the 202s among the answers, as OpenFaaS does: when somebody looks, not at each."""
-        now: dict[str, float] = {}
-        for sample in self._samples(self._accepted):
-            name = sample.labels["function_name"]
-            now[name] = now.get(name, 0) + sample.value
+        now: dict[str, int] = defaultdict(int)
+        for (_, function), count in self._accepted.by_labels.items():
+            now[str(function)] += count
         for name, count in now.items():
-            fresh = count - self._answered.get(name, 0)
-            self._invocations.labels(name, "202").inc(fresh)
+            self._invocations.by_labels[name, 202] += count - self._answered.get(name, 0)
         self._answered = now
 
-    def _ended(self) -> dict[str, float]:
+    def _ended(self) -> dict[str, int]:
         """Invocations that have ended, by function: what has a duration, for a receipt has none."""
-        ended: dict[str, float] = {}
-        for sample in self._samples(self._seconds, "_count"):
-            name = sample.labels["function_name"]
-            ended[name] = ended.get(name, 0) + sample.value
+        ended: dict[str, int] = defaultdict(int)
+        for (function, _), spread in self._seconds.by_labels.items():
+            ended[str(function)] += spread.count
         return ended
-
-    def _samples(self, of: Collector, ending: str = "_total") -> Iterator[Sample]:
-        for metric in of.collect():
-            yield from (each for each in metric.samples if each.name.endswith(ending))

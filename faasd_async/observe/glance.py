@@ -5,7 +5,7 @@ Nobody is told of it, so it costs the way of a call nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -35,7 +35,7 @@ Functions = Callable[[], Iterable[FunctionNow]]
 #: How often the connection to NATS was replaced.
 Reconnects = Callable[[], int]
 #: What has ended, by function.
-Ended = Callable[[], dict[str, float]]
+Ended = Callable[[], Mapping[str, int]]
 
 
 class Glance(Collector):

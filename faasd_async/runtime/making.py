@@ -9,7 +9,6 @@ from functools import partial
 from msgspec.structs import replace
 
 from faasd_async.runtime.container.installation import Installation
-from faasd_async.runtime.container.runtime import ContainerRuntime
 from faasd_async.runtime.interface import Runtime
 from faasd_async.runtime.journal import Keep, unkept
 from faasd_async.runtime.process.fork import ForkRuntime, Serializing, Streaming
@@ -53,6 +52,8 @@ def make_runtime(
         return _of_command(settings, command, reactor, daemon, note, keep)
     if settings.image is not None:
         assert containers is not None
+        from faasd_async.runtime.container.runtime import ContainerRuntime
+
         return ContainerRuntime(reactor, settings, containers)
     if settings.is_provided:
         assert wake is not None

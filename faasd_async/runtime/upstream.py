@@ -7,6 +7,7 @@ either. When one is sent a second time is told in :mod:`faasd_async.http.pool`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -24,8 +25,10 @@ from faasd_async.runtime.pooled import PooledClient
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.request import write_head
 from faasd_async.runtime.tls import HandshakenEndpoint
-from faasd_async.runtime.tls_client import TlsClient
 from faasd_async.wheel import Wheel
+
+if TYPE_CHECKING:
+    from faasd_async.runtime.tls_client import TlsClient
 
 
 class Upstream:
@@ -57,6 +60,9 @@ class Upstream:
         self._stopped = False
         self._client: PooledClient | TlsClient
         if parts.scheme == "https":
+            # With it comes Twisted's HTTP client: only where there is such a function.
+            from faasd_async.runtime.tls_client import TlsClient
+
             self._client = TlsClient(
                 reactor,
                 endpoint or _tls_endpoint(reactor, url),
@@ -116,7 +122,7 @@ class Upstream:
         when_whole: WhenWhole,
     ) -> Callable[[], None]:
         """See :class:`~faasd_async.runtime.interface.WholeRuntime`."""
-        if isinstance(self._client, TlsClient):
+        if not isinstance(self._client, PooledClient):
             replying = self.invoke(invocation, timeout_seconds)
             return gather_whole(replying, most_bytes, when_whole, invocation.spill)
         try:

@@ -124,9 +124,14 @@ class Conversation(Protocol):
         self.answers.append(Response(status, self._status_and_headers, self._body))
 
 
-def converse(reactor: Any, port: int, method: str = "POST") -> Deferred[Conversation]:
-    """Open a connection to a port of loopback."""
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, timeout=10)
+def converse(
+    reactor: Any, port: int, method: str = "POST", host: str = "127.0.0.1"
+) -> Deferred[Conversation]:
+    """Open a connection to a port of loopback.
+
+    :param host: its address, of either kind: the reactor's own method takes both.
+    """
+    endpoint = TCP4ClientEndpoint(reactor, host, port, timeout=10)
     connected: Deferred[Conversation] = connectProtocol(endpoint, Conversation(reactor, method))
     return connected
 

@@ -11,6 +11,7 @@ Blocks travel undecoded (``Message.header_block``) until somebody asks for what 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from faasd_async.nats.wire.errors import BadHeader
@@ -22,6 +23,9 @@ _NAME = re.compile(rb"[!-9;-~]+")
 """Visible ASCII without the colon."""
 _STATUS = re.compile(rb"NATS/1\.0(?: +(\d{3})(?: +(.*))?)? *")
 _BREAKING = re.compile(rb"[\r\n\0]")
+
+#: So many names are known to be names: the same few stand in every message.
+_NAMES_KNOWN = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class Headers:
                 return value
         return default
 
+    def by_name(self) -> dict[bytes, bytes]:
+        """Return the first value under each name."""
+        return dict(reversed(self.pairs))
+
 
 NO_HEADERS = Headers(status=None, description="", pairs=())
 
@@ -55,13 +63,18 @@ def encode_headers(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
     """
     lines = [_VERSION]
     for name, value in pairs:
-        if not _NAME.fullmatch(name):
+        if not _is_name(name):
             raise BadHeader(f"{name!r} is no header name")
         if _BREAKING.search(value):
             raise BadHeader(f"the value of {name!r} holds a CR, LF or NUL")
         lines.append(b"%b: %b" % (name, value))
     lines.append(b"\r\n")
     return b"\r\n".join(lines)
+
+
+@lru_cache(_NAMES_KNOWN)
+def _is_name(name: bytes) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def decode_headers(block: bytes) -> Headers:
@@ -74,15 +87,17 @@ def decode_headers(block: bytes) -> Headers:
     if not block.endswith(b"\r\n\r\n"):
         raise BadHeader("a header block ends in a blank line")
     first, *lines = block[:-4].split(b"\r\n")
-    status = _STATUS.fullmatch(first)
-    if status is None:
-        raise BadHeader(f"a header block starts with NATS/1.0, not {first[:40]!r}")
     pairs = []
     for line in lines:
         name, colon, value = line.partition(b":")
-        if not colon or not _NAME.fullmatch(name):
+        if not colon or not _is_name(name):
             raise BadHeader(f"{line[:40]!r} is no header line")
         pairs.append((name, value.strip(b" \t")))
+    if first == _VERSION:
+        return Headers(None, "", tuple(pairs))
+    status = _STATUS.fullmatch(first)
+    if status is None:
+        raise BadHeader(f"a header block starts with NATS/1.0, not {first[:40]!r}")
     code, words = status.groups()
     return Headers(
         status=int(code) if code else None,

@@ -154,6 +154,7 @@ class Barrier:
         :class:`OSError` if it cannot.
     :param ground: looked at after each flush: what was flushed into a store that has been deleted
         or replaced is not promised, nor anything after it.
+    :param flushed: told of each flush for how many it was, and how many seconds it took.
     :ivar flushes: how many were done for somebody.
     """
 
@@ -165,10 +166,12 @@ class Barrier:
         directory: str,
         flush: Callable[[int], None] | None = None,
         ground: Ground = FIRM,
+        flushed: Callable[[int, float], object] = lambda promises, seconds: None,
     ) -> None:
         self._reactor = reactor
         self._directory = directory
         self._flush = flush or syncfs
+        self._tell_flushed = flushed
         self._ground = ground
         self._gathering: list[Promise] = []
         self._covered: list[Promise] = []
@@ -239,6 +242,7 @@ class Barrier:
         covered, self._covered = self._covered, []
         if covered:
             self.flushes += 1
+            self._tell_flushed(len(covered), seconds)
         self._measure(seconds)
         self._go_on()
         for promise in covered:

@@ -21,6 +21,7 @@ from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessa
 from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.bodies import BodyKind
 from faasd_async.queue.interface import Delivery, Source, Subscription
+from faasd_async.queue.jetstream.asking import Round
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies, Places
 from faasd_async.queue.jetstream.body_sweep import BodySweep
@@ -149,6 +150,7 @@ class JetStreamQueue:
         self._store.when_full = self._calls.refused
         self._callbacks = Filling(clock, self._jetstream, CALLBACKS, self._streams.callbacks_share)
         self._settlements = Settlements(self.bodies.discard)
+        self._asking = Round(clock)
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}
         self._left_behind: dict[str, int] = {}
@@ -435,6 +437,7 @@ class JetStreamQueue:
             read=read,
             on_delivery=on_delivery,
             room=room,
+            asking=self._asking,
             settlements=self._settlements,
             lost=self._lost,
             stopped=self._subscriptions.remove,
@@ -454,4 +457,4 @@ class JetStreamQueue:
 
 
 def _read_callback(message: JetStreamMessage) -> CallbackRequest:
-    return replace(read_callback(message), since_ns=message.timestamp_ns)
+    return read_callback(message, message.timestamp_ns)

@@ -139,17 +139,18 @@ def read_request(message: Message) -> QueueRequest:
     :raises Unreadable: it is no call.
     :raises FromTheFuture: its format is not known yet.
     """
-    noted = _noted(message)
+    noted = _noted(message).by_name()
     try:
         queue, function, key = read_queued_subject(message.subject.decode())
-        target, headers, body = http_form.read(message.payload, body_of(message))
+        elsewhere = _body_in(message, noted.get(_BODY))
+        target, headers, body = http_form.read(message.payload, elsewhere)
         url, history = noted.get(_CALLBACK_URL), noted.get(_HISTORY)
         on_failure = noted.get(_ON_FAILURE_URL)
         return QueueRequest(
             function=function,
             queue=queue,
             key=key,
-            start_time_ns=int(noted.get(_START_TIME)),
+            start_time_ns=int(noted.get(_START_TIME, b"")),
             target=target,
             headers=headers,
             body=body,
@@ -161,7 +162,7 @@ def read_request(message: Message) -> QueueRequest:
             not_before_ns=int(noted.get(_NOT_BEFORE, b"0")),
             expires_ns=int(noted.get(_EXPIRES, b"0")),
             max_attempts=int(noted.get(_MAX_ATTEMPTS, b"0")),
-            traceparent=noted.get(_TRACEPARENT),
+            traceparent=noted.get(_TRACEPARENT, b""),
         )
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
@@ -182,28 +183,31 @@ def write_callback(callback: CallbackRequest) -> tuple[Fields, bytes]:
     return fields, http_form.write(_target(callback.url), callback.headers, callback.body)
 
 
-def read_callback(message: Message) -> CallbackRequest:
+def read_callback(message: Message, since_ns: int = 0) -> CallbackRequest:
     """
+    :param since_ns: when it was put into the queue, Unix nanoseconds.
     :raises Unreadable: it is no callback.
     :raises FromTheFuture: its format is not known yet.
     """
-    return _callback(message, read_callback_subject)
+    return _callback(message, read_callback_subject, since_ns)
 
 
 def _callback(
-    message: Message, read_subject: Callable[[str], tuple[str, CallKey]]
+    message: Message, read_subject: Callable[[str], tuple[str, CallKey]], since_ns: int = 0
 ) -> CallbackRequest:
-    noted = _noted(message)
+    noted = _noted(message).by_name()
     try:
         function, key = read_subject(message.subject.decode())
-        _, headers, body = http_form.read(message.payload, body_of(message))
-        url = callback_url.parse(noted.get(_CALLBACK_URL))
+        elsewhere = _body_in(message, noted.get(_BODY))
+        _, headers, body = http_form.read(message.payload, elsewhere)
+        url = callback_url.parse(noted.get(_CALLBACK_URL, b""))
         generation = int(noted.get(_GENERATION, b"0"))
         replays = int(noted.get(_REPLAYS, b"0"))
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
+    traceparent = noted.get(_TRACEPARENT, b"")
     return CallbackRequest(
-        function, key, url, headers, body, generation, replays, noted.get(_TRACEPARENT)
+        function, key, url, headers, body, generation, replays, traceparent, since_ns
     )
 
 
@@ -506,7 +510,10 @@ def body_of(message: Message) -> StoredBody | None:
 
     :raises Unreadable: it does not say so in a way that is understood.
     """
-    written = message.headers.get(_BODY)
+    return _body_in(message, message.headers.get(_BODY))
+
+
+def _body_in(message: Message, written: bytes | None) -> StoredBody | None:
     if not written:
         return None
     try:

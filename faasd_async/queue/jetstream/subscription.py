@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage, Puller
 from faasd_async.queue.interface import Delivery
+from faasd_async.queue.jetstream.asking import Round
 from faasd_async.queue.jetstream.delivery import JetStreamDelivery, Settlements
 from faasd_async.queue.jetstream.stored import FromTheFuture, Unreadable
 
@@ -28,6 +28,7 @@ class JetStreamSubscription(Generic[Parcel]):
     It asks while it is *bound*: its consumer is known to exist on the present connection.
 
     :param bury: keeps a message that cannot be read, and why.
+    :param asking: those who ask at the end of a turn of the reactor.
     :param deliver: makes a delivery of a parcel.
     :param lost: told when the consumer is found to be gone; it has to be bound anew.
     """
@@ -43,6 +44,7 @@ class JetStreamSubscription(Generic[Parcel]):
         read: Callable[[JetStreamMessage], Parcel],
         on_delivery: Callable[[Delivery[Parcel]], None],
         room: Callable[[], int],
+        asking: Round,
         settlements: Settlements,
         lost: Callable[[], None],
         stopped: Callable[[JetStreamSubscription[Parcel]], None],
@@ -62,10 +64,9 @@ class JetStreamSubscription(Generic[Parcel]):
         self._stopped = stopped
         self._bury = bury
         self._deliver = deliver
-        self._clock = jetstream.client.clock
         self._puller: Puller | None = None
-        self._asking: IDelayedCall | None = None
         self._inherited = self._left_behind = 0
+        self._asking = asking
         self._open = True
 
     async def bind(self, inherited: int, left_behind: int) -> None:
@@ -90,13 +91,11 @@ class JetStreamSubscription(Generic[Parcel]):
             on_unused=self._unused,
             on_error=self._failed,
         )
-        self._ask()
+        self.ask()
 
     def unbind(self) -> None:
         """The connection or the consumer is gone: ask for nothing."""
-        asking, self._asking = self._asking, None
-        if asking is not None:
-            asking.cancel()
+        self._asking.leave(self)
         puller, self._puller = self._puller, None
         if puller is not None:
             puller.stop()
@@ -112,12 +111,11 @@ class JetStreamSubscription(Generic[Parcel]):
             self._stopped(self)
 
     def top_up(self) -> None:
-        # What comes back in one turn of the reactor is asked for at once, with one request.
-        if self._puller is not None and self._asking is None:
-            self._asking = self._clock.callLater(0, self._ask)
+        if self._puller is not None:
+            self._asking.join(self)
 
-    def _ask(self) -> None:
-        self._asking = None
+    def ask(self) -> None:
+        """Ask for what there is room for now, unless it is asked for already."""
         puller = self._puller
         if puller is None:
             return

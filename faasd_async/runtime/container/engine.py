@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
@@ -25,6 +25,9 @@ from faasd_async.runtime.container import logins
 from faasd_async.runtime.container.body import Written, read, read_whole
 from faasd_async.runtime.container.errors import EngineError, EngineUnreachable, NoSuchThing
 from faasd_async.runtime.container.logins import LoginFor
+
+if TYPE_CHECKING:
+    from treq.client import HTTPClient
 
 #: What the engine may take for an ordinary answer, and to fetch an image.
 ANSWER_SECONDS = 30.0
@@ -72,9 +75,16 @@ class Engine:
         self, clock: IReactorTime, agent: IAgent, login_for: LoginFor = logins.nobody
     ) -> None:
         self._clock = clock
-        self._client = HTTPClient(agent)
+        self._agent = agent
         self._login_for = login_for
         self._prefix: str | None = None
+
+    @cached_property
+    def _client(self) -> HTTPClient:
+        # With the first question: a daemon without containers needs none of it.
+        from treq.client import HTTPClient
+
+        return HTTPClient(self._agent)
 
     # -- images
 

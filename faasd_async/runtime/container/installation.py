@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.internet.defer import Deferred
+from twisted.web.iweb import IAgent, IResponse
+from zope.interface import implementer
 
 from faasd_async.runtime.container.engine import Engine
 from faasd_async.runtime.container.launching import Launcher
@@ -65,7 +68,24 @@ def engine_at(
     :param logins_file: where ``docker login`` has kept its logins, if anywhere.
     """
     endpoint = EngineEndpoint(reactor, (socket,) if socket else candidates(environment))
-    agent = Agent.usingEndpointFactory(
-        reactor, AlwaysTheEngine(endpoint), HTTPConnectionPool(reactor, persistent=False)
-    )
-    return Engine(reactor, agent, logins_in(logins_file))
+    return Engine(reactor, _LateAgent(reactor, AlwaysTheEngine(endpoint)), logins_in(logins_file))
+
+
+@implementer(IAgent)
+class _LateAgent:
+    """An agent that is made, and whose modules are imported, when something is asked."""
+
+    def __init__(self, reactor: Any, endpoints: AlwaysTheEngine) -> None:
+        self._reactor = reactor
+        self._endpoints = endpoints
+
+    def request(self, *question: Any) -> Deferred[IResponse]:
+        return self._agent.request(*question)
+
+    @cached_property
+    def _agent(self) -> IAgent:
+        from twisted.web.client import Agent, HTTPConnectionPool
+
+        pool = HTTPConnectionPool(self._reactor, persistent=False)
+        agent: IAgent = Agent.usingEndpointFactory(self._reactor, self._endpoints, pool)
+        return agent

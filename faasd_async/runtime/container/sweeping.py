@@ -22,18 +22,29 @@ class Sweeping:
     """Sweeps, as soon as the engine can be reached. Where there is none, there is nothing to do.
 
     :param is_deployed: whether there is a function of a name.
+    :param engine_is_there: whether somebody may listen where the engine would; asked before the
+        engine is, which takes an HTTP client that nobody else may need.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, ours: Ours, is_deployed: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ours: Ours,
+        is_deployed: Callable[[str], bool],
+        engine_is_there: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._clock = clock
         self._ours = ours
         self._is_deployed = is_deployed
+        self._engine_is_there = engine_is_there
         self._under_way: Deferred[None] = succeed(None)
 
     def start(self) -> None:
         """Begin, once the functions are deployed; nobody needs to wait for it."""
+        if not self._engine_is_there():
+            return
         self._under_way = Deferred.fromCoroutine(self._sweep())
         self._under_way.addErrback(self._not_swept)
 

@@ -410,7 +410,7 @@ class FrontDoor:
             deadline_seconds=ACCEPT_DEADLINE_SECONDS,
             clock=self.clock,
             now_ns=lambda: NOW_NS,
-            accepted=self.accepted.append,
+            accepted=lambda request, seconds: self.accepted.append(request),
             verification=verification,
             authentication=authentication,
             why_no_room=self._why_no_room,

@@ -10,12 +10,22 @@ from twisted.internet.testing import MemoryReactorClock
 from faasd_async.http.endpoint import host_endpoint
 
 
-@pytest.mark.parametrize("host", ["figlet", "figlet.example", "127.0.0.1", "::1"])
-def test_name_or_address(host: str) -> None:
+@pytest.mark.parametrize("host", ["figlet", "figlet.example", "127.1"])
+def test_name(host: str) -> None:
     """Names are looked up for all their addresses, the fastest of which is used."""
     endpoint = host_endpoint(MemoryReactorClock(), host, 80)
     assert isinstance(endpoint, HostnameEndpoint)
     assert "invalid" not in repr(endpoint)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_address(host: str) -> None:
+    """It is connected to at once: nothing is looked up."""
+    reactor = MemoryReactorClock()
+    host_endpoint(reactor, host, 8080).connect(Factory.forProtocol(Protocol))
+    [(connected_to, port, *_)] = reactor.tcpClients
+    assert (connected_to, port) == (host, 8080)
+    assert not reactor.getDelayedCalls()
 
 
 def test_name_with_an_underscore() -> None:

@@ -172,7 +172,36 @@ def test_figures_are_their_daemons_own() -> None:
     """Two in one process do not count each other's calls."""
     one, other = Figures(), Figures()
     one.invoked("f", 200, 0.1)
-    assert figures_of(other) == {}
+    assert not any(figures_of(other).values())
+
+
+def test_how_long_accepting_took_is_shown_by_buckets() -> None:
+    """A value counts in the bucket that it is the bound of, and in each that is wider; one that
+    nobody waited for counts in none."""
+    figures = Figures()
+    watch = CallWatch(figures, write_debug=False)
+    for seconds in (0.001, 0.0011, 60.0, None):
+        watch.accepted(REQUEST, seconds)
+    seen = figures_of(figures)
+    name = "faasd_async_accept_seconds"
+    buckets = [seen[f'{name}_bucket{{le="{bound}"}}'] for bound in ("0.0005", "0.001", "0.0025")]
+    assert buckets == [0, 1, 2]
+    assert seen[f'{name}_bucket{{le="5.0"}}'] == 2
+    assert seen[f'{name}_bucket{{le="+Inf"}}'] == seen[f"{name}_count"] == 3
+    assert seen[f"{name}_sum"] == pytest.approx(60.0021)
+
+
+def test_what_flushes_took_and_covered_is_shown() -> None:
+    """Both as histograms."""
+    figures = Figures()
+    figures.flushed(64, 0.002)
+    figures.flushed(1, 0.002)
+    seen = figures_of(figures)
+    assert seen['faasd_async_flush_promises_bucket{le="1.0"}'] == 1
+    assert seen['faasd_async_flush_promises_bucket{le="64.0"}'] == 2
+    assert seen["faasd_async_flush_promises_sum"] == 65
+    assert seen['faasd_async_flush_seconds_bucket{le="0.001"}'] == 0
+    assert seen['faasd_async_flush_seconds_bucket{le="0.0025"}'] == 2
 
 
 def test_what_is_stored_and_what_is_left() -> None:

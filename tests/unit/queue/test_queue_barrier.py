@@ -112,10 +112,12 @@ class House:
     """A barrier and what it works with.
 
     :ivar told: what became of each promise, by name.
+    :ivar covered: for how many each flush was that was for somebody.
     """
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(durability, "ThreadPool", PaperThread)
+        self.covered: list[int] = []
         self.reactor = PaperReactor()
         self.disk = Disk(self.reactor)
         self.ground = PaperGround()
@@ -124,6 +126,7 @@ class House:
             str(directory),
             self.disk.flush,
             self.ground,
+            lambda promises, seconds: self.covered.append(promises),
         )
         thread = self.barrier._thread
         assert isinstance(thread, PaperThread)
@@ -217,6 +220,17 @@ def test_one_flush_for_all_who_gathered(house: House) -> None:
     house.flush_ends()
     assert house.told["last"] is None
     assert (house.disk.flushes, house.barrier.flushes) == (3, 3)
+
+
+def test_it_is_told_for_how_many_a_flush_was(house: House) -> None:
+    """Of those that measure the disk for nobody, nothing is told."""
+    house.measured()
+    house.joins("first")
+    for number in range(3):
+        house.joins(f"{number}")
+    house.flush_ends()
+    house.flush_ends()
+    assert house.covered == [1, 3]
 
 
 def test_who_joins_when_it_is_promised(house: House) -> None:

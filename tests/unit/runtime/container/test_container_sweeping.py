@@ -51,3 +51,17 @@ def test_the_daemon_stops(tmp_path: Path) -> None:
     sweeping.stop().addCallback(stopped.append)
     paper.flush()
     assert stopped == [None]
+
+
+def test_an_engine_that_cannot_be_there_is_not_asked(tmp_path: Path) -> None:
+    """So that the HTTP client it would be asked by need not be imported."""
+    paper = PaperEngine()
+    paper.put("a", {STATE_DIR: str(tmp_path), FUNCTION: "gone"}, is_running=True)
+    ours = paper.installation(tmp_path).ours
+    sweeping = Sweeping(paper.clock, ours, nothing_is_deployed, lambda: False)
+    sweeping.start()
+    paper.flush()
+    assert paper.containers
+    stopped: list[Any] = []
+    sweeping.stop().addCallback(stopped.append)
+    assert stopped == [None]
