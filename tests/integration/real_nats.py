@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import signal
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -66,15 +66,15 @@ class RealNats(ProcessProtocol):
             self._ready.errback(RuntimeError(f"nats-server did not start: {self._log}"))
         self._ended.callback(None)
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Send the server a signal."""
         assert self.transport is not None
         self.transport.signalProcess(number.value)
 
-    async def kill(self) -> None:
-        """End the server without a warning."""
+    async def kill(self, number: Signals = SIGKILL) -> None:
+        """End the server, without a warning unless the signal is another."""
         if not self._ended.called:
-            self.signal(signal.SIGKILL)
+            self.signal(number)
             await self.soon(self._ended)
 
     @property
@@ -94,11 +94,12 @@ class RealNats(ProcessProtocol):
         await self.soon(client.when_connected())
         return client
 
-    async def end(self) -> None:
+    async def end(self, number: Signals = SIGKILL) -> None:
         """Stop the clients, and the server."""
-        for client in self._clients:
+        clients, self._clients = self._clients, []
+        for client in clients:
             await self.soon(client.stop())
-        await self.kill()
+        await self.kill(number)
 
     def soon(self, deferred: Deferred[T]) -> Deferred[T]:
         """Fail the test if it takes unreasonably long."""

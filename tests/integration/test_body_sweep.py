@@ -25,7 +25,7 @@ from faasd_async.queue.jetstream.durability import Acknowledged
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored import first_written
-from faasd_async.queue.jetstream.subjects import CALLS, queued_subject
+from faasd_async.queue.jetstream.subjects import CALLS, piece_subject, queued_subject
 
 MIB = 2**20
 LAYOUT = Layout(
@@ -118,6 +118,18 @@ async def test_what_has_an_owner_or_is_held_stays(house: House, alone: bool) -> 
     await house.sweep(alone=alone, later_seconds=2 * GRACE_SECONDS)
     there = [await house.is_there(each) for each in (owned, held, left)]
     assert there == [True, True, False]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_end_of_a_body_goes_too(house: House) -> None:
+    """Its beginning was removed, and the power was cut then."""
+    body = await house.stored()
+    house.bodies.keep(body)
+    beginning = piece_subject(body.name, 0)
+    await house.nats.soon(house.jetstream.purge_stream(CALLS, filter=beginning))
+    assert await house.messages() == 1
+    await house.sweep(alone=True)
+    assert await house.messages() == 0
 
 
 @pytest_twisted.ensureDeferred

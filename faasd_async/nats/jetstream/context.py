@@ -101,13 +101,20 @@ class JetStream(Publisher):
         state = msgspec.structs.replace(info.state, subjects=subjects)
         return msgspec.structs.replace(info, state=state)
 
-    def purge_stream(self, name: str, *, filter: str = "") -> "Deferred[int]":
-        """Remove the messages of a stream, or those to matching subjects; return how many."""
-        return Deferred.fromCoroutine(self._purge_stream(name, filter))
+    def purge_stream(self, name: str, *, filter: str = "", before: int = 0) -> "Deferred[int]":
+        """Remove the messages of a stream, or those to matching subjects; return how many.
 
-    async def _purge_stream(self, name: str, subject: str) -> int:
-        request = {"filter": subject} if subject else None
-        return (await self._call(f"STREAM.PURGE.{name}", request, _Purged)).purged
+        :param before: only those before this place in the stream; 0: wherever they are.
+        """
+        return Deferred.fromCoroutine(self._purge_stream(name, filter, before))
+
+    async def _purge_stream(self, name: str, subject: str, before: int) -> int:
+        request: dict[str, str | int] = {}
+        if subject:
+            request["filter"] = subject
+        if before:
+            request["seq"] = before
+        return (await self._call(f"STREAM.PURGE.{name}", request or None, _Purged)).purged
 
     # -- stored messages
 

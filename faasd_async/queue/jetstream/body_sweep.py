@@ -61,10 +61,12 @@ class BodySweep:
         self._sweeping: Deferred[None] | None = None
         self._again = self._started = False
         self._behind = dict.fromkeys(BODY_STREAMS, "")
+        #: Bodies without a beginning are looked for, too: a power cut may leave the end of one.
+        self._thorough = True
 
     def start(self) -> None:
         """Sweep now, and again from time to time."""
-        self._started = True
+        self._started = self._thorough = True
         self.soon()
 
     def stop(self) -> None:
@@ -117,10 +119,12 @@ class BodySweep:
                     count=removed,
                     stream=stream,
                 )
+        self._thorough = self._thorough and any(self._behind.values())
 
     async def _names(self, kind: str, stream: str) -> list[str]:
         names: set[str] = set()
-        for subjects in (f"faas.body.{kind}.*.0", f"faas.owner.{kind}.*"):
+        pieces = "*" if self._thorough else "0"
+        for subjects in (f"faas.body.{kind}.*.{pieces}", f"faas.owner.{kind}.*"):
             info = await self._store.jetstream.stream_info(stream, subjects_filter=subjects)
             names.update(subject.split(".")[3] for subject in info.state.subjects or ())
         return sorted(names)

@@ -1,5 +1,5 @@
 """After a crash, or a connection that broke off: what was handed out is available again at once,
-not when its lease runs out.
+not when its lease runs out; and what was settled is gone.
 
 A consumer's deliveries are lent for ``ack_wait``. When there is nobody left who could hold one,
 the wait is made short for a moment: everything in flight comes back to the consumer, with the
@@ -55,3 +55,26 @@ async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IR
     return sum(
         consumer.num_ack_pending for consumer in lending if consumer.stream_name != CALLBACKS
     )
+
+
+async def remove_settled(jetstream: JetStream, streams: Sequence[str]) -> int:
+    """Remove what consumers of *streams* know as settled and the streams still have.
+
+    A power cut leaves that behind: the broker had written down the one and not yet the other. Such
+    a message is handed out no more, and would take room for ever. What became of it was on the disk
+    before it was settled.
+
+    :return: how many messages that were.
+    :raises NatsError: the broker did not do it.
+    """
+    removed = 0
+    for stream in streams:
+        last = (await jetstream.stream_info(stream)).state.last_seq
+        for name in await jetstream.consumer_names(stream):
+            consumer = await jetstream.consumer_info(stream, name)
+            subjects, settled = consumer.config.filter_subject, consumer.ack_floor.stream_seq
+            # A consumer that is ahead of its stream knows of messages that are no more.
+            if subjects and 0 < settled <= last:
+                before = settled + 1
+                removed += await jetstream.purge_stream(stream, filter=subjects, before=before)
+    return removed
