@@ -120,7 +120,7 @@ FORGED = {
     "no signature": ("stripe", {}),
     "stale": ("stripe", stripe(b"pay", 400)),
     "of last year": ("stripe", stripe(b"pay", 365 * 86400)),
-    "from a time to come": ("stripe", stripe(b"pay", -400)),
+    "from a time to come": ("stripe", stripe(b"pay", -86400)),
 }
 
 

@@ -110,7 +110,7 @@ async def test_pauses_end_with_the_stream_that_had_them(house: House) -> None:
     assert queue.pauses.sources == {F, Q}
     secret = await house.soon(jetstream.get_last_message(CONTROL, SECRET))
     name = queue.keyed.name("f", b"key", b"/", b"")
-    deleting = jetstream._ask(f"STREAM.DELETE.{CONTROL}", {})
+    deleting = jetstream.ask(f"STREAM.DELETE.{CONTROL}", {})
     await house.soon(Deferred.fromCoroutine(deleting))
     await house.kill(queue)
     brought_up = changed(queue)
@@ -241,7 +241,8 @@ async def test_what_is_withdrawn_is_left_to_others(house: House) -> None:
     taker.room = 0
     taker.subscription.withdraw()
     await house.put(queue, call("2"), call("3"))
-    assert await depth(house, queue) == Depth(2, 1)
+    while await depth(house, queue) != Depth(2, 1):
+        pass  # the broker counts a moment after it has answered
     taker.more(5)
     assert [(await taker.next()).delivered for _ in range(2)] == [1, 1]
 
