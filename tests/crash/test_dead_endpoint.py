@@ -13,8 +13,9 @@ from invocations import Invocations
 from load import Load
 from tables import Tables
 
-#: What a machine that others use, too, may add to the 99th percentile of a short trial.
-NOISE_MS = 50
+#: What a machine that others use, too, may add to the 99th percentile. In a short trial, which is a
+#: pause of the machine long, half of what a callback would take that waited for the dead endpoint.
+NOISE_MS, SHORT_NOISE_MS = 50, 500
 
 
 @pytest_twisted.async_yield_fixture
@@ -95,4 +96,5 @@ async def test_a_callback_endpoint_is_down_for_a_while(
         },
     )
     assert arrivals == [1] * calls
-    assert p99_ms(meanwhile) <= max(2 * p99_ms(before), p99_ms(before) + NOISE_MS)
+    noise_ms = NOISE_MS if tables.full else SHORT_NOISE_MS
+    assert p99_ms(meanwhile) <= max(2 * p99_ms(before), p99_ms(before) + noise_ms)

@@ -10,6 +10,7 @@ from front_door import Failures, FrontDoor
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.route import FunctionRoute
+from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.chained import accept_chained
 from faasd_async.gateway.operator import Operators
 from faasd_async.settings import AuthSettings
@@ -117,7 +118,9 @@ def test_what_follows_from_a_call_is_not_asked(door: FrontDoor) -> None:
     """Nor is what follows from that."""
     route = FunctionRoute(True, "guarded", b"/")
     further = ((b"X-Callback-Url", b"http://localhost:8080/async-function/shared"),)
-    accepting = accept_chained(door.site.acceptance, route, further, b"x")  # type: ignore[attr-defined]
+    directory = Directory(door.deployments, "openfaas-fn", lambda: True)
+    acceptance = door.site.acceptance  # type: ignore[attr-defined]
+    accepting = accept_chained(directory, acceptance, route, further, b"x")
     accepted: list[object] = []
     Deferred.fromCoroutine(accepting).addCallback(accepted.append)
     assert accepted == [(202, "", None)]
