@@ -222,6 +222,11 @@ class GatewayRequest(Request):
         self.upload: Upload | None = None
         self._began_seconds = 0.0
 
+    def unregisterProducer(self) -> None:
+        """As Twisted's, whose own fails once the client has gone and the connection with it."""
+        if self.channel is not None:
+            super().unregisterProducer()
+
     def gotLength(self, length: int | None) -> None:
         channel = self.channel
         hosts = sum(name.lower() == b"host" for name, _ in self.field_lines)

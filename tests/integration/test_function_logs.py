@@ -98,6 +98,8 @@ async def test_lines_are_told_as_they_come(start_daemon: StartDaemon) -> None:
     follower.transport.abortConnection()
     await say(daemon, "five")
     assert (await texts(daemon, "name=a"))[-1] == "five"
+    assert await daemon.stop() == 0
+    assert "Traceback" not in daemon.log
 
 
 @pytest_twisted.ensureDeferred

@@ -105,8 +105,7 @@ class Live:
             await watcher.when_over
         finally:
             self._watchers.discard(watcher)
-            if request.channel is not None:
-                request.unregisterProducer()
+            request.unregisterProducer()
             if not self._watchers and self._timer.running:
                 self._timer.stop()
 
