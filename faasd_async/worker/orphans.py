@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.request import QueueRequest
-from faasd_async.errors import QueueError
 from faasd_async.queue.interface import Delivery, Queue, Source
 from faasd_async.worker.expiry import is_past, is_too_old
 from faasd_async.worker.lane import Lane
+from faasd_async.worker.looking import Looking
 
 #: Between two looks, at most and at least; else a tenth of the time that orphans have.
 LOOK_SECONDS, _SHORTEST_LOOK_SECONDS = 60.0, 1.0
@@ -32,8 +29,6 @@ class Orphans:
     :param now_ns: the wall clock, Unix nanoseconds.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         clock: IReactorTime,
@@ -44,28 +39,21 @@ class Orphans:
         ttl_seconds: float,
         now_ns: Callable[[], int],
     ) -> None:
-        self._clock = clock
         self._queue = queue
         self._take = take
         self._taken = taken
         self._ttl_seconds = ttl_seconds
         self._now_ns = now_ns
         self._lanes: dict[Source, Lane] = {}
-        self._timer: IDelayedCall | None = None
-        self._looking: Deferred[None] | None = None
+        self._looking = Looking(clock, "orphans", self._look_through, self._seconds)
 
     def start(self) -> None:
         """Look from time to time."""
-        seconds = min(LOOK_SECONDS, max(_SHORTEST_LOOK_SECONDS, self._ttl_seconds / 10))
-        self._timer = self._clock.callLater(seconds, self._look)
+        self._looking.start()
 
     def stop(self) -> None:
         """Take no more."""
-        timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
+        self._looking.stop()
         for source in list(self._lanes):
             self._close(source)
 
@@ -74,21 +62,8 @@ class Orphans:
         for source in self._lanes.keys() & set(self._taken()):
             self._close(source)
 
-    def _look(self) -> None:
-        self._looking = Deferred.fromCoroutine(self._look_through())
-        self._looking.addErrback(self._not_seen)
-        self._looking.addBoth(self._seen)
-
-    def _seen(self, _: object) -> None:
-        self._looking = None
-        if self._timer is not None:
-            self.start()
-
-    def _not_seen(self, failure: Failure) -> None:
-        if failure.check(QueueError):
-            self._log.debug("orphans are looked for later: {reason}", reason=failure.value)
-        elif not failure.check(CancelledError):
-            self._log.failure("orphans cannot be looked for", failure=failure)
+    def _seconds(self) -> float:
+        return min(LOOK_SECONDS, max(_SHORTEST_LOOK_SECONDS, self._ttl_seconds / 10))
 
     async def _look_through(self) -> None:
         backlog = self._queue.backlog

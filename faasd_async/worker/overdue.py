@@ -14,24 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 
-from twisted.internet.defer import (
-    CancelledError,
-    Deferred,
-    DeferredSemaphore,
-    FirstError,
-    gatherResults,
-)
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
+from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.ending import Ending
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import QueueRequest
-from faasd_async.errors import QueueError
 from faasd_async.queue.interface import Queue, Source, Waiting
 from faasd_async.worker.expiry import expired, is_too_old, seconds_left
+from faasd_async.worker.looking import Looking
 
 #: Between two looks where a call's time is over soon, or any was named by its caller; and else.
 OFTEN_SECONDS, SELDOM_SECONDS = 1.0, 2.0
@@ -53,8 +45,6 @@ class Overdue:
     :param now_ns: the wall clock, Unix nanoseconds.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         clock: IReactorTime,
@@ -66,7 +56,6 @@ class Overdue:
         ended: Callable[[CallKey], None],
         now_ns: Callable[[], int],
     ) -> None:
-        self._clock = clock
         self._queue = queue
         self._standing = standing
         self._expires_seconds = expires_seconds
@@ -75,37 +64,19 @@ class Overdue:
         self._now_ns = now_ns
         self._places: dict[Source, int] = {}
         self._soon: set[Source] = set()
-        self._timer: IDelayedCall | None = None
-        self._looking: Deferred[None] | None = None
+        what = "calls whose time is over"
+        self._looking = Looking(clock, what, self._look_through, self._seconds)
 
     def start(self) -> None:
         """Look from time to time."""
-        seconds = OFTEN_SECONDS if self._soon else SELDOM_SECONDS
-        self._timer = self._clock.callLater(seconds, self._look)
+        self._looking.start()
 
     def stop(self) -> None:
         """Look no more."""
-        timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
+        self._looking.stop()
 
-    def _look(self) -> None:
-        self._looking = Deferred.fromCoroutine(self._look_through())
-        self._looking.addErrback(self._not_seen)
-        self._looking.addBoth(self._seen)
-
-    def _seen(self, _: object) -> None:
-        self._looking = None
-        if self._timer is not None:
-            self.start()
-
-    def _not_seen(self, failure: Failure) -> None:
-        if failure.check(QueueError):
-            self._log.debug("what is overdue is looked for later: {why}", why=failure.value)
-        elif not failure.check(CancelledError):
-            self._log.failure("what is overdue cannot be looked for", failure=failure)
+    def _seconds(self) -> float:
+        return OFTEN_SECONDS if self._soon else SELDOM_SECONDS
 
     async def _look_through(self) -> None:
         standing = set(self._standing())
