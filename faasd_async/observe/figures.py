@@ -16,18 +16,16 @@ from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.observe.glance import Functions, Glance, Reconnects
 from faasd_async.observe.hour import Durations
 from faasd_async.observe.requests import Requests
-from faasd_async.observe.tally import Counts, Spread, Spreads
+from faasd_async.observe.tally import SECONDS, Counts, Spread, Spreads
 
 C = TypeVar("C", bound=Collector)
 
-#: Upper bounds of the buckets: of seconds that a call takes, as Prometheus has them; of what is
-#: over in milliseconds; and of how many things there are.
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+#: Upper bounds of the buckets: of what is over in milliseconds; and of how many things there are.
 _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _NUMBERS = tuple(2**power for power in range(14))
 
 #: Up to how many seconds each class of durations goes.
-DURATION_BOUNDS = (*_SECONDS, inf)
+DURATION_BOUNDS = (*SECONDS, inf)
 
 
 class Figures:
@@ -48,7 +46,7 @@ class Figures:
                 "gateway_functions_seconds",
                 "How long invocations took.",
                 ("function_name", "code"),
-                _SECONDS,
+                SECONDS,
             )
         )
         self._accepted = self._shown(

@@ -6,16 +6,14 @@ wants is made of these when it asks.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
-from math import inf
 
-from prometheus_client import Histogram, Metric
+from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-_BUCKETS = Histogram.DEFAULT_BUCKETS
-_NAMES = ["+Inf" if each == inf else repr(each) for each in _BUCKETS]
+from faasd_async.observe.tally import SECONDS, Spread
+
 _LABELS = ("method", "path", "status")
 
 #: Methods are anybody's to make up.
@@ -25,24 +23,11 @@ _METHODS = frozenset(
 _OTHER = b"other"
 
 
-class _Row:
-    """What was answered alike.
-
-    :ivar counts: by the bucket that the duration falls into.
-    """
-
-    __slots__ = ("counts", "seconds")
-
-    def __init__(self) -> None:
-        self.counts = [0] * len(_BUCKETS)
-        self.seconds = 0.0
-
-
 class Requests(Collector):
     """Counts them."""
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[bytes, str, int], _Row] = {}
+        self._rows: dict[tuple[bytes, str, int], Spread] = {}
 
     def answered(self, method: bytes, path: str, status: int, seconds: float) -> None:
         """
@@ -51,12 +36,11 @@ class Requests(Collector):
         row = self._rows.get((method, path, status))
         if row is None:
             row = self._row(method, path, status)
-        row.counts[bisect_left(_BUCKETS, seconds)] += 1
-        row.seconds += seconds
+        row.add(seconds)
 
-    def _row(self, method: bytes, path: str, status: int) -> _Row:
+    def _row(self, method: bytes, path: str, status: int) -> Spread:
         known = method if method in _METHODS else _OTHER
-        return self._rows.setdefault((known, path, status), _Row())
+        return self._rows.setdefault((known, path, status), Spread(SECONDS))
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
@@ -70,14 +54,6 @@ class Requests(Collector):
         )
         for (method, path, status), row in self._rows.items():
             labels = (method.decode(), path, str(status))
-            total.add_metric(labels, sum(row.counts))
-            seconds.add_metric(labels, _cumulated(row.counts), row.seconds)
+            total.add_metric(labels, row.count)
+            row.show(seconds, labels)
         yield from (total, seconds)
-
-
-def _cumulated(counts: list[int]) -> list[tuple[str, float]]:
-    below, buckets = 0, []
-    for name, count in zip(_NAMES, counts, strict=True):
-        below += count
-        buckets.append((name, float(below)))
-    return buckets

@@ -20,6 +20,9 @@ from prometheus_client.utils import floatToGoString
 
 Labels = tuple[object, ...]
 
+#: Upper bounds of the buckets for how long something that is called takes, as Prometheus has them.
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
 
 class Counts(Collector):
     """A counter.
