@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage, Puller
 from faasd_async.queue.jetstream.layout import Layout
-from faasd_async.queue.jetstream.recovery import remove_settled
+from faasd_async.queue.jetstream.recovery import consumers_of, remove_settled
 from faasd_async.queue.jetstream.subjects import CALLS
 
 MIB = 2**20
@@ -57,6 +57,10 @@ async def handed_out(nats: RealNats, jetstream: JetStream, count: int) -> list[J
     return got
 
 
+async def removed(jetstream: JetStream) -> int:
+    return await remove_settled(jetstream, await consumers_of(jetstream, [CALLS]))
+
+
 @pytest_twisted.ensureDeferred
 async def test_what_a_power_cut_brought_back_is_removed(reactor: Any, tmp_path: Path) -> None:
     """The consumer knew the first message as settled, and the stream had not written it down: it is
@@ -84,8 +88,8 @@ async def test_what_a_power_cut_brought_back_is_removed(reactor: Any, tmp_path: 
     await nats.start()
     jetstream = JetStream(await nats.client())
     assert (await nats.soon(jetstream.stream_info(CALLS))).state.messages == 4
-    assert await nats.soon(Deferred.fromCoroutine(remove_settled(jetstream, [CALLS]))) == 1
+    assert await nats.soon(Deferred.fromCoroutine(removed(jetstream))) == 1
     left = (await nats.soon(jetstream.stream_info(CALLS, subjects_filter=">"))).state.subjects
     assert left == {"faas.body.call.c=1.0": 1, "faas.call.b": 1, "faas.call.c": 1}
-    assert await nats.soon(Deferred.fromCoroutine(remove_settled(jetstream, [CALLS]))) == 0
+    assert await nats.soon(Deferred.fromCoroutine(removed(jetstream))) == 0
     await nats.end()

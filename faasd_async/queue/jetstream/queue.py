@@ -38,7 +38,7 @@ from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
 from faasd_async.queue.jetstream.pauses import JetStreamPauses
 from faasd_async.queue.jetstream.peers import JetStreamPeers
 from faasd_async.queue.jetstream.records import JetStreamRecords, reason_of
-from faasd_async.queue.jetstream.recovery import make_available, remove_settled
+from faasd_async.queue.jetstream.recovery import consumers_of, make_available, remove_settled
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store, told
 from faasd_async.queue.jetstream.stored import (
@@ -258,9 +258,9 @@ class JetStreamQueue:
     async def _take_back(self) -> None:
         """Have what was handed out handed out again. What is in hand comes twice then, and whoever
         has it knows."""
-        lent = (CALLS, CALLBACKS, LATER)
-        calls = await make_available(self._jetstream, lent, self._clock)
-        left = await remove_settled(self._jetstream, lent)
+        consumers = await consumers_of(self._jetstream, (CALLS, CALLBACKS, LATER))
+        calls = await make_available(self._jetstream, consumers, self._clock)
+        left = await remove_settled(self._jetstream, consumers)
         self._may_be_lost = False
         if left:
             self._log.info("{count} messages were settled before, and are removed", count=left)

@@ -19,7 +19,7 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from faasd_async.nats.jetstream import JetStream
+from faasd_async.nats.jetstream import ConsumerInfo, JetStream
 from faasd_async.queue.jetstream.subjects import CALLBACKS
 
 #: The lease for that moment. It has run out for everything in flight when the broker looks for the
@@ -31,18 +31,27 @@ _MOMENT_SECONDS = 0.02
 _PATIENCE_SECONDS = 0.8
 
 
-async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IReactorTime) -> int:
-    """Have all consumers of *streams* take back what they lent.
+async def consumers_of(jetstream: JetStream, streams: Sequence[str]) -> Sequence[ConsumerInfo]:
+    """How the consumers of *streams* are.
 
-    :return: how many calls that were.
-    :raises NatsError: the broker did not do it.
+    :raises NatsError: the broker did not tell.
     """
-    found = [
+    return [
         await jetstream.consumer_info(stream, name)
         for stream in streams
         for name in await jetstream.consumer_names(stream)
     ]
-    lending = [consumer for consumer in found if consumer.num_ack_pending]
+
+
+async def make_available(
+    jetstream: JetStream, consumers: Sequence[ConsumerInfo], clock: IReactorTime
+) -> int:
+    """Have *consumers* take back what they lent.
+
+    :return: how many calls that were.
+    :raises NatsError: the broker did not do it.
+    """
+    lending = [consumer for consumer in consumers if consumer.num_ack_pending]
     if not lending:
         return 0
     for consumer in lending:
@@ -57,8 +66,8 @@ async def make_available(jetstream: JetStream, streams: Sequence[str], clock: IR
     )
 
 
-async def remove_settled(jetstream: JetStream, streams: Sequence[str]) -> int:
-    """Remove what consumers of *streams* know as settled and the streams still have.
+async def remove_settled(jetstream: JetStream, consumers: Sequence[ConsumerInfo]) -> int:
+    """Remove what *consumers* know as settled and their streams still have.
 
     A power cut leaves that behind: the broker had written down the one and not yet the other. Such
     a message is handed out no more, and would take room for ever. What became of it was on the disk
@@ -67,14 +76,13 @@ async def remove_settled(jetstream: JetStream, streams: Sequence[str]) -> int:
     :return: how many messages that were.
     :raises NatsError: the broker did not do it.
     """
+    streams = {consumer.stream_name for consumer in consumers}
+    states = {stream: (await jetstream.stream_info(stream)).state for stream in streams}
     removed = 0
-    for stream in streams:
-        last = (await jetstream.stream_info(stream)).state.last_seq
-        for name in await jetstream.consumer_names(stream):
-            consumer = await jetstream.consumer_info(stream, name)
-            subjects, settled = consumer.config.filter_subject, consumer.ack_floor.stream_seq
-            # A consumer that is ahead of its stream knows of messages that are no more.
-            if subjects and 0 < settled <= last:
-                before = settled + 1
-                removed += await jetstream.purge_stream(stream, filter=subjects, before=before)
+    for consumer in consumers:
+        stream, settled = consumer.stream_name, consumer.ack_floor.stream_seq
+        state, subjects = states[stream], consumer.config.filter_subject
+        # A consumer that is ahead of its stream knows of messages that are no more.
+        if subjects and 0 < state.first_seq <= settled <= state.last_seq:
+            removed += await jetstream.purge_stream(stream, filter=subjects, before=settled + 1)
     return removed
