@@ -15,6 +15,7 @@ from function_server import FunctionServer
 from invocations import Count, Invocations
 from lifeline import when_ended
 from load import Load
+from loop_disk import LoopDisk
 from noted_process import NotedProcess
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -96,6 +97,14 @@ class Installation:
         await gatherResults(ended)
         if kills_the_caller:
             await self.function.await_next()
+
+    async def cut_power(self, disk: LoopDisk) -> None:
+        """Of the machine, whose store is on *disk*: then it is on again."""
+        pids = (self.daemon.pid, self.daemon.broker_pid)
+        disk.cut_power()
+        await self.kill(*pids)
+        disk.start_again()
+        await self.up()
 
     async def kill_function(self, process: NotedProcess) -> None:
         """The same for a function's process."""

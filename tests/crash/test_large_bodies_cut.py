@@ -55,11 +55,7 @@ async def test_the_power_is_cut_while_large_bodies_come(
         first = dice.choice(loads)
         await first.when_accepted(len(first.accepted) + 1, PATIENCE_SECONDS)
         await deferLater(reactor, dice.uniform(0, MOST_SECONDS))
-        pids = (installation.daemon.pid, installation.daemon.broker_pid)
-        disk.cut_power()
-        await installation.kill(*pids)
-        disk.start_again()
-        await installation.up()
+        await installation.cut_power(disk)
     for load in loads:
         load.stop()
     accepted = {

@@ -26,11 +26,7 @@ async def cut_again_and_again(
     await installation.up(settings)
     for _ in range(cuts):
         await installation.moment(dice, 400)
-        pids = (installation.daemon.pid, installation.daemon.broker_pid)
-        disk.cut_power()
-        await installation.kill(*pids)
-        disk.start_again()
-        await installation.up()
+        await installation.cut_power(disk)
     installation.function.seconds = lambda: 0.0
     return await installation.settle(losses=durability == "process")
 

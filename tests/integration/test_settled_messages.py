@@ -9,29 +9,16 @@ from typing import Any
 
 import pytest_twisted
 from real_nats import RealNats
+from test_body_sweep import LAYOUT
 from twisted.internet.defer import Deferred
 
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage, Puller
-from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.recovery import consumers_of, remove_settled
 from faasd_async.queue.jetstream.subjects import CALLS
 
-MIB = 2**20
 CONSUMER = ConsumerConfig(
     name="c", durable_name="c", ack_policy="explicit", filter_subject="faas.call.>"
 )
-
-
-def streams() -> tuple[Any, ...]:
-    return Layout(
-        calls_bytes=MIB,
-        callbacks_bytes=MIB,
-        later_bytes=MIB,
-        outcomes_bytes=MIB,
-        dead_bytes=MIB,
-        replicas=1,
-        ack_wait_seconds=30.0,
-    ).streams
 
 
 async def handed_out(nats: RealNats, jetstream: JetStream, count: int) -> list[JetStreamMessage]:
@@ -69,7 +56,7 @@ async def test_what_a_power_cut_brought_back_is_removed(reactor: Any, tmp_path: 
     nats = RealNats(reactor, tmp_path)
     await nats.start()
     jetstream = JetStream(await nats.client())
-    for stream in streams():
+    for stream in LAYOUT.streams:
         await nats.soon(jetstream.ensure_stream(stream))
     await nats.soon(jetstream.ensure_consumer(CALLS, CONSUMER))
     await nats.soon(jetstream.publish(b"faas.body.call.c=1.0", b"a piece"))

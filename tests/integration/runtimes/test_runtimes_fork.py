@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 from raw_peer import ClockedReactor
+from starting import Start
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -20,39 +21,14 @@ from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOv
 from faasd_async.runtime.collect import gather
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Invocation, Reply, Runtime
-from faasd_async.runtime.making import make_runtime
 from faasd_async.runtime.process.group import GRACE_SECONDS
 from faasd_async.runtime.process.pipes import PipeReader
-from faasd_async.settings import CommandSettings, FunctionSettings
+from faasd_async.settings import FunctionSettings
 
 MIB = 2**20
 FUNCTIONS = Path(__file__).parent.parent / "functions"
 NEVER = 60.0
 """A limit that no test reaches."""
-
-Start = Callable[..., Deferred[Runtime]]
-
-
-@pytest_twisted.async_yield_fixture
-async def start(reactor: Any) -> AsyncIterator[Start]:
-    """Starts functions; each is stopped afterwards."""
-    runtimes: list[Runtime] = []
-
-    async def start_function(
-        *words: str, daemon: Any = os.environ, reactor: Any = reactor, **options: Any
-    ) -> Runtime:
-        command = CommandSettings(words=words, **options)
-        settings = FunctionSettings(
-            name="figlet", command=command, max_inflight=1, max_body_bytes=MIB
-        )
-        runtime = make_runtime(settings, reactor, daemon)
-        runtimes.append(runtime)
-        await runtime.start()
-        return runtime
-
-    yield lambda *words, **options: Deferred.fromCoroutine(start_function(*words, **options))
-    for runtime in runtimes:
-        await runtime.stop()
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from starting import Start
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 
@@ -26,8 +27,6 @@ from faasd_async.settings import CommandSettings, FunctionSettings
 SERVES = (sys.executable, str(Path(__file__).parent.parent / "functions" / "serves.py"))
 NEVER = 60.0
 """A limit that no test reaches."""
-
-Start = Callable[..., Deferred[Runtime]]
 
 
 @pytest_twisted.async_yield_fixture

@@ -5,51 +5,25 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
 from raw_peer import NEVER, call
-from twisted.internet.defer import Deferred
+from starting import Start
 from twisted.logger import LogEvent, globalLogPublisher
 
 from faasd_async.errors import NotHandedOver, StartError
 from faasd_async.runtime.collect import gather
 from faasd_async.runtime.interface import Runtime
-from faasd_async.runtime.making import make_runtime
-from faasd_async.settings import CommandSettings, FunctionSettings, LimitSettings
+from faasd_async.settings import LimitSettings
 
 MIB = 2**20
 SERVES = (sys.executable, str(Path(__file__).parent.parent / "functions" / "serves.py"))
 LIMITS = LimitSettings(memory_bytes=200 * MIB, cpu_time_seconds=7, open_files=99, processes=5000)
 
-Start = Callable[..., Deferred[Runtime]]
-
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
-
-
-@pytest_twisted.async_yield_fixture
-async def start(reactor: Any) -> AsyncIterator[Start]:
-    """Starts functions; each is stopped afterwards."""
-    runtimes: list[Runtime] = []
-
-    async def start_function(
-        *words: str, daemon: Any = os.environ, note: Any = lambda pid: lambda: None, **options: Any
-    ) -> Runtime:
-        command = CommandSettings(words=words, **options)
-        settings = FunctionSettings(
-            name="figlet", command=command, max_inflight=1, max_body_bytes=MIB
-        )
-        runtime = make_runtime(settings, reactor, daemon, note)
-        runtimes.append(runtime)
-        await runtime.start()
-        return runtime
-
-    yield lambda *words, **options: Deferred.fromCoroutine(start_function(*words, **options))
-    for runtime in runtimes:
-        await runtime.stop()
 
 
 @pytest.fixture
