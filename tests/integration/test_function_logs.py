@@ -38,8 +38,11 @@ async def follow(daemon: Daemon, query: str) -> Conversation:
 
 
 async def say(daemon: Daemon, *said: str) -> None:
+    """Its answer may come before what it has written was read."""
     for each in said:
         assert (await daemon.request("/function/a", f"{each}\n".encode())).status == 200
+        while each.rpartition("\n")[2] not in await texts(daemon, "name=a"):
+            pass
 
 
 @pytest_twisted.ensureDeferred
