@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
-from daemon import Daemon, StartDaemon
+from daemon import Daemon, StartDaemon, listened_to
 from listener import Listener
 from real_nats import RealNats
 from stan_double import StanDouble
 from twisted.internet.defer import Deferred
+
+#: So much of what a process wrote tells why a test failed.
+LAST_CHARACTERS = 8_000
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    listened_to[:] = [each for each in listened_to if each.status is None]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and report.when == "call":
+        for number, each in enumerate(listened_to, 1):
+            report.sections.append((f"process {number} wrote", each.log[-LAST_CHARACTERS:]))
+    return report
 
 
 @pytest.fixture

@@ -35,6 +35,10 @@ def free_port() -> int:
             return port
 
 
+#: The processes that the present test listens to: what they wrote is shown if it fails.
+listened_to: list[Output] = []
+
+
 class Output(ProcessProtocol):
     """A process that is listened to.
 
@@ -51,6 +55,7 @@ class Output(ProcessProtocol):
         self._waiting: list[tuple[re.Pattern[str], Deferred[re.Match[str]]]] = []
         self._ended: list[Deferred[int]] = []
         self._seen = 0
+        listened_to.append(self)
 
     @property
     def pid(self) -> int:

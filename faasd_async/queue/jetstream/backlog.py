@@ -187,8 +187,7 @@ class JetStreamBacklog:
         names = (request.queue, request.function, request.key)
         try:
             for stream, kind in ((LATER, "later"), (LATER, "due"), (CALLS, "call")):
-                subject = queued_subject(kind, *names)
-                await self._store.jetstream.purge_stream(stream, filter=subject)
+                await self._store.remove(stream, queued_subject(kind, *names))
         except NatsError as reason:
             raise queue_error(reason) from reason
         if is_stored(request.body):

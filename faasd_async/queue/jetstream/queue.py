@@ -259,8 +259,8 @@ class JetStreamQueue:
         """Have what was handed out handed out again. What is in hand comes twice then, and whoever
         has it knows."""
         consumers = await consumers_of(self._jetstream, (CALLS, CALLBACKS, LATER))
-        calls = await make_available(self._jetstream, consumers, self._clock)
         left = await remove_settled(self._jetstream, consumers)
+        calls = await make_available(self._jetstream, consumers, self._clock)
         self._may_be_lost = False
         if left:
             self._log.info("{count} messages were settled before, and are removed", count=left)

@@ -69,6 +69,9 @@ async def make_available(
 async def remove_settled(jetstream: JetStream, consumers: Sequence[ConsumerInfo]) -> int:
     """Remove what *consumers* know as settled and their streams still have.
 
+    This comes before :func:`make_available`: the broker forgets in a purge what a consumer was to
+    hand out again at once.
+
     A power cut leaves that behind: the broker had written down the one and not yet the other. Such
     a message is handed out no more, and would take room for ever. What became of it was on the disk
     before it was settled.

@@ -22,6 +22,7 @@ from faasd_async.nats.errors import (
 )
 from faasd_async.nats.jetstream import (
     JetStream,
+    MessageNotFound,
     PubAck,
     ResourcesExceeded,
     StreamFull,
@@ -146,6 +147,21 @@ class Store:
         return told(
             lambda done: self.put_durably_then(subject.encode(), header_block, payload, done)
         )
+
+    async def remove(self, stream: str, subject: str) -> None:
+        """Remove the messages of one subject, if there are any, one by one.
+
+        A purge of it would be one request, but makes the broker forget, for every consumer with a
+        wider filter, what that was to hand out again at once: it would come when its lease is over.
+
+        :raises NatsError: the broker did not do it.
+        """
+        try:
+            while True:
+                found = await self.jetstream.get_last_message(stream, subject)
+                await self.jetstream.delete_message(stream, found.sequence)
+        except MessageNotFound:
+            pass
 
     def _why_refused(self, size_bytes: int) -> str | None:
         if self._unanswered >= MOST_UNANSWERED:
