@@ -22,10 +22,11 @@ from faasd_async.call.retry_after import asked_seconds
 from faasd_async.errors import QueueError
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Answer
+from faasd_async.worker.attempts import Attempts
 from faasd_async.worker.ceilings import NoTrial, Trial
 from faasd_async.worker.lane import Lane
 from faasd_async.worker.retry import wants_retry
-from faasd_async.worker.run import Attempts, Run, nothing
+from faasd_async.worker.run import Run, nothing
 from faasd_async.worker.settlement import Settlement
 
 

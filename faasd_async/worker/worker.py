@@ -11,10 +11,8 @@ stops the taking by itself.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
@@ -22,37 +20,29 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from faasd_async.call.body import is_stored
 from faasd_async.call.ending import Ending
-from faasd_async.call.headers import first
-from faasd_async.call.history import CRASHED, FAILED_INSIDE
 from faasd_async.call.ids import CallKey
 from faasd_async.call.known import Grip
-from faasd_async.call.once import is_keyed
 from faasd_async.call.request import Outcome, QueueRequest
-from faasd_async.call.retry_after import LONGEST_ASKED_SECONDS
 from faasd_async.errors import NotHandedOver, QueueError
 from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
+from faasd_async.worker.admission import Admission
+from faasd_async.worker.another_try import LONGEST_WAIT_SECONDS, AnotherTry
+from faasd_async.worker.aside import Aside
 from faasd_async.worker.asking import Asking
-from faasd_async.worker.expiry import expired, is_too_old, orphaned, seconds_left
-from faasd_async.worker.lane import MOST_ASIDE, Lane
+from faasd_async.worker.attempts import Attempts
+from faasd_async.worker.ends import Ends
+from faasd_async.worker.lane import Lane
 from faasd_async.worker.lanes import Lanes
 from faasd_async.worker.orphans import Orphans
 from faasd_async.worker.overdue import Overdue
-from faasd_async.worker.retry import wait_seconds
-from faasd_async.worker.run import Attempts, Run
+from faasd_async.worker.past import Past, may_have_been_here
+from faasd_async.worker.run import Run
 from faasd_async.worker.settlement import Settlement
 from faasd_async.worker.walk import Walk, Walks
 from faasd_async.worker.way_back import WayBack
-
-#: Between two tries to hand a call over, at first and at most.
-FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 30.0
-
-#: A call that so many runs of the daemon did not survive, or failed over, is not run again.
-MOST_CRASHES = 3
 
 
 class _NotNow(Exception):
@@ -102,26 +92,44 @@ class Worker:
         ended: Callable[[CallKey], None] = lambda key: None,
         moved: Callable[[CallKey], None] = lambda key: None,
     ) -> None:
-        self._clock = clock
         self._queue = queue
         self._deployments = deployments
         self._leases = leases
-        self._settlement = settlement
-        self._asking = Asking(clock)
-        self._way_back = WayBack(
-            queue,
-            self._asking,
-            lease_seconds=lease_seconds,
-            may_have_crashed=may_have_crashed,
-            now_ns=now_ns,
-        )
-        self._tokens = DeferredSemaphore(max_inflight)
-        self._orphan_ttl_seconds = orphan_ttl_seconds
         self._now_ns = now_ns
         self._observer = observer
         self._ended = ended
         self._moved = moved
-        self._lanes = Lanes(clock, queue, deployments, self._tokens, static=static, take=self._take)
+        asking = Asking(clock)
+        self._way_back = way_back = WayBack(
+            queue,
+            asking,
+            lease_seconds=lease_seconds,
+            may_have_crashed=may_have_crashed,
+            now_ns=now_ns,
+        )
+        self._ends = ends = Ends(
+            deployments,
+            asking,
+            settlement,
+            way_back,
+            orphan_ttl_seconds=orphan_ttl_seconds,
+            now_ns=now_ns,
+            ended=ended,
+        )
+        self._past = Past(queue, deployments, asking, way_back, ends, now_ns)
+        self._another_try = AnotherTry(
+            queue,
+            deployments,
+            asking,
+            way_back,
+            ends,
+            orphan_ttl_seconds=orphan_ttl_seconds,
+            now_ns=now_ns,
+        )
+        tokens = DeferredSemaphore(max_inflight)
+        self._lanes = Lanes(clock, queue, deployments, tokens, static=static, take=self._take)
+        self._admission = Admission(deployments, self._lanes, tokens, now_ns)
+        self._aside = Aside(self._lanes, leases, way_back)
         self._walks = Walks(
             clock,
             Attempts(clock, lambda: queue.largest_call_bytes, now_ns, queue.bodies),
@@ -166,7 +174,7 @@ class Worker:
         self._orphans.stop()
         self._overdue.stop()
         for lane in self._lanes.stop():
-            self._call_in(lane)
+            self._aside.call_in(lane)
         for run in list(self._runs.values()):
             if not run.begun and not run.goes_back:
                 run.cancel()
@@ -190,29 +198,13 @@ class Worker:
     def _fit_lanes(self) -> None:
         if self._taking:
             for lane in self._lanes.fit():
-                self._call_in(lane)
+                self._aside.call_in(lane)
             self._orphans.fit()
 
     def _pauses_changed(self) -> None:
         for lane in self._lanes:
-            self._call_in(lane)
+            self._aside.call_in(lane)
         self._lanes.narrow()
-
-    def _call_in(self, lane: Lane) -> None:
-        """What stood aside and need not any more goes back to the queue, and comes again."""
-        for key, delivery in list(lane.aside.items()):
-            if not self._lanes.steps_aside(delivery.parcel, lane):
-                del lane.aside[key]
-                self._leases.drop(delivery)
-                delivery.give_back()
-
-    def _release(self, deployment: Deployment) -> None:
-        """Give both tokens back."""
-        was_full = not self._tokens.tokens
-        self._tokens.release()
-        if was_full:
-            self._lanes.top_up()
-        deployment.release()
 
     def _expires_seconds(self, function: str) -> float | None:
         deployment = self._deployments.get(function)
@@ -239,12 +231,7 @@ class Worker:
         if run is not None:
             run.cancelled = True
             run.cancel()
-        for lane in self._lanes:
-            aside = lane.aside.pop(key, None)
-            if aside is not None:
-                self._leases.drop(aside)
-                aside.settle()
-                lane.top_up()
+        self._aside.settle(key)
 
     def recall(self, source: Source) -> int:
         """Let nothing of a source begin that is in hand already: it is being purged.
@@ -256,12 +243,7 @@ class Worker:
             if is_of(run.request, source):
                 run.recalled = True
                 begun += run.begun
-        for lane in self._lanes:
-            for key, delivery in list(lane.aside.items()):
-                if is_of(delivery.parcel, source):
-                    # If it is there still, it comes again when its lease is over.
-                    self._leases.drop(lane.aside.pop(key))
-            lane.top_up()
+        self._aside.forget(source)
         return begun
 
     # -- one call
@@ -277,33 +259,14 @@ class Worker:
             lane.top_up()
             return
         run = self._runs[key] = Run(delivery, delivery.parcel.history)
-        run.is_recollected = not _may_have_been_here(run)
-        deployment = self._at_once(run, lane) if run.is_recollected else None
+        run.is_recollected = not may_have_been_here(run)
+        at_once = run.is_recollected and self._taking
+        deployment = self._admission.at_once(run) if at_once else None
         if deployment is not None:
             self._begin(run, lane, deployment)
         else:
             lane.waiting.add(run)
             self._see_to(run, lane, self._approach(run, lane))
-
-    def _at_once(self, run: Run, lane: Lane) -> Deployment | None:
-        """Take both tokens for a call that may begin this moment, as most can.
-
-        :return: its deployment; ``None`` if there is anything to wait for or to look at.
-        """
-        request = run.request
-        deployment = self._deployments.get(request.function)
-        if (
-            deployment is None
-            or not self._taking
-            or not self._tokens.tokens
-            or not self._lanes.could_begin(request, deployment)
-            or is_too_old(request, deployment.settings.expires_seconds, self._now_ns())
-            or not deployment.tokens.take()
-        ):
-            return None
-        # There is one, so this does not wait.
-        self._tokens.acquire()
-        return deployment
 
     def _begin(self, run: Run, lane: Lane, deployment: Deployment) -> None:
         run.begun, run.begun_ns = True, self._now_ns()
@@ -339,7 +302,7 @@ class Worker:
         try:
             return await going
         except NotHandedOver as reason:
-            delay_seconds = self._hand_over_again_seconds(run)
+            delay_seconds = self._another_try.hand_over_seconds(run)
             self._observer.given_back(run.request, str(reason), delay_seconds)
         except (CancelledError, _NotNow):
             pass
@@ -349,7 +312,7 @@ class Worker:
                 call_id=run.request.key.call_id,
                 function=run.request.function,
             )
-            if await self._ends_failed(run):
+            if await self._ends.end_failed(run):
                 return None
             delay_seconds, insistent = LONGEST_WAIT_SECONDS, True
         if run.cancelled:
@@ -364,143 +327,24 @@ class Worker:
         :raises NotHandedOver: its function is not deployed.
         :raises CancelledError, _NotNow: it is to go back to the queue.
         """
-        if not run.is_recollected and await self._comes_again(run):
+        if not run.is_recollected and await self._past.settles(run):
             return None
-        if await self._ends_unbegun(run):
+        if await self._ends.end_unbegun(run):
             return None
         if self._lanes.steps_aside(run.request, lane):
-            await self._step_aside(run, lane)
+            await self._aside.step(run, lane)
             return None
-        deployment, begins = await self._admit(run, lane), False
+        deployment, begins = await self._admission.wait(run, lane), False
         try:
             if run.recalled or not self._taking:
                 raise _NotNow
             if not self._lanes.has_room(run.request, deployment):
                 raise _NotNow
-            begins = not await self._ends_unbegun(run)
+            begins = not await self._ends.end_unbegun(run)
         finally:
             if not begins:
-                self._release(deployment)
+                self._admission.release(deployment)
         return deployment if begins else None
-
-    async def _step_aside(self, run: Run, lane: Lane) -> None:
-        """Hold a paused call, without its body, while others of its lane go past it."""
-        await self._way_back.note(run)
-        run.delivery.lighten()
-        if not self._lanes.steps_aside(run.request, lane):
-            run.delivery.give_back()
-            return
-        before = lane.aside.pop(run.request.key, None)
-        if before is not None:
-            self._leases.drop(before)
-        lane.aside[run.request.key] = run.delivery
-        if len(lane.aside) == MOST_ASIDE:
-            self._log.warn(
-                "{source} stands still: {count} calls of what is paused are in the way; resume or "
-                "purge them",
-                source=lane.source,
-                count=MOST_ASIDE,
-            )
-
-    async def _admit(self, run: Run, lane: Lane) -> Deployment:
-        """Wait for both tokens.
-
-        :raises NotHandedOver: the function is not deployed.
-        """
-        deployment = self._deployments.get(run.request.function)
-        if deployment is None:
-            raise NotHandedOver("no such function is deployed now")
-        await deployment.tokens.acquire()
-        try:
-            await self._tokens.acquire()
-        except CancelledError:
-            deployment.release()
-            raise
-        lane.waiting.discard(run)
-        return deployment
-
-    async def _comes_again(self, run: Run) -> bool:
-        """Look at what is known of a call that may have been worked on before.
-
-        :return: whether there is nothing left to do now.
-        """
-        request, records = run.request, self._queue.records
-        if await self._asking.insist(lambda: self._settlement.complete(request)):
-            run.delivery.settle()
-            self._ended(request.key)
-            return True
-        if await self._asking.insist(lambda: self._way_back.recollect(run)):
-            await self._asking.insist(lambda: records.note_history(request, run.history))
-        if run.history.crashes >= MOST_CRASHES:
-            await self._end(run, _crashed(run, self._now_ns()))
-            return True
-        if self._is_early(run):
-            # The broker forgets its delays when it is restarted.
-            await self._way_back.give_back(run)
-            return True
-        return False
-
-    def _is_early(self, run: Run) -> bool:
-        """Whether the wait before its next attempt is not over. One that seems to last longer than
-        any wait can is over: the clock was set back."""
-        early_seconds = (run.history.not_before_ns - self._now_ns()) / 1e9
-        deployment = self._deployments.get(run.request.function)
-        longest_seconds = LONGEST_ASKED_SECONDS
-        if deployment is not None:
-            longest_seconds = max(longest_seconds, deployment.settings.retry.max_wait_seconds)
-        return 0 < early_seconds <= longest_seconds
-
-    async def _ends_unbegun(self, run: Run) -> bool:
-        """Look whether a call's time is over before it has begun.
-
-        :return: whether that was its end.
-        """
-        deployment, now_ns = self._deployments.get(run.request.function), self._now_ns()
-        if deployment is None:
-            most_seconds, write = self._orphan_ttl_seconds, orphaned
-        elif run.history.attempts:
-            return False
-        else:
-            most_seconds, write = deployment.settings.expires_seconds, expired
-        if not is_too_old(run.request, most_seconds, now_ns):
-            return False
-        await self._end(run, write(run.request, run.history, most_seconds, now_ns))
-        return True
-
-    async def _end(self, run: Run, ending: Ending, failed: QueueError | None = None) -> None:
-        await self._asking.insist(lambda: self._settlement.end(run.request, ending), failed=failed)
-        run.delivery.settle()
-        self._ended(run.request.key)
-
-    async def _ends_failed(self, run: Run) -> bool:
-        """Count that the worker failed over a call: it may do so each time.
-
-        :return: whether that was its end.
-        """
-        try:
-            if not run.is_recollected:
-                await self._asking.insist(lambda: self._way_back.recollect(run))
-            run.history = run.history.with_crashes(1, FAILED_INSIDE)
-            if run.history.crashes < MOST_CRASHES:
-                return False
-            await self._end(run, _crashed(run, self._now_ns()))
-        except CancelledError:
-            return False
-        return True
-
-    def _hand_over_again_seconds(self, run: Run) -> float:
-        """How long to wait before a call is tried again that could not be handed over."""
-        doubled = FIRST_WAIT_SECONDS * 2.0 ** min(run.delivery.delivered - 1, 10)
-        seconds = min(LONGEST_WAIT_SECONDS, doubled) * random.uniform(0.5, 1.0)  # noqa: S311
-        deployment = self._deployments.get(run.request.function)
-        if deployment is None:
-            most_seconds = self._orphan_ttl_seconds
-        elif run.history.attempts:
-            return seconds  # it has begun, and does not expire any more
-        else:
-            most_seconds = deployment.settings.expires_seconds
-        # Nobody who has it back is told when its time is over.
-        return min(seconds, seconds_left(run.request, most_seconds, self._now_ns()))
 
     # -- what becomes of those that walk
 
@@ -511,14 +355,14 @@ class Worker:
             self._ended(run.request.key)
         finally:
             walk.trial.over()
-            self._release(walk.deployment)
+            self._admission.release(walk.deployment)
             self._let_go(run, walk.lane)
 
     def wants_retry(self, walk: Walk, outcome: Outcome) -> None:
-        self._leave(walk, self._try_again(walk.run, walk.deployment, outcome))
+        self._leave(walk, self._another_try.put_off(walk.run, walk.deployment, outcome))
 
     def cannot_end(self, walk: Walk, ending: Ending, reason: QueueError) -> None:
-        self._leave(walk, self._end(walk.run, ending, reason))
+        self._leave(walk, self._ends.end(walk.run, ending, reason))
 
     def went_wrong(self, walk: Walk, reason: Exception) -> None:
         self._leave(walk, _raise(reason))
@@ -531,22 +375,7 @@ class Worker:
             await going
         finally:
             walk.trial.over()
-            self._release(walk.deployment)
-
-    async def _try_again(self, run: Run, deployment: Deployment, outcome: Outcome) -> None:
-        now_ns = self._now_ns()
-        if self._queue.bodies is not None and is_stored(outcome.body):
-            # Another attempt's will be the answer.
-            self._queue.bodies.discard(outcome.body)
-            outcome = replace(outcome, body=b"")
-        if not await self._asking.insist(lambda: self._queue.backlog.holds(run.request)):
-            # Purged while it ran: there is nothing left that could be tried again.
-            await self._end(run, Ending("cancelled", outcome, run.history, now_ns))
-            return
-        attempts, policy = len(run.history.attempts), deployment.settings.retry
-        retry_after = first(outcome.headers, b"retry-after")
-        wait = wait_seconds(policy, outcome.status, attempts, retry_after, now_ns / 1e9)
-        await self._way_back.put_off(run, wait)
+            self._admission.release(walk.deployment)
 
     # -- the end of the work
 
@@ -570,21 +399,6 @@ class Worker:
             # It came and went without a token, whose return would have made the lane ask again.
             lane.waiting.discard(run)
             lane.top_up()
-
-
-def _may_have_been_here(run: Run) -> bool:
-    delivery = run.delivery
-    if delivery.delivered > 1 or delivery.inherited or run.history.attempts:
-        return True
-    # One that was put off may have been cancelled on its way back into the queue.
-    return is_keyed(run.request.key) or bool(run.request.not_before_ns)
-
-
-def _crashed(run: Run, ended_ns: int) -> Ending:
-    attempts = run.history.attempts
-    why = attempts[-1].error if attempts else CRASHED
-    outcome = Outcome(502, (), b"", 0.0, why or CRASHED)
-    return Ending("dead", outcome, run.history, ended_ns, "crashed")
 
 
 async def _raise(reason: Exception) -> None:
