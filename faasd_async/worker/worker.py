@@ -12,41 +12,32 @@ stops the taking by itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from faasd_async.call.ending import Ending
 from faasd_async.call.ids import CallKey
 from faasd_async.call.known import Grip
 from faasd_async.call.request import Outcome, QueueRequest
-from faasd_async.errors import NotHandedOver, QueueError
 from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
 from faasd_async.worker.admission import Admission
-from faasd_async.worker.another_try import LONGEST_WAIT_SECONDS, AnotherTry
 from faasd_async.worker.aside import Aside
 from faasd_async.worker.asking import Asking
 from faasd_async.worker.attempts import Attempts
-from faasd_async.worker.ends import Ends
+from faasd_async.worker.detours import Detours
 from faasd_async.worker.lane import Lane
 from faasd_async.worker.lanes import Lanes
 from faasd_async.worker.orphans import Orphans
 from faasd_async.worker.overdue import Overdue
-from faasd_async.worker.past import Past, may_have_been_here
+from faasd_async.worker.past import may_have_been_here
 from faasd_async.worker.run import Run
 from faasd_async.worker.settlement import Settlement
 from faasd_async.worker.walk import Walk, Walks
 from faasd_async.worker.way_back import WayBack
-
-
-class _NotNow(Exception):
-    """A call was delivered that may not begin."""
 
 
 class CallObserver(Protocol):
@@ -72,8 +63,6 @@ class Worker:
     :param moved: told of each attempt that begins, and of each call that goes back to the queue.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         clock: IReactorTime,
@@ -96,45 +85,43 @@ class Worker:
         self._deployments = deployments
         self._leases = leases
         self._now_ns = now_ns
-        self._observer = observer
         self._ended = ended
         self._moved = moved
         asking = Asking(clock)
-        self._way_back = way_back = WayBack(
+        way_back = WayBack(
             queue,
             asking,
             lease_seconds=lease_seconds,
             may_have_crashed=may_have_crashed,
             now_ns=now_ns,
         )
-        self._ends = ends = Ends(
-            deployments,
-            asking,
-            settlement,
-            way_back,
-            orphan_ttl_seconds=orphan_ttl_seconds,
-            now_ns=now_ns,
-            ended=ended,
-        )
-        self._past = Past(queue, deployments, asking, way_back, ends, now_ns)
-        self._another_try = AnotherTry(
-            queue,
-            deployments,
-            asking,
-            way_back,
-            ends,
-            orphan_ttl_seconds=orphan_ttl_seconds,
-            now_ns=now_ns,
-        )
         tokens = DeferredSemaphore(max_inflight)
         self._lanes = Lanes(clock, queue, deployments, tokens, static=static, take=self._take)
         self._admission = Admission(deployments, self._lanes, tokens, now_ns)
         self._aside = Aside(self._lanes, leases, way_back)
+        self._detours = Detours(
+            queue,
+            deployments,
+            settlement,
+            asking,
+            way_back,
+            self._lanes,
+            self._admission,
+            self._aside,
+            orphan_ttl_seconds=orphan_ttl_seconds,
+            is_taking=lambda: self._taking,
+            now_ns=now_ns,
+            begin=self._begin,
+            let_go=self._let_go,
+            ended=ended,
+            given_back=observer.given_back,
+        )
         self._walks = Walks(
             clock,
             Attempts(clock, lambda: queue.largest_call_bytes, now_ns, queue.bodies),
             settlement,
-            self,
+            self._detours,
+            has_ended=self._has_ended,
             begin_trial=self._lanes.begin,
             now_ns=now_ns,
             attempted=observer.attempted,
@@ -266,89 +253,14 @@ class Worker:
             self._begin(run, lane, deployment)
         else:
             lane.waiting.add(run)
-            self._see_to(run, lane, self._approach(run, lane))
+            self._detours.approach(run, lane)
 
     def _begin(self, run: Run, lane: Lane, deployment: Deployment) -> None:
         run.begun, run.begun_ns = True, self._now_ns()
         self._moved(run.request.key)
         self._walks.begin(run, lane, deployment)
 
-    # -- what there is to wait for, or to look at
-
-    def _see_to(
-        self, run: Run, lane: Lane, going: Coroutine[Deferred[Any], Any, Deployment | None]
-    ) -> None:
-        """Go on with a call that does not simply walk.
-
-        :param going: brings it to its end, or to the beginning of its walk: then it returns the
-            deployment, and the call has its tokens.
-        """
-        seen_to = Deferred.fromCoroutine(self._give_back_unless(run, going))
-        run.cancel = seen_to.cancel
-        seen_to.addErrback(self._broken, run)
-        seen_to.addCallback(self._seen_to, run, lane)
-
-    def _seen_to(self, deployment: Deployment | None, run: Run, lane: Lane) -> None:
-        if deployment is None:
-            self._let_go(run, lane)
-        else:
-            self._begin(run, lane, deployment)
-
-    async def _give_back_unless(
-        self, run: Run, going: Coroutine[Deferred[Any], Any, Deployment | None]
-    ) -> Deployment | None:
-        """Give a call back to the queue, unless it comes to its end or begins to walk."""
-        delay_seconds, insistent = 0.0, False
-        try:
-            return await going
-        except NotHandedOver as reason:
-            delay_seconds = self._another_try.hand_over_seconds(run)
-            self._observer.given_back(run.request, str(reason), delay_seconds)
-        except (CancelledError, _NotNow):
-            pass
-        except Exception:
-            self._log.failure(
-                "call {call_id} of {function} failed inside the worker",
-                call_id=run.request.key.call_id,
-                function=run.request.function,
-            )
-            if await self._ends.end_failed(run):
-                return None
-            delay_seconds, insistent = LONGEST_WAIT_SECONDS, True
-        if run.cancelled:
-            run.delivery.settle()
-        else:
-            await self._way_back.give_back(run, delay_seconds, insistent=insistent)
-        return None
-
-    async def _approach(self, run: Run, lane: Lane) -> Deployment | None:
-        """Bring a call to the beginning of its walk.
-
-        :raises NotHandedOver: its function is not deployed.
-        :raises CancelledError, _NotNow: it is to go back to the queue.
-        """
-        if not run.is_recollected and await self._past.settles(run):
-            return None
-        if await self._ends.end_unbegun(run):
-            return None
-        if self._lanes.steps_aside(run.request, lane):
-            await self._aside.step(run, lane)
-            return None
-        deployment, begins = await self._admission.wait(run, lane), False
-        try:
-            if run.recalled or not self._taking:
-                raise _NotNow
-            if not self._lanes.has_room(run.request, deployment):
-                raise _NotNow
-            begins = not await self._ends.end_unbegun(run)
-        finally:
-            if not begins:
-                self._admission.release(deployment)
-        return deployment if begins else None
-
-    # -- what becomes of those that walk
-
-    def has_ended(self, walk: Walk) -> None:
+    def _has_ended(self, walk: Walk) -> None:
         run = walk.run
         try:
             run.delivery.settle()
@@ -358,35 +270,7 @@ class Worker:
             self._admission.release(walk.deployment)
             self._let_go(run, walk.lane)
 
-    def wants_retry(self, walk: Walk, outcome: Outcome) -> None:
-        self._leave(walk, self._another_try.put_off(walk.run, walk.deployment, outcome))
-
-    def cannot_end(self, walk: Walk, ending: Ending, reason: QueueError) -> None:
-        self._leave(walk, self._ends.end(walk.run, ending, reason))
-
-    def went_wrong(self, walk: Walk, reason: Exception) -> None:
-        self._leave(walk, _raise(reason))
-
-    def _leave(self, walk: Walk, going: Coroutine[Deferred[Any], Any, None]) -> None:
-        self._see_to(walk.run, walk.lane, self._with_tokens(walk, going))
-
-    async def _with_tokens(self, walk: Walk, going: Coroutine[Deferred[Any], Any, None]) -> None:
-        try:
-            await going
-        finally:
-            walk.trial.over()
-            self._admission.release(walk.deployment)
-
     # -- the end of the work
-
-    def _broken(self, failure: Failure, run: Run) -> None:
-        self._log.failure(
-            "call {call_id} of {function} failed inside the worker, and cannot be dealt with",
-            failure=failure,
-            call_id=run.request.key.call_id,
-            function=run.request.function,
-        )
-        run.delivery.give_back(LONGEST_WAIT_SECONDS)
 
     def _let_go(self, run: Run, lane: Lane) -> None:
         key = run.request.key
@@ -399,7 +283,3 @@ class Worker:
             # It came and went without a token, whose return would have made the lane ask again.
             lane.waiting.discard(run)
             lane.top_up()
-
-
-async def _raise(reason: Exception) -> None:
-    raise reason
