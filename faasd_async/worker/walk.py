@@ -22,18 +22,16 @@ from faasd_async.call.retry_after import asked_seconds
 from faasd_async.errors import QueueError
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Answer
+from faasd_async.worker.attempts import Attempts
 from faasd_async.worker.ceilings import NoTrial, Trial
 from faasd_async.worker.lane import Lane
 from faasd_async.worker.retry import wants_retry
-from faasd_async.worker.run import Attempts, Run, nothing
+from faasd_async.worker.run import Run, nothing
 from faasd_async.worker.settlement import Settlement
 
 
 class Overseer(Protocol):
-    """Who has sent calls on their way. One of these is told of each walk, and ends it."""
-
-    def has_ended(self, walk: Walk) -> None:
-        """The call's end is written down."""
+    """Who takes over from a walk. One of these is told of each that does not come to its end."""
 
     def wants_retry(self, walk: Walk, outcome: Outcome) -> None:
         """It is to be tried again."""
@@ -48,6 +46,7 @@ class Overseer(Protocol):
 class Walks:
     """What walks have in common.
 
+    :param has_ended: told of each walk whose call's end is written down.
     :param begin_trial: a call of this deployment begins.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param attempted: told of each answer, with the number of the attempt.
@@ -60,6 +59,7 @@ class Walks:
         settlement: Settlement,
         overseer: Overseer,
         *,
+        has_ended: Callable[[Walk], None],
         begin_trial: Callable[[Deployment], Trial | NoTrial],
         now_ns: Callable[[], int],
         attempted: Callable[[QueueRequest, Outcome, int], None],
@@ -68,6 +68,7 @@ class Walks:
         self.attempts = attempts
         self.settlement = settlement
         self.overseer = overseer
+        self.has_ended = has_ended
         self.begin_trial = begin_trial
         self.now_ns = now_ns
         self.attempted = attempted
@@ -142,7 +143,7 @@ class Walk:
         if reason is None:
             self._forget()
             try:
-                self._walks.overseer.has_ended(self)
+                self._walks.has_ended(self)
             except Exception:
                 self._log.failure("a call that has ended cannot be put away: this is a bug")
         elif isinstance(reason, QueueError):

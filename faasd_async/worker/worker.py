@@ -11,52 +11,33 @@ stops the taking by itself.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from faasd_async.call.body import is_stored
-from faasd_async.call.ending import Ending
-from faasd_async.call.headers import first
-from faasd_async.call.history import CRASHED, FAILED_INSIDE
 from faasd_async.call.ids import CallKey
 from faasd_async.call.known import Grip
-from faasd_async.call.once import is_keyed
 from faasd_async.call.request import Outcome, QueueRequest
-from faasd_async.call.retry_after import LONGEST_ASKED_SECONDS
-from faasd_async.errors import NotHandedOver, QueueError
 from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
+from faasd_async.worker.admission import Admission
+from faasd_async.worker.aside import Aside
 from faasd_async.worker.asking import Asking
-from faasd_async.worker.expiry import expired, is_too_old, orphaned, seconds_left
-from faasd_async.worker.lane import MOST_ASIDE, Lane
+from faasd_async.worker.attempts import Attempts
+from faasd_async.worker.detours import Detours
+from faasd_async.worker.lane import Lane
 from faasd_async.worker.lanes import Lanes
 from faasd_async.worker.orphans import Orphans
 from faasd_async.worker.overdue import Overdue
-from faasd_async.worker.retry import wait_seconds
-from faasd_async.worker.run import Attempts, Run
+from faasd_async.worker.past import may_have_been_here
+from faasd_async.worker.run import Run
 from faasd_async.worker.settlement import Settlement
 from faasd_async.worker.walk import Walk, Walks
 from faasd_async.worker.way_back import WayBack
-
-#: Between two tries to hand a call over, at first and at most.
-FIRST_WAIT_SECONDS = 1.0
-LONGEST_WAIT_SECONDS = 30.0
-
-#: A call that so many runs of the daemon did not survive, or failed over, is not run again.
-MOST_CRASHES = 3
-
-
-class _NotNow(Exception):
-    """A call was delivered that may not begin."""
 
 
 class CallObserver(Protocol):
@@ -82,8 +63,6 @@ class Worker:
     :param moved: told of each attempt that begins, and of each call that goes back to the queue.
     """
 
-    _log = Logger()
-
     def __init__(
         self,
         clock: IReactorTime,
@@ -102,31 +81,47 @@ class Worker:
         ended: Callable[[CallKey], None] = lambda key: None,
         moved: Callable[[CallKey], None] = lambda key: None,
     ) -> None:
-        self._clock = clock
         self._queue = queue
         self._deployments = deployments
         self._leases = leases
-        self._settlement = settlement
-        self._asking = Asking(clock)
-        self._way_back = WayBack(
+        self._now_ns = now_ns
+        self._ended = ended
+        self._moved = moved
+        asking = Asking(clock)
+        way_back = WayBack(
             queue,
-            self._asking,
+            asking,
             lease_seconds=lease_seconds,
             may_have_crashed=may_have_crashed,
             now_ns=now_ns,
         )
-        self._tokens = DeferredSemaphore(max_inflight)
-        self._orphan_ttl_seconds = orphan_ttl_seconds
-        self._now_ns = now_ns
-        self._observer = observer
-        self._ended = ended
-        self._moved = moved
-        self._lanes = Lanes(clock, queue, deployments, self._tokens, static=static, take=self._take)
+        tokens = DeferredSemaphore(max_inflight)
+        self._lanes = Lanes(clock, queue, deployments, tokens, static=static, take=self._take)
+        self._admission = Admission(deployments, self._lanes, tokens, now_ns)
+        self._aside = Aside(self._lanes, leases, way_back)
+        self._detours = Detours(
+            queue,
+            deployments,
+            settlement,
+            asking,
+            way_back,
+            self._lanes,
+            self._admission,
+            self._aside,
+            orphan_ttl_seconds=orphan_ttl_seconds,
+            is_taking=lambda: self._taking,
+            now_ns=now_ns,
+            begin=self._begin,
+            let_go=self._let_go,
+            ended=ended,
+            given_back=observer.given_back,
+        )
         self._walks = Walks(
             clock,
             Attempts(clock, lambda: queue.largest_call_bytes, now_ns, queue.bodies),
             settlement,
-            self,
+            self._detours,
+            has_ended=self._has_ended,
             begin_trial=self._lanes.begin,
             now_ns=now_ns,
             attempted=observer.attempted,
@@ -166,7 +161,7 @@ class Worker:
         self._orphans.stop()
         self._overdue.stop()
         for lane in self._lanes.stop():
-            self._call_in(lane)
+            self._aside.call_in(lane)
         for run in list(self._runs.values()):
             if not run.begun and not run.goes_back:
                 run.cancel()
@@ -190,29 +185,13 @@ class Worker:
     def _fit_lanes(self) -> None:
         if self._taking:
             for lane in self._lanes.fit():
-                self._call_in(lane)
+                self._aside.call_in(lane)
             self._orphans.fit()
 
     def _pauses_changed(self) -> None:
         for lane in self._lanes:
-            self._call_in(lane)
+            self._aside.call_in(lane)
         self._lanes.narrow()
-
-    def _call_in(self, lane: Lane) -> None:
-        """What stood aside and need not any more goes back to the queue, and comes again."""
-        for key, delivery in list(lane.aside.items()):
-            if not self._lanes.steps_aside(delivery.parcel, lane):
-                del lane.aside[key]
-                self._leases.drop(delivery)
-                delivery.give_back()
-
-    def _release(self, deployment: Deployment) -> None:
-        """Give both tokens back."""
-        was_full = not self._tokens.tokens
-        self._tokens.release()
-        if was_full:
-            self._lanes.top_up()
-        deployment.release()
 
     def _expires_seconds(self, function: str) -> float | None:
         deployment = self._deployments.get(function)
@@ -239,12 +218,7 @@ class Worker:
         if run is not None:
             run.cancelled = True
             run.cancel()
-        for lane in self._lanes:
-            aside = lane.aside.pop(key, None)
-            if aside is not None:
-                self._leases.drop(aside)
-                aside.settle()
-                lane.top_up()
+        self._aside.settle(key)
 
     def recall(self, source: Source) -> int:
         """Let nothing of a source begin that is in hand already: it is being purged.
@@ -256,12 +230,7 @@ class Worker:
             if is_of(run.request, source):
                 run.recalled = True
                 begun += run.begun
-        for lane in self._lanes:
-            for key, delivery in list(lane.aside.items()):
-                if is_of(delivery.parcel, source):
-                    # If it is there still, it comes again when its lease is over.
-                    self._leases.drop(lane.aside.pop(key))
-            lane.top_up()
+        self._aside.forget(source)
         return begun
 
     # -- one call
@@ -277,287 +246,31 @@ class Worker:
             lane.top_up()
             return
         run = self._runs[key] = Run(delivery, delivery.parcel.history)
-        run.is_recollected = not _may_have_been_here(run)
-        deployment = self._at_once(run, lane) if run.is_recollected else None
+        run.is_recollected = not may_have_been_here(run)
+        at_once = run.is_recollected and self._taking
+        deployment = self._admission.at_once(run) if at_once else None
         if deployment is not None:
             self._begin(run, lane, deployment)
         else:
             lane.waiting.add(run)
-            self._see_to(run, lane, self._approach(run, lane))
-
-    def _at_once(self, run: Run, lane: Lane) -> Deployment | None:
-        """Take both tokens for a call that may begin this moment, as most can.
-
-        :return: its deployment; ``None`` if there is anything to wait for or to look at.
-        """
-        request = run.request
-        deployment = self._deployments.get(request.function)
-        if (
-            deployment is None
-            or not self._taking
-            or not self._tokens.tokens
-            or not self._lanes.could_begin(request, deployment)
-            or is_too_old(request, deployment.settings.expires_seconds, self._now_ns())
-            or not deployment.tokens.take()
-        ):
-            return None
-        # There is one, so this does not wait.
-        self._tokens.acquire()
-        return deployment
+            self._detours.approach(run, lane)
 
     def _begin(self, run: Run, lane: Lane, deployment: Deployment) -> None:
         run.begun, run.begun_ns = True, self._now_ns()
         self._moved(run.request.key)
         self._walks.begin(run, lane, deployment)
 
-    # -- what there is to wait for, or to look at
-
-    def _see_to(
-        self, run: Run, lane: Lane, going: Coroutine[Deferred[Any], Any, Deployment | None]
-    ) -> None:
-        """Go on with a call that does not simply walk.
-
-        :param going: brings it to its end, or to the beginning of its walk: then it returns the
-            deployment, and the call has its tokens.
-        """
-        seen_to = Deferred.fromCoroutine(self._give_back_unless(run, going))
-        run.cancel = seen_to.cancel
-        seen_to.addErrback(self._broken, run)
-        seen_to.addCallback(self._seen_to, run, lane)
-
-    def _seen_to(self, deployment: Deployment | None, run: Run, lane: Lane) -> None:
-        if deployment is None:
-            self._let_go(run, lane)
-        else:
-            self._begin(run, lane, deployment)
-
-    async def _give_back_unless(
-        self, run: Run, going: Coroutine[Deferred[Any], Any, Deployment | None]
-    ) -> Deployment | None:
-        """Give a call back to the queue, unless it comes to its end or begins to walk."""
-        delay_seconds, insistent = 0.0, False
-        try:
-            return await going
-        except NotHandedOver as reason:
-            delay_seconds = self._hand_over_again_seconds(run)
-            self._observer.given_back(run.request, str(reason), delay_seconds)
-        except (CancelledError, _NotNow):
-            pass
-        except Exception:
-            self._log.failure(
-                "call {call_id} of {function} failed inside the worker",
-                call_id=run.request.key.call_id,
-                function=run.request.function,
-            )
-            if await self._ends_failed(run):
-                return None
-            delay_seconds, insistent = LONGEST_WAIT_SECONDS, True
-        if run.cancelled:
-            run.delivery.settle()
-        else:
-            await self._way_back.give_back(run, delay_seconds, insistent=insistent)
-        return None
-
-    async def _approach(self, run: Run, lane: Lane) -> Deployment | None:
-        """Bring a call to the beginning of its walk.
-
-        :raises NotHandedOver: its function is not deployed.
-        :raises CancelledError, _NotNow: it is to go back to the queue.
-        """
-        if not run.is_recollected and await self._comes_again(run):
-            return None
-        if await self._ends_unbegun(run):
-            return None
-        if self._lanes.steps_aside(run.request, lane):
-            await self._step_aside(run, lane)
-            return None
-        deployment, begins = await self._admit(run, lane), False
-        try:
-            if run.recalled or not self._taking:
-                raise _NotNow
-            if not self._lanes.has_room(run.request, deployment):
-                raise _NotNow
-            begins = not await self._ends_unbegun(run)
-        finally:
-            if not begins:
-                self._release(deployment)
-        return deployment if begins else None
-
-    async def _step_aside(self, run: Run, lane: Lane) -> None:
-        """Hold a paused call, without its body, while others of its lane go past it."""
-        await self._way_back.note(run)
-        run.delivery.lighten()
-        if not self._lanes.steps_aside(run.request, lane):
-            run.delivery.give_back()
-            return
-        before = lane.aside.pop(run.request.key, None)
-        if before is not None:
-            self._leases.drop(before)
-        lane.aside[run.request.key] = run.delivery
-        if len(lane.aside) == MOST_ASIDE:
-            self._log.warn(
-                "{source} stands still: {count} calls of what is paused are in the way; resume or "
-                "purge them",
-                source=lane.source,
-                count=MOST_ASIDE,
-            )
-
-    async def _admit(self, run: Run, lane: Lane) -> Deployment:
-        """Wait for both tokens.
-
-        :raises NotHandedOver: the function is not deployed.
-        """
-        deployment = self._deployments.get(run.request.function)
-        if deployment is None:
-            raise NotHandedOver("no such function is deployed now")
-        await deployment.tokens.acquire()
-        try:
-            await self._tokens.acquire()
-        except CancelledError:
-            deployment.release()
-            raise
-        lane.waiting.discard(run)
-        return deployment
-
-    async def _comes_again(self, run: Run) -> bool:
-        """Look at what is known of a call that may have been worked on before.
-
-        :return: whether there is nothing left to do now.
-        """
-        request, records = run.request, self._queue.records
-        if await self._asking.insist(lambda: self._settlement.complete(request)):
-            run.delivery.settle()
-            self._ended(request.key)
-            return True
-        if await self._asking.insist(lambda: self._way_back.recollect(run)):
-            await self._asking.insist(lambda: records.note_history(request, run.history))
-        if run.history.crashes >= MOST_CRASHES:
-            await self._end(run, _crashed(run, self._now_ns()))
-            return True
-        if self._is_early(run):
-            # The broker forgets its delays when it is restarted.
-            await self._way_back.give_back(run)
-            return True
-        return False
-
-    def _is_early(self, run: Run) -> bool:
-        """Whether the wait before its next attempt is not over. One that seems to last longer than
-        any wait can is over: the clock was set back."""
-        early_seconds = (run.history.not_before_ns - self._now_ns()) / 1e9
-        deployment = self._deployments.get(run.request.function)
-        longest_seconds = LONGEST_ASKED_SECONDS
-        if deployment is not None:
-            longest_seconds = max(longest_seconds, deployment.settings.retry.max_wait_seconds)
-        return 0 < early_seconds <= longest_seconds
-
-    async def _ends_unbegun(self, run: Run) -> bool:
-        """Look whether a call's time is over before it has begun.
-
-        :return: whether that was its end.
-        """
-        deployment, now_ns = self._deployments.get(run.request.function), self._now_ns()
-        if deployment is None:
-            most_seconds, write = self._orphan_ttl_seconds, orphaned
-        elif run.history.attempts:
-            return False
-        else:
-            most_seconds, write = deployment.settings.expires_seconds, expired
-        if not is_too_old(run.request, most_seconds, now_ns):
-            return False
-        await self._end(run, write(run.request, run.history, most_seconds, now_ns))
-        return True
-
-    async def _end(self, run: Run, ending: Ending, failed: QueueError | None = None) -> None:
-        await self._asking.insist(lambda: self._settlement.end(run.request, ending), failed=failed)
-        run.delivery.settle()
-        self._ended(run.request.key)
-
-    async def _ends_failed(self, run: Run) -> bool:
-        """Count that the worker failed over a call: it may do so each time.
-
-        :return: whether that was its end.
-        """
-        try:
-            if not run.is_recollected:
-                await self._asking.insist(lambda: self._way_back.recollect(run))
-            run.history = run.history.with_crashes(1, FAILED_INSIDE)
-            if run.history.crashes < MOST_CRASHES:
-                return False
-            await self._end(run, _crashed(run, self._now_ns()))
-        except CancelledError:
-            return False
-        return True
-
-    def _hand_over_again_seconds(self, run: Run) -> float:
-        """How long to wait before a call is tried again that could not be handed over."""
-        doubled = FIRST_WAIT_SECONDS * 2.0 ** min(run.delivery.delivered - 1, 10)
-        seconds = min(LONGEST_WAIT_SECONDS, doubled) * random.uniform(0.5, 1.0)  # noqa: S311
-        deployment = self._deployments.get(run.request.function)
-        if deployment is None:
-            most_seconds = self._orphan_ttl_seconds
-        elif run.history.attempts:
-            return seconds  # it has begun, and does not expire any more
-        else:
-            most_seconds = deployment.settings.expires_seconds
-        # Nobody who has it back is told when its time is over.
-        return min(seconds, seconds_left(run.request, most_seconds, self._now_ns()))
-
-    # -- what becomes of those that walk
-
-    def has_ended(self, walk: Walk) -> None:
+    def _has_ended(self, walk: Walk) -> None:
         run = walk.run
         try:
             run.delivery.settle()
             self._ended(run.request.key)
         finally:
             walk.trial.over()
-            self._release(walk.deployment)
+            self._admission.release(walk.deployment)
             self._let_go(run, walk.lane)
 
-    def wants_retry(self, walk: Walk, outcome: Outcome) -> None:
-        self._leave(walk, self._try_again(walk.run, walk.deployment, outcome))
-
-    def cannot_end(self, walk: Walk, ending: Ending, reason: QueueError) -> None:
-        self._leave(walk, self._end(walk.run, ending, reason))
-
-    def went_wrong(self, walk: Walk, reason: Exception) -> None:
-        self._leave(walk, _raise(reason))
-
-    def _leave(self, walk: Walk, going: Coroutine[Deferred[Any], Any, None]) -> None:
-        self._see_to(walk.run, walk.lane, self._with_tokens(walk, going))
-
-    async def _with_tokens(self, walk: Walk, going: Coroutine[Deferred[Any], Any, None]) -> None:
-        try:
-            await going
-        finally:
-            walk.trial.over()
-            self._release(walk.deployment)
-
-    async def _try_again(self, run: Run, deployment: Deployment, outcome: Outcome) -> None:
-        now_ns = self._now_ns()
-        if self._queue.bodies is not None and is_stored(outcome.body):
-            # Another attempt's will be the answer.
-            self._queue.bodies.discard(outcome.body)
-            outcome = replace(outcome, body=b"")
-        if not await self._asking.insist(lambda: self._queue.backlog.holds(run.request)):
-            # Purged while it ran: there is nothing left that could be tried again.
-            await self._end(run, Ending("cancelled", outcome, run.history, now_ns))
-            return
-        attempts, policy = len(run.history.attempts), deployment.settings.retry
-        retry_after = first(outcome.headers, b"retry-after")
-        wait = wait_seconds(policy, outcome.status, attempts, retry_after, now_ns / 1e9)
-        await self._way_back.put_off(run, wait)
-
     # -- the end of the work
-
-    def _broken(self, failure: Failure, run: Run) -> None:
-        self._log.failure(
-            "call {call_id} of {function} failed inside the worker, and cannot be dealt with",
-            failure=failure,
-            call_id=run.request.key.call_id,
-            function=run.request.function,
-        )
-        run.delivery.give_back(LONGEST_WAIT_SECONDS)
 
     def _let_go(self, run: Run, lane: Lane) -> None:
         key = run.request.key
@@ -570,22 +283,3 @@ class Worker:
             # It came and went without a token, whose return would have made the lane ask again.
             lane.waiting.discard(run)
             lane.top_up()
-
-
-def _may_have_been_here(run: Run) -> bool:
-    delivery = run.delivery
-    if delivery.delivered > 1 or delivery.inherited or run.history.attempts:
-        return True
-    # One that was put off may have been cancelled on its way back into the queue.
-    return is_keyed(run.request.key) or bool(run.request.not_before_ns)
-
-
-def _crashed(run: Run, ended_ns: int) -> Ending:
-    attempts = run.history.attempts
-    why = attempts[-1].error if attempts else CRASHED
-    outcome = Outcome(502, (), b"", 0.0, why or CRASHED)
-    return Ending("dead", outcome, run.history, ended_ns, "crashed")
-
-
-async def _raise(reason: Exception) -> None:
-    raise reason

@@ -6,7 +6,7 @@ from functools import partial
 
 from twisted.scripts.twistd import run
 
-from faasd_async import tap
+from faasd_async.assembly import queue
 from faasd_async.queue.jetstream.durability import Barrier, syncfs
 
 delay_seconds = float(sys.argv[1])
@@ -18,6 +18,6 @@ def flush(descriptor: int) -> None:
     syncfs(descriptor)
 
 
-tap.Barrier = partial(Barrier, flush=flush)  # type: ignore[assignment, attr-defined]
+queue.Barrier = partial(Barrier, flush=flush)  # type: ignore[assignment, attr-defined]
 sys.argv = ["twistd", *sys.argv[2:]]
 run()

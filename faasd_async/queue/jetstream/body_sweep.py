@@ -21,7 +21,7 @@ from faasd_async.nats.jetstream import MessageNotFound
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store
-from faasd_async.queue.jetstream.stored import Unreadable, body_of
+from faasd_async.queue.jetstream.stored.message import Unreadable, body_of
 from faasd_async.queue.jetstream.subjects import BODY_STREAMS, owner_subject, piece_subject
 
 PERIOD_SECONDS = 60.0

@@ -18,9 +18,7 @@ from faasd_async.queue.interface import Filed, Page, Selection
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store, queue_error
-from faasd_async.queue.jetstream.stored import (
-    FromTheFuture,
-    Unreadable,
+from faasd_async.queue.jetstream.stored.dead_letters import (
     read_dead_callback,
     read_dead_letter,
     read_unreadable,
@@ -28,6 +26,7 @@ from faasd_async.queue.jetstream.stored import (
     write_dead_letter,
     write_unreadable,
 )
+from faasd_async.queue.jetstream.stored.message import FromTheFuture, Unreadable
 from faasd_async.queue.jetstream.subjects import (
     DEAD,
     DEAD_CALLBACK,

@@ -33,18 +33,16 @@ from faasd_async.nats.errors import BadHeader, NatsError
 from faasd_async.nats.jetstream import MessageNotFound
 from faasd_async.queue.jetstream.records import Found, JetStreamRecords
 from faasd_async.queue.jetstream.store import Store, queue_error
-from faasd_async.queue.jetstream.stored import (
+from faasd_async.queue.jetstream.stored.acceptance import (
     Accepting,
-    FromTheFuture,
-    Unreadable,
     due_time_of,
-    generation_of,
     read_accepting,
-    read_dead_callback,
-    read_dead_letter,
-    read_request,
     start_time_of,
 )
+from faasd_async.queue.jetstream.stored.dead_letters import read_dead_callback, read_dead_letter
+from faasd_async.queue.jetstream.stored.message import FromTheFuture, Unreadable
+from faasd_async.queue.jetstream.stored.parcels import read_request
+from faasd_async.queue.jetstream.stored.records import generation_of
 from faasd_async.queue.jetstream.subjects import (
     CALLBACKS,
     CALLS,

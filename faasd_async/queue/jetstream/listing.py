@@ -22,14 +22,9 @@ from faasd_async.nats.jetstream import StoredMessage
 from faasd_async.queue.jetstream.backwards import Backwards
 from faasd_async.queue.jetstream.records import Found, JetStreamRecords
 from faasd_async.queue.jetstream.store import Store, queue_error
-from faasd_async.queue.jetstream.stored import (
-    Unreadable,
-    end_of,
-    generation_of,
-    read_accepting,
-    start_time_of,
-    tried_of,
-)
+from faasd_async.queue.jetstream.stored.acceptance import read_accepting, start_time_of, tried_of
+from faasd_async.queue.jetstream.stored.message import Unreadable
+from faasd_async.queue.jetstream.stored.records import end_of, generation_of
 from faasd_async.queue.jetstream.subjects import (
     CALLS,
     LATER,

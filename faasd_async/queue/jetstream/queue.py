@@ -41,7 +41,7 @@ from faasd_async.queue.jetstream.records import JetStreamRecords, reason_of
 from faasd_async.queue.jetstream.recovery import consumers_of, make_available, remove_settled
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store, told
-from faasd_async.queue.jetstream.stored import (
+from faasd_async.queue.jetstream.stored.parcels import (
     first_written,
     read_callback,
     read_request,

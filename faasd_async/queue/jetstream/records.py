@@ -22,11 +22,9 @@ from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.store import Store, queue_error
-from faasd_async.queue.jetstream.stored import (
-    FromTheFuture,
-    Message,
-    Unreadable,
-    accepted_fields,
+from faasd_async.queue.jetstream.stored.acceptance import accepted_fields
+from faasd_async.queue.jetstream.stored.message import FromTheFuture, Message, Unreadable
+from faasd_async.queue.jetstream.stored.records import (
     generation_of,
     read_ending,
     read_history,

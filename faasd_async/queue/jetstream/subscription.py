@@ -14,7 +14,7 @@ from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessa
 from faasd_async.queue.interface import Delivery
 from faasd_async.queue.jetstream.asking import Round
 from faasd_async.queue.jetstream.delivery import JetStreamDelivery, Settlements
-from faasd_async.queue.jetstream.stored import FromTheFuture, Unreadable
+from faasd_async.queue.jetstream.stored.message import FromTheFuture, Unreadable
 
 Parcel = TypeVar("Parcel")
 

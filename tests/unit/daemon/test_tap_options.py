@@ -10,7 +10,7 @@ from twisted.logger import LogLevel
 from twisted.python import usage
 
 from faasd_async.errors import ConfigurationError
-from faasd_async.tap import Options
+from faasd_async.options import Options
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def test_where_the_log_goes(
     """Where twistd was told; to a terminal's own process, to its terminal."""
     made: list[str | None] = []
     monkeypatch.setattr(
-        "faasd_async.tap.make_observer", lambda path, as_json, level: made.append(path)
+        "faasd_async.options.make_observer", lambda path, as_json, level: made.append(path)
     )
     parsed(twistd=twistd)
     assert made == [None if file is None else str(tmp_path / file)]
@@ -153,7 +153,7 @@ def test_the_logs_form(monkeypatch: pytest.MonkeyPatch) -> None:
     """Format and level are the settings'."""
     made: list[bool] = []
     monkeypatch.setattr(
-        "faasd_async.tap.make_observer", lambda path, as_json, level: made.append(as_json)
+        "faasd_async.options.make_observer", lambda path, as_json, level: made.append(as_json)
     )
     options = parsed("--config", written("[log]\nformat = 'json'\nlevel = 'warn'\n"))
     assert made == [True]

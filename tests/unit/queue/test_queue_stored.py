@@ -17,26 +17,27 @@ from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
-from faasd_async.queue.jetstream.stored import (
-    FORMAT,
-    Fields,
-    FromTheFuture,
-    Unreadable,
-    generation_of,
-    read_callback,
+from faasd_async.queue.jetstream.stored.dead_letters import (
     read_dead_callback,
     read_dead_letter,
+    write_dead_callback,
+    write_dead_letter,
+)
+from faasd_async.queue.jetstream.stored.message import FORMAT, Fields, FromTheFuture, Unreadable
+from faasd_async.queue.jetstream.stored.parcels import (
+    read_callback,
+    read_request,
+    write_callback,
+    write_request,
+)
+from faasd_async.queue.jetstream.stored.records import (
+    generation_of,
     read_ending,
     read_history,
     read_posting,
-    read_request,
-    write_callback,
-    write_dead_callback,
-    write_dead_letter,
     write_ending,
     write_history,
     write_posting,
-    write_request,
     written_in,
 )
 from faasd_async.queue.jetstream.subjects import (

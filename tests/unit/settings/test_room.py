@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faasd_async import tap
+from faasd_async.assembly import store
 from faasd_async.queue.jetstream import queue
 from faasd_async.settings import Settings
 from faasd_async.settings.room import EMBEDDED_MESSAGE_BYTES, HEAD_BYTES
@@ -54,4 +54,4 @@ def test_nothing_is_told_of_what_nobody_asked_for(load_text: Load, toml: str) ->
 
 def test_what_is_told_is_what_holds() -> None:
     """The embedded server and the queue go by the same figures."""
-    assert (EMBEDDED_MESSAGE_BYTES, HEAD_BYTES) == (tap._EMBEDDED_PAYLOAD_BYTES, queue._HEAD_BYTES)
+    assert (EMBEDDED_MESSAGE_BYTES, HEAD_BYTES) == (store.EMBEDDED_PAYLOAD_BYTES, queue._HEAD_BYTES)

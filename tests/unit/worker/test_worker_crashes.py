@@ -13,7 +13,7 @@ from faasd_async.call.request import Outcome
 from faasd_async.errors import NotHandedOver
 from faasd_async.queue.interface import OfFunction
 from faasd_async.settings import ResultSettings, RetrySettings
-from faasd_async.worker.worker import MOST_CRASHES
+from faasd_async.worker.ends import MOST_CRASHES
 
 RETRY: dict[str, Any] = {"retry": RetrySettings(min_wait_seconds=4, backoff="exponential")}
 _ANY = OfFunction("f")

@@ -207,7 +207,7 @@ def test_what_stands_aside_goes_back_when_the_worker_stops(house: House) -> None
 def test_what_stands_aside_has_a_bound(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past it the queue stands still, and the log says why; then it goes on."""
     monkeypatch.setattr(lane, "MOST_ASIDE", 2)
-    monkeypatch.setattr("faasd_async.worker.worker.MOST_ASIDE", 2)
+    monkeypatch.setattr("faasd_async.worker.aside.MOST_ASIDE", 2)
     house.static = True
     house.starts(f={}, g={})
     pause(house, F)

@@ -14,7 +14,7 @@ from faasd_async.errors import (
     QueueUnavailable,
 )
 from faasd_async.settings import RetrySettings
-from faasd_async.worker.worker import MOST_CRASHES
+from faasd_async.worker.ends import MOST_CRASHES
 
 REFUSALS = [QueueUnavailable("away"), QueueFull("full"), MaybeStored("no answer")]
 

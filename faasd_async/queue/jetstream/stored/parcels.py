@@ -1,0 +1,163 @@
+"""Calls and callbacks as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import msgspec
+
+from faasd_async.call import callback_url, http_form
+from faasd_async.call.body import StoredBody
+from faasd_async.call.callback_url import CallbackUrl
+from faasd_async.call.history import History
+from faasd_async.call.ids import CallKey
+from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
+from faasd_async.nats.wire import encode_headers
+from faasd_async.queue.jetstream.stored.message import (
+    BODY,
+    DIGEST,
+    GENERATION,
+    HISTORY,
+    START_TIME,
+    TRACEPARENT,
+    Fields,
+    Message,
+    Unreadable,
+    body_in,
+    elsewhere_field,
+    format_of,
+    in_ascii,
+    noted_in,
+)
+from faasd_async.queue.jetstream.subjects import (
+    read_callback_subject,
+    read_queued_subject,
+)
+
+_CALLBACK_URL = b"Faas-Callback-Url"
+_REPLAYS = b"Faas-Replays"
+_ON_FAILURE_URL = b"Faas-On-Failure-Url"
+_NOT_BEFORE = b"Faas-Not-Before"
+_EXPIRES = b"Faas-Expires"
+_MAX_ATTEMPTS = b"Faas-Max-Attempts"
+
+#: Of so many callback URLs the target is kept: most go where others went a moment ago.
+_REMEMBERED = 256
+
+
+def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
+    """:return: NATS headers and payload; the subject depends on where it goes."""
+    fields = [format_of(request.body), (START_TIME, b"%d" % request.start_time_ns)]
+    if request.callback is not None:
+        fields.append((_CALLBACK_URL, request.callback.text.encode("ascii")))
+    if request.history is not NOT_TRIED:
+        fields.append((HISTORY, in_ascii(request.history)))
+    if request.generation:
+        fields.append((GENERATION, b"%d" % request.generation))
+    if request.digest:
+        fields.append((DIGEST, request.digest.encode("ascii")))
+    if request.on_failure is not None:
+        fields.append((_ON_FAILURE_URL, request.on_failure.text.encode("ascii")))
+    if request.not_before_ns:
+        fields.append((_NOT_BEFORE, b"%d" % request.not_before_ns))
+    if request.expires_ns:
+        fields.append((_EXPIRES, b"%d" % request.expires_ns))
+    if request.max_attempts:
+        fields.append((_MAX_ATTEMPTS, b"%d" % request.max_attempts))
+    if request.traceparent:
+        fields.append((TRACEPARENT, request.traceparent))
+    if type(request.body) is StoredBody:
+        fields.append(elsewhere_field(request.body))
+    return fields, http_form.write(request.target, request.headers, request.body)
+
+
+def first_written(request: QueueRequest) -> tuple[bytes, bytes]:
+    """As :func:`write_request`, the headers encoded: for a call that was just accepted."""
+    fields, payload = write_request(request)
+    return encode_headers(fields), payload
+
+
+def read_request(message: Message) -> QueueRequest:
+    """
+    :raises Unreadable: it is no call.
+    :raises FromTheFuture: its format is not known yet.
+    """
+    noted = noted_in(message).by_name()
+    try:
+        queue, function, key = read_queued_subject(message.subject.decode())
+        elsewhere = body_in(message, noted.get(BODY))
+        target, headers, body = http_form.read(message.payload, elsewhere)
+        url, history = noted.get(_CALLBACK_URL), noted.get(HISTORY)
+        on_failure = noted.get(_ON_FAILURE_URL)
+        return QueueRequest(
+            function=function,
+            queue=queue,
+            key=key,
+            start_time_ns=int(noted.get(START_TIME, b"")),
+            target=target,
+            headers=headers,
+            body=body,
+            callback=callback_url.parse(url) if url else None,
+            history=msgspec.json.decode(history, type=History) if history else NOT_TRIED,
+            generation=int(noted.get(GENERATION, b"0")),
+            digest=noted.get(DIGEST, b"").decode("ascii"),
+            on_failure=callback_url.parse(on_failure) if on_failure else None,
+            not_before_ns=int(noted.get(_NOT_BEFORE, b"0")),
+            expires_ns=int(noted.get(_EXPIRES, b"0")),
+            max_attempts=int(noted.get(_MAX_ATTEMPTS, b"0")),
+            traceparent=noted.get(TRACEPARENT, b""),
+        )
+    except ValueError as reason:
+        raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
+
+
+def write_callback(callback: CallbackRequest) -> tuple[Fields, bytes]:
+    """:return: NATS headers and payload."""
+    url = callback.url.text.encode("ascii")
+    fields = [format_of(callback.body), (_CALLBACK_URL, url)]
+    if type(callback.body) is StoredBody:
+        fields.append(elsewhere_field(callback.body))
+    if callback.generation:
+        fields.append((GENERATION, b"%d" % callback.generation))
+    if callback.replays:
+        fields.append((_REPLAYS, b"%d" % callback.replays))
+    if callback.traceparent:
+        fields.append((TRACEPARENT, callback.traceparent))
+    return fields, http_form.write(_target(callback.url), callback.headers, callback.body)
+
+
+def read_callback(message: Message, since_ns: int = 0) -> CallbackRequest:
+    """
+    :param since_ns: when it was put into the queue, Unix nanoseconds.
+    :raises Unreadable: it is no callback.
+    :raises FromTheFuture: its format is not known yet.
+    """
+    return read_callback_as(message, read_callback_subject, since_ns)
+
+
+def read_callback_as(
+    message: Message, read_subject: Callable[[str], tuple[str, CallKey]], since_ns: int = 0
+) -> CallbackRequest:
+    """As :func:`read_callback`, on a subject of another kind."""
+    noted = noted_in(message).by_name()
+    try:
+        function, key = read_subject(message.subject.decode())
+        elsewhere = body_in(message, noted.get(BODY))
+        _, headers, body = http_form.read(message.payload, elsewhere)
+        url = callback_url.parse(noted.get(_CALLBACK_URL, b""))
+        generation = int(noted.get(GENERATION, b"0"))
+        replays = int(noted.get(_REPLAYS, b"0"))
+    except ValueError as reason:
+        raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
+    traceparent = noted.get(TRACEPARENT, b"")
+    return CallbackRequest(
+        function, key, url, headers, body, generation, replays, traceparent, since_ns
+    )
+
+
+@lru_cache(_REMEMBERED)
+def _target(url: CallbackUrl) -> bytes:
+    rest = url.without_credentials.partition("://")[2]
+    query = rest.partition("?")[2]
+    return (f"{url.path}?{query}" if query else url.path).encode("ascii")
