@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from twisted.logger import ILogObserver
@@ -62,7 +62,11 @@ class Options(usage.Options):
             raise SystemExit(0)
         log = self.settings.log
         self.level = Level(log.level)
-        twistd: Mapping[str, Any] = self.parent or {}
+        twistd: MutableMapping[str, Any] = self.parent or {}
+        if twistd.get("nodaemon") and twistd.get("pidfile") == "twistd.pid":
+            # In the foreground nobody reads it, and the state directory is locked anyway. One that
+            # a power cut left behind may name some other process: twistd would not start.
+            twistd["pidfile"] = ""
         if not twistd.get("syslog") and not twistd.get("logger"):
             path = twistd.get("logfile")
             if path is None and not twistd.get("nodaemon"):
@@ -85,5 +89,9 @@ class Options(usage.Options):
 
     def _runs_in(self) -> str | None:
         """Where twistd will run the daemon; ``None`` if it is another root, without our files."""
-        twistd: Mapping[str, Any] = self.parent or {}
+        twistd: MutableMapping[str, Any] = self.parent or {}
+        if twistd.get("nodaemon") and twistd.get("pidfile") == "twistd.pid":
+            # In the foreground nobody reads it, and the state directory is locked anyway. One that
+            # a power cut left behind may name some other process: twistd would not start.
+            twistd["pidfile"] = ""
         return None if twistd.get("chroot") else os.path.abspath(twistd.get("rundir") or ".")

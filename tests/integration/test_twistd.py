@@ -287,6 +287,18 @@ async def test_the_drain_has_its_time(start_daemon: StartDaemon, listener: Liste
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_a_power_cut_leaves(start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """A pid file of the last boot, whose number some other process has now, does not keep it from
+    starting in the foreground: there it needs none."""
+    pid_file = tmp_path / "twistd.pid"
+    pid_file.write_text(str(os.getpid()))
+    daemon = await start_daemon(ECHO, twistd_options=("-n",))
+    assert (await daemon.request("/function/echo", b"hello")).body == b"hello"
+    assert await daemon.stop() == 0
+    assert pid_file.read_text() == str(os.getpid())
+
+
+@pytest_twisted.ensureDeferred
 async def test_daemonized(start_daemon: StartDaemon, tmp_path: Path, reactor: Any) -> None:
     """With a pid file and a log file of its own, as well as with ``-n``."""
     pid_file, log_file = tmp_path / "the.pid", tmp_path / "the.log"
