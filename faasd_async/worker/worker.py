@@ -253,11 +253,15 @@ class Worker:
             self._begin(run, lane, deployment)
         else:
             lane.waiting.add(run)
+            if delivery.left_behind and delivery.delivered > 1:
+                self._lanes.returning.add(run)
             self._detours.approach(run, lane)
 
     def _begin(self, run: Run, lane: Lane, deployment: Deployment) -> None:
         run.begun, run.begun_ns = True, self._now_ns()
         self._moved(run.request.key)
+        if self._lanes.returning:
+            self._lanes.has_returned(run)
         self._walks.begin(run, lane, deployment)
 
     def _has_ended(self, walk: Walk) -> None:
@@ -275,6 +279,7 @@ class Worker:
     def _let_go(self, run: Run, lane: Lane) -> None:
         key = run.request.key
         del self._runs[key]
+        self._lanes.has_returned(run)
         if run.goes_back:
             self._moved(key)
         if lane.aside.get(key) is not run.delivery:

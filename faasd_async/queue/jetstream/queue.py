@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -38,7 +38,12 @@ from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
 from faasd_async.queue.jetstream.pauses import JetStreamPauses
 from faasd_async.queue.jetstream.peers import JetStreamPeers
 from faasd_async.queue.jetstream.records import JetStreamRecords, reason_of
-from faasd_async.queue.jetstream.recovery import consumers_of, make_available, remove_settled
+from faasd_async.queue.jetstream.recovery import (
+    all_returned,
+    consumers_of,
+    make_available,
+    remove_settled,
+)
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store, told
 from faasd_async.queue.jetstream.stored.parcels import (
@@ -154,6 +159,7 @@ class JetStreamQueue:
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}
         self._left_behind: dict[str, int] = {}
+        self._in_flight: Mapping[str, int] = {}
         self._may_be_lost = alone
         self._bringing_up: Deferred[None] | None = None
         self._started: Deferred[None] | None = None
@@ -238,9 +244,7 @@ class JetStreamQueue:
                 await self._remove_other_mode()
                 if self._may_be_lost:
                     await self._take_back()
-                for subscription in list(self._subscriptions):
-                    name = subscription.stream
-                    await subscription.bind(self._inherited[name], self._left_behind[name])
+                await self._bind()
             except (NatsError, QueueError) as reason:
                 self.ready = False
                 self._log.warn("the queue cannot be brought up: {reason}", reason=reason)
@@ -255,19 +259,46 @@ class JetStreamQueue:
             started, self._started = self._started, None
             started.callback(None)
 
+    async def _bind(self) -> None:
+        """Have everybody ask; for what was in flight when the daemon went away first, so that it
+        finds the places free that it had, and not taken by fresh calls."""
+        in_flight = [each for each in self._subscriptions if each.name in self._in_flight]
+        for each in in_flight:
+            await self._bind_one(each, self._in_flight[each.name])
+        if in_flight:
+            await all_returned([each.when_returned for each in in_flight], self._clock)
+            self._in_flight = {}
+        for each in list(self._subscriptions):
+            if each in in_flight:
+                each.ask_for_all()
+            else:
+                await self._bind_one(each)
+
+    async def _bind_one(
+        self, subscription: JetStreamSubscription[Any], returning: int | None = None
+    ) -> None:
+        stream = subscription.stream
+        await subscription.bind(
+            self._inherited[stream], self._left_behind[stream], returning=returning
+        )
+
     async def _take_back(self) -> None:
         """Have what was handed out handed out again. What is in hand comes twice then, and whoever
         has it knows."""
         consumers = await consumers_of(self._jetstream, (CALLS, CALLBACKS, LATER))
         left = await remove_settled(self._jetstream, consumers)
-        calls = await make_available(self._jetstream, consumers, self._clock)
+        lenders = await make_available(self._jetstream, consumers, self._clock)
         self._may_be_lost = False
         if left:
             self._log.info("{count} messages were settled before, and are removed", count=left)
-        if calls and self._started is not None:
+        in_flight = {
+            lender.name: lender.num_ack_pending for lender in lenders if lender.stream_name == CALLS
+        }
+        if in_flight and self._started is not None:
+            self._in_flight = in_flight
             self._log.warn(
                 "{count} calls were in flight when the daemon went away; they are taken up again",
-                count=calls,
+                count=sum(in_flight.values()),
             )
 
     def _not_brought_up(self, failure: Any) -> None:
