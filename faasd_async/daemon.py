@@ -236,8 +236,8 @@ class Daemon(Service):
         self._reloading.start()
 
     def _not_started(self, failure: Any) -> None:
-        if failure.check(CancelledError):
-            return
+        if failure.check(CancelledError) or (not self.running and failure.check(FaasdAsyncError)):
+            return  # it was stopped before it had started
         if failure.check(FaasdAsyncError):
             self._log.critical("cannot start: {reason}", reason=failure.getErrorMessage())
             # twistd has made a log of sys.stderr; whoever typed the command looks at this one.

@@ -85,6 +85,11 @@ class Step:
         for done in under_way:
             done.callback(None)
 
+    def breaks_off(self, reason: Exception) -> Deferred[None]:
+        """Wait, and fail for *reason* when it is cancelled."""
+        self._diary.append(self._name)
+        return Deferred(lambda done: done.errback(reason))
+
 
 class PaperHand:
     """A worker or poster with so many parcels in hand."""

@@ -227,6 +227,15 @@ def test_stopped_while_it_starts(house: House, events: list[LogEvent], name: str
     assert (house.left_with, said(events, LogLevel.critical)) == ([], [])
 
 
+def test_a_part_that_is_stopped_before_it_is_up(house: House, events: list[LogEvent]) -> None:
+    """It says so, as a nats-server does; the daemon was told to stop, and does."""
+    reason = StartError("it was stopped before it was ready")
+    cast(Any, house.parts.broker).start = lambda: house.steps["broker starts"].breaks_off(reason)
+    house.starts()
+    assert house.stops().called
+    assert (house.left_with, said(events, LogLevel.critical)) == ([], [])
+
+
 def test_the_first_signal_stops_the_reactor(house: House) -> None:
     """Which in its turn stops the daemon."""
     house.starts()
