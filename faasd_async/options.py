@@ -13,7 +13,8 @@ from twisted.python import usage
 from faasd_async.errors import ConfigurationError
 from faasd_async.observe.logs import Level, make_observer
 from faasd_async.settings import Secret, Settings, load
-from faasd_async.settings.credentials import Credentials, read_authorization, read_credentials
+from faasd_async.settings.credentials import Credentials
+from faasd_async.settings.operator import read_authorization, read_credentials
 
 
 class Options(usage.Options):

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from faasd_async.assembly.shared import Shared
-from faasd_async.ground import Ground
+from faasd_async.daemon.ground import Ground
 from faasd_async.nats.server import EmbeddedServer, ServerFiles, ServerSettings
 from faasd_async.nats.server.rescue import Rescue
 from faasd_async.queue.space import Disk, Space

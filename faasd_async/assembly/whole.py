@@ -16,13 +16,14 @@ from faasd_async.assembly.shared import Shared
 from faasd_async.assembly.store import Store
 from faasd_async.assembly.system import System
 from faasd_async.assembly.worker import make_settlement, make_ticks, make_worker
-from faasd_async.daemon import Daemon, Parts
+from faasd_async.daemon.life import Daemon
+from faasd_async.daemon.parts import Parts
+from faasd_async.daemon.privileges import NOTICE, gain_no_more
+from faasd_async.daemon.reloading import Reading
+from faasd_async.daemon.systemd import Notifier
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.options import Options
-from faasd_async.privileges import NOTICE, gain_no_more
-from faasd_async.reloading import Reading
 from faasd_async.settings.changes import restart_needed
-from faasd_async.systemd import Notifier
 
 
 def assemble(reactor: Any, options: Options) -> Daemon:

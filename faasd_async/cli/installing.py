@@ -18,7 +18,7 @@ from faasd_async.cli.installation import files
 from faasd_async.cli.installation.tree import Done, Tree
 from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Asked
-from faasd_async.settings.credentials import PASSWORD_FILE, USER_FILE
+from faasd_async.settings.operator import PASSWORD_FILE, USER_FILE
 from faasd_async.settings.programs import hidden_at
 
 _USER = "admin"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -260,15 +260,6 @@ async def test_what_a_function_can_take_is_found_out(
 
 
 # -- more than one daemon
-
-
-@pytest_twisted.async_yield_fixture
-async def nats(reactor: Any, tmp_path: Path) -> AsyncIterator[RealNats]:
-    """A server of somebody else's."""
-    server = RealNats(reactor, tmp_path / "nats")
-    await server.start()
-    yield server
-    await server.end()
 
 
 @pytest_twisted.ensureDeferred

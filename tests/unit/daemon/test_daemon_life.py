@@ -12,7 +12,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, capturedLogs, formatEvent
 
-from faasd_async.daemon import Parts
+from faasd_async.daemon.parts import Parts
 from faasd_async.errors import ConfigurationError, StartError
 from faasd_async.settings import FunctionSettings
 

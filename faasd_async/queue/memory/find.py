@@ -20,7 +20,7 @@ from faasd_async.call.request import (
     QueueRequest,
 )
 from faasd_async.queue.interface import Hands
-from faasd_async.queue.pigeonhole import Pigeonhole
+from faasd_async.queue.memory.pigeonhole import Pigeonhole
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,89 +12,22 @@ import atexit
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.application.service import IServiceCollection, Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import ILogObserver, Logger
 
-from faasd_async import signals
+from faasd_async.daemon import signals
+from faasd_async.daemon.parts import Parts
+from faasd_async.daemon.reloading import Reading, Reloading
+from faasd_async.daemon.systemd import Notifier
 from faasd_async.errors import FaasdAsyncError, StartError
-from faasd_async.gateway.doors import Doors
-from faasd_async.ground import Ground
-from faasd_async.queue.interface import Queue
-from faasd_async.reloading import Reading, Reloading
-from faasd_async.runtime.deployments import Deployments
-from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings
-from faasd_async.statelock import StateLock
-from faasd_async.systemd import Notifier
 
 #: What was aborted is given back within this time, or left to its lease.
 _LETTING_GO_SECONDS = 10.0
-
-
-class Broker(Protocol):
-    """A broker that this daemon runs itself."""
-
-    def start(self) -> Deferred[None]: ...
-
-    def stop(self) -> Deferred[None]: ...
-
-
-class Sweeping(Protocol):
-    """Who removes what an earlier daemon left behind of functions that are gone."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> Deferred[None]: ...
-
-
-class Provider(Protocol):
-    """Somebody else who runs functions, which are deployed here as far as they are known."""
-
-    def start(self) -> Deferred[None]: ...
-
-    async def stop(self) -> None: ...
-
-
-class Onlooker(Protocol):
-    """Who looks, from time to time, at how things are."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class Hand(Protocol):
-    """Who takes parcels from the queue."""
-
-    def start(self) -> None: ...
-
-    def stop_taking(self) -> None: ...
-
-    def when_idle(self) -> Deferred[None]: ...
-
-    def give_up(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a daemon is made of."""
-
-    lock: StateLock
-    ground: Ground
-    processes: ProcessNotes
-    broker: Broker | None
-    queue: Queue
-    deployments: Deployments
-    sweeping: Sweeping
-    hands: tuple[Hand, ...]
-    doors: Doors
-    provider: Provider | None = None
-    onlookers: tuple[Onlooker, ...] = ()
 
 
 class Daemon(Service):
