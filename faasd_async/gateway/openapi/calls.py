@@ -210,7 +210,10 @@ def _result() -> Part:
         "A function's answer",
         answers,
         _UNKNOWN | _GONE,
-        description="Any answer with `X-Function-Status` is the function's own.",
+        description=(
+            "Any answer with `X-Function-Status` is the function's own, but for fields that would"
+            " hold for the whole address, such as `Set-Cookie`. A 410 says why there is none."
+        ),
         parameters=(
             _ID,
             shared("accept"),
