@@ -423,7 +423,7 @@ class Assembly:
             notices=(*settings.notices, *([] if gain_no_more() else [NOTICE])),
             observer=self.options.observer,
             systemd=Notifier(self.reactor, os.environ),
-            when_clock_believed=self._wall_clock(broker).when_believed,
+            when_clock_believed=self._wall_clock(self._newest_stored(broker)).when_believed,
             deploy=self.roster.deploy_file,
             troubles=(barrier.why_refused, *([space.why_refused] if space else [])),
         )
@@ -497,13 +497,17 @@ class Assembly:
         Rescue(self.reactor, server, self.disk.free_bytes, enough_bytes, self.ground.look)
         return server
 
-    def _wall_clock(self, broker: EmbeddedServer | None) -> WallClock:
-        """Of what somebody else's broker has stored we are told nothing before we begin."""
-        store = str(self.state_dir / "nats")
+    def _newest_stored(self, broker: EmbeddedServer | None) -> Callable[[], float]:
+        """What the clock of somebody else's broker shows is told when we reach it."""
+        if broker is None:
+            return lambda: 0.0
+        return partial(newest_below, str(self.state_dir / "nats"))
+
+    def _wall_clock(self, newest_seconds: Callable[[], float]) -> WallClock:
         return WallClock(
             self.reactor,
             time.time,
-            partial(newest_below, store) if broker else lambda: 0.0,
+            newest_seconds,
             earliest_seconds=EARLIEST_NS / 1e9,
             patience_seconds=self.settings.queue.clock_wait_seconds,
         )
@@ -571,6 +575,9 @@ class Assembly:
             largest_payload_bytes=_EMBEDDED_PAYLOAD_BYTES if broker else _USUAL_PAYLOAD_BYTES,
             now_seconds=time.time,
             disk=StoreDisk(self.disk.free_bytes, settings.queue.min_free_bytes) if broker else None,
+            when_believed=lambda least_seconds: self._wall_clock(
+                lambda: least_seconds
+            ).when_believed(),
         )
 
     def _streaming_queue(self) -> Callable[..., JetStreamQueue]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 import pytest
 import pytest_twisted
 from real_nats import QUICK, RealNats
-from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
+from twisted.internet.defer import Deferred, DeferredQueue, gatherResults, succeed
 from twisted.internet.task import LoopingCall
 
 from faasd_async.call.callback_url import parse
@@ -38,6 +38,7 @@ from faasd_async.queue.interface import (
     Subscription,
 )
 from faasd_async.queue.jetstream import JetStreamQueue
+from faasd_async.queue.jetstream.clocks import at_once
 from faasd_async.queue.jetstream.durability import Acknowledged, Durability, Promise
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.subjects import CALLS, OUTCOMES
@@ -118,6 +119,8 @@ class House:
         static: bool = False,
         alone: bool = False,
         durability: Durability | None = None,
+        now_seconds: Callable[[], float] = time.time,
+        when_believed: Callable[[float], Deferred[None]] = at_once,
     ) -> JetStreamQueue:
         """Open the queue, as another daemon would."""
         client = NatsClient(self._reactor, lambda: [self.nats.address], limits=QUICK)
@@ -138,7 +141,8 @@ class House:
             static=static,
             alone=alone,
             largest_payload_bytes=8 * MIB,
-            now_seconds=time.time,
+            now_seconds=now_seconds,
+            when_believed=when_believed,
         )
         self._clients[queue] = client
         self._open.append(queue)
@@ -593,6 +597,26 @@ async def test_calls_that_share_an_id_end_apart(house: House) -> None:
     for other in (call("1", key=CallKey("1", "a")), call("1", "g")):
         assert await house.soon(queue.records.find_ending(other.function, other.key)) is None
         assert await house.soon(queue.records.record_ending(other, DIED, KEEP))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_clock_behind_the_servers_is_waited_for(house: House) -> None:
+    """Before anything is taken or put off."""
+    await house.soon((await house.queue()).put_call(call("1")))
+    behind_seconds = 86400.0
+    waits: list[float] = []
+
+    def now_seconds() -> float:
+        return time.time() - (0 if waits else behind_seconds)
+
+    def wait(least_seconds: float) -> Deferred[None]:
+        waits.append(least_seconds)
+        return succeed(None)
+
+    began_seconds = time.time()
+    await house.queue(now_seconds=now_seconds, when_believed=wait)
+    (least_seconds,) = waits
+    assert began_seconds - 1 <= least_seconds <= time.time() + 1
 
 
 @pytest.mark.parametrize(
