@@ -26,9 +26,10 @@ from faasd_async.callback.tried import LOOPED, Try
 #: Accepts a call; brings a status, why it is no 202, and ``Retry-After``.
 Enqueue = Callable[[FunctionRoute, Headers, Body], Awaitable[tuple[int, str, bytes | None]]]
 
-#: By these our own door says no for now: the function may be deployed again, there may be more
-#: room or more time. What else is wrong with a call stays so, for each try is the same request.
-_MAY_CHANGE = frozenset((404, 408, 425, 429))
+#: By these our own door says no for now: each try is signed anew, and secrets are changed; the
+#: function may be deployed again; there may be more room or more time. Whatever else is wrong with
+#: a call stays so, for each try is the same request.
+_MAY_CHANGE = frozenset((401, 404, 408, 425, 429))
 
 
 class Sends(Protocol):
