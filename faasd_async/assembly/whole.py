@@ -66,7 +66,7 @@ def assemble(reactor: Any, options: Options) -> Daemon:
         notices=(*settings.notices, *([] if gain_no_more() else [NOTICE])),
         observer=options.observer,
         systemd=Notifier(reactor, os.environ),
-        when_clock_believed=store.wall_clock().when_believed,
+        when_clock_believed=store.wall_clock(store.newest_seconds).when_believed,
         deploy=functions.roster.deploy_file,
         troubles=(durability.why_refused, *([space.why_refused] if space else [])),
     )

@@ -14,7 +14,7 @@ from faasd_async.call.body import Body, is_stored
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.ids import adopt_call_key
 from faasd_async.call.known import CallName
-from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
+from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key, why_another
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.call.trace import TRACEPARENT, carried
@@ -280,6 +280,8 @@ class Acceptance:
         now_ns = self._now_ns()
         timing = read_timing(said, now_ns)
         repeatable = self._repeatable(arrival, said, deployment)
+        if repeatable is not None:
+            repeatable = repeatable.telling(callback, on_failure)
         key_for = adopt_call_key if repeatable is None else repeatable.key
         tracing = trace(arrival, now_ns, key_for)
         headers = forwarded(arrival, tracing, without=_KEPT)
@@ -313,8 +315,10 @@ class Acceptance:
         key = idempotency_key(said)
         if key is None:
             return None
-        if len(key) > MAX_KEY_BYTES:
-            raise Refusal(400, f"an idempotency key has at most {MAX_KEY_BYTES} bytes")
+        if not 0 < len(key) <= MAX_KEY_BYTES:
+            raise Refusal(
+                400, f"Idempotency-Key or webhook-id: 1 to {MAX_KEY_BYTES} bytes are allowed"
+            )
         try:
             return self._queue.keyed.name(deployment.name, key, arrival.route.target, arrival.body)
         except QueueError as reason:
@@ -368,7 +372,8 @@ def _receipt(function: str, tracing: Tracing) -> Receipt:
 
 def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
     """The receipt of a call that was accepted before; 422 if that was another call."""
-    if earlier.digest != request.digest:
-        return Refusal(422, "another call, with another path or body, was sent under this key")
+    other = why_another(request.digest, earlier.digest)
+    if other is not None:
+        return Refusal(422, f"another call, with another {other}, was sent under this key")
     receipt = _receipt(request.function, Tracing(earlier.key, earlier.start_time_ns))
     return replace(receipt, fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))

@@ -26,6 +26,7 @@ from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies, Places
 from faasd_async.queue.jetstream.body_sweep import BodySweep
 from faasd_async.queue.jetstream.burial import Burial
+from faasd_async.queue.jetstream.clocks import Clocks, WhenBelieved, at_once
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import CountedDelivery, JetStreamDelivery, Settlements
 from faasd_async.queue.jetstream.durability import Durability
@@ -93,6 +94,7 @@ class JetStreamQueue:
         need not wait for its lease to run out.
     :param now_seconds: the wall clock.
     :param largest_payload_bytes: the broker's ``max_payload``, until it has told us.
+    :param when_believed: waits for that clock to be set.
     """
 
     _log = Logger()
@@ -109,11 +111,13 @@ class JetStreamQueue:
         largest_payload_bytes: int,
         now_seconds: Callable[[], float],
         disk: StoreDisk | None = None,
+        when_believed: WhenBelieved = at_once,
     ) -> None:
         self._clock = clock
         self._client = client
         self._jetstream = JetStream(client)
         self._streams = Streams(self._jetstream, layout, disk)
+        self._clocks = Clocks(self._jetstream, now_seconds, when_believed)
         self._durability = durability
         self._static = static
         self._alone = alone
@@ -237,6 +241,7 @@ class JetStreamQueue:
                     # A server that was killed may have forgotten what it gave out, and to whom.
                     self._inherited[name] = last_sequence
                     self._left_behind.setdefault(name, last_sequence)
+                await self._clocks.agree(CALLS, patient=self._started is not None)
                 self._later.limit_bytes = self._streams.layout.later_bytes
                 self._later.possible = self._streams.keeps_schedules
                 await self.keyed.agree()

@@ -14,6 +14,7 @@ from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackName, QueueRequest
 from faasd_async.errors import QueueError
+from faasd_async.queue.kept import why_withheld
 from faasd_async.settings import ResultSettings
 
 Record = TypeVar("Record")
@@ -45,10 +46,10 @@ class MemoryRecords:
         about = request.function, request.key
         if self._ending(*about, request.generation) is not None:
             return False
-        kept = keep.keep_seconds > 0 and len(ending.outcome.body) <= keep.max_bytes
-        if not kept and callback_url_of(request, ending) is None:
+        withheld = why_withheld(keep, len(ending.outcome.body))
+        if withheld is not None and callback_url_of(request, ending) is None:
             ending = replace(ending, outcome=replace(ending.outcome, headers=(), body=b""))
-        self.endings[about] = request, replace(ending, is_private=not kept)
+        self.endings[about] = request, replace(ending, withheld=withheld)
         return True
 
     def find_ending(

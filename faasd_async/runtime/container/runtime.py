@@ -116,7 +116,8 @@ class ContainerRuntime:
             return self._container.upstream.invoke_whole(
                 invocation, timeout_seconds, most_bytes, when_whole
             )
-        return gather_whole(self.invoke(invocation, timeout_seconds), most_bytes, when_whole)
+        replying = self.invoke(invocation, timeout_seconds)
+        return gather_whole(replying, most_bytes, when_whole, invocation.spill)
 
     def when_over(self) -> Deferred[None]:
         """At once: what a function does behind a connection that was closed cannot be seen."""
