@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,7 +134,7 @@ async def test_a_secret_is_for_functions_of_both(pair: Pair) -> None:
     """Made, changed and removed in both places, listed once, and in no log."""
     fake = pair.neighbour.fake
     assert (await pair.system("POST", "secrets", {"name": "key", "value": "v-one"})).status == 201
-    assert fake.secrets["key"] == "v-one"
+    assert fake.secrets["key"] == b"v-one"
     listed = [each["name"] for each in await pair.told("secrets")]
     assert listed.count("key") == 1
     assert (await pair.system("POST", "functions", {
@@ -143,7 +144,7 @@ async def test_a_secret_is_for_functions_of_both(pair: Pair) -> None:
     assert (await pair.daemon.request("/function/tells")).body == b"v-one"
     assert (await pair.system("PUT", "secrets", {"name": "key", "value": "v-two"})).status == 202
     assert (await pair.daemon.request("/function/tells")).body == b"v-two"
-    assert fake.secrets["key"] == "v-two"
+    assert fake.secrets["key"] == b"v-two"
     assert (await pair.system("DELETE", "secrets", {"name": "key"})).status == 409
     assert "key" in fake.secrets
     assert (await pair.system("DELETE", "functions", {"functionName": "tells"})).status == 202
@@ -152,6 +153,28 @@ async def test_a_secret_is_for_functions_of_both(pair: Pair) -> None:
     assert "v-one" not in pair.daemon.log
     assert "v-two" not in pair.daemon.log
     assert PASSWORD.partition(":")[2] not in pair.daemon.log
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_secret_that_is_no_text(pair: Pair) -> None:
+    """In base64 it comes to both, byte for byte, when it is made and when it is changed."""
+    fake = pair.neighbour.fake
+    for method, value in (("POST", b"\x00\xff\n one"), ("PUT", b"\xfe\x00two\r\n")):
+        secret = {"name": "raw", "rawValue": b64encode(value).decode()}
+        answer = await pair.system(method, "secrets", secret)
+        assert answer.status == {"POST": 201, "PUT": 202}[method]
+        assert fake.secrets["raw"] == value
+        assert (pair.daemon.state / "secrets" / "raw").read_bytes() == value
+    assert (await pair.system("DELETE", "secrets", {"name": "raw"})).status == 202
+
+
+@pytest.mark.parametrize("secret", [{"rawValue": "no base64"}, {"value": ""}, {"name": "../raw"}])
+@pytest_twisted.ensureDeferred
+async def test_a_secret_that_is_none_is_made_nowhere(pair: Pair, secret: dict[str, str]) -> None:
+    """What is refused here has not come to the provider before."""
+    answer = await pair.system("POST", "secrets", {"name": "half", "value": "v", **secret})
+    assert answer.status == 400
+    assert not {"half", "../raw"} & pair.neighbour.fake.secrets.keys()
 
 
 # -- calls
