@@ -72,8 +72,9 @@ def path_of(call_id: str) -> str:
 class Elsewhere(Protocol):
     """Somebody else who runs functions, and may have one that is not known here yet."""
 
-    def when_about_fresh(self) -> Deferred[None]:
-        """:return: fires when what it has is deployed; fails with a :class:`ProviderError`."""
+    def when_looked_for(self) -> Deferred[None]:
+        """:return: fires when what it has by now is deployed; fails with a
+        :class:`ProviderError`."""
 
 
 class Directory:
@@ -109,7 +110,7 @@ class Directory:
         """
         if self._elsewhere is not None and self.may_come(route):
             try:
-                await self._elsewhere.when_about_fresh()
+                await self._elsewhere.when_looked_for()
             except ProviderError as reason:
                 raise of_provider_error(reason) from None
 

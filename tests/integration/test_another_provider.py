@@ -17,7 +17,7 @@ from neighbour import PASSWORD, Neighbour
 from raw_http import Response, converse
 from recorded_faas_cli import Exchange, read_recording
 from test_faas_cli import THERE, ask, say
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.http import Request
 
 RECORDED = read_recording()
@@ -251,14 +251,21 @@ async def test_a_function_without_replicas_is_scaled_up(pair: Pair) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_an_unknown_function_is_asked_for(pair: Pair) -> None:
-    """One that the provider was given by somebody else is there with its first call; of one that
-    it does not have it is said after it was asked."""
-    pair.neighbour.fake.answer = lambda request, body: body
-    pair.neighbour.fake.have("fresh")
-    while (answer := await pair.daemon.request("/async-function/fresh", b"x")).status == 404:
-        pass  # The provider is not asked again within a second.
-    assert answer.status == 202
+    """One that the provider was given by somebody else is there with its first call, right after
+    the provider was asked, too; of one that it does not have it is said after it was asked. Those
+    who call such functions at the same time have one question for all of them."""
+    fake = pair.neighbour.fake
+    fake.answer = lambda request, body: body
     assert (await pair.daemon.request("/function/nobody")).status == 404
+    fake.have("fresh")
+    assert (await pair.daemon.request("/async-function/fresh", b"x")).status == 202
+    fake.have("fresher")
+    fake.asked.clear()
+    unknown = [pair.daemon.request(f"/function/nobody-{number}") for number in range(50)]
+    assert (await pair.daemon.request("/function/fresher", b"y")).body == b"y"
+    assert {answer.status for answer in await gatherResults(unknown)} == {404}
+    lists = [asked for asked in fake.asked if "functions?namespace=openfaas-fn" in asked]
+    assert 1 <= len(lists) <= 3
 
 
 @pytest_twisted.ensureDeferred
@@ -296,8 +303,7 @@ async def test_a_provider_that_is_away(pair: Pair, listener: Listener) -> None:
         "/async-function/echo", b"then", X_Callback_Url=listener.url("/back")
     )
     assert queued.status == 202
-    while (unknown := await pair.daemon.request("/function/who")).status == 404:
-        pass
+    unknown = await pair.daemon.request("/function/who")
     assert (unknown.status, unknown.header("Retry-After")) == (503, "1")
     assert "echo" in [each["name"] for each in await pair.told("functions")]
     assert (await pair.system("POST", "functions", {"service": "a", "image": "b"})).status == 503
