@@ -106,13 +106,15 @@ class Directory:
     async def look_around(self, route: FunctionRoute) -> None:
         """Have a function deployed that is not known here, if it is elsewhere.
 
-        :raises Refusal: 503, nobody can tell now.
+        :raises Refusal: nobody can tell now: 503, or 502 as for any call whose function cannot be
+            reached while the caller waits.
         """
         if self._elsewhere is not None and self.may_come(route):
             try:
                 await self._elsewhere.when_looked_for()
             except ProviderError as reason:
-                raise of_provider_error(reason) from None
+                refusal = of_provider_error(reason)
+                raise refusal if route.asynchronous else Refusal(502, str(reason)) from None
 
     def find(self, route: FunctionRoute) -> Deployment:
         """

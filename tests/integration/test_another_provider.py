@@ -294,16 +294,16 @@ async def test_logs_come_as_they_are_written(pair: Pair) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_provider_that_is_away(pair: Pair, listener: Listener) -> None:
-    """What was known holds: queued calls are taken and run when it is back, others are told to come
-    again, and of what is not known nobody can tell."""
+    """What was known holds: queued calls are taken and run when it is back, others are answered
+    502, as OpenFaaS' gateway does, and of what is not known nobody can tell."""
     await pair.neighbour.go()
-    waiting = await pair.daemon.request("/function/echo", b"now")
-    assert (waiting.status, waiting.header("Retry-After")) == (503, "1")
+    assert (await pair.daemon.request("/function/echo", b"now")).status == 502
     queued = await pair.daemon.request(
         "/async-function/echo", b"then", X_Callback_Url=listener.url("/back")
     )
     assert queued.status == 202
-    unknown = await pair.daemon.request("/function/who")
+    assert (await pair.daemon.request("/function/who")).status == 502
+    unknown = await pair.daemon.request("/async-function/who")
     assert (unknown.status, unknown.header("Retry-After")) == (503, "1")
     assert "echo" in [each["name"] for each in await pair.told("functions")]
     assert (await pair.system("POST", "functions", {"service": "a", "image": "b"})).status == 503
