@@ -12,7 +12,6 @@ import pytest_twisted
 from daemon import StartDaemon
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
-from twisted.web.client import readBody
 
 
 class Silent(Factory):
