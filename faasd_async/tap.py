@@ -297,6 +297,7 @@ class Assembly:
             self.state_dir,
             now_seconds=time.time,
             patience_seconds=self.settings.worker.drain_timeout_seconds,
+            keep=self.journal.keep,
         )
         self.other_provider = self._other_provider()
         self.deployments = Deployments(self._make_runtime)
