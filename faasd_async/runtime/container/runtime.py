@@ -78,6 +78,11 @@ class ContainerRuntime:
         self._why_not: str | None = None
         self._stage = "its container is being started"
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a container, and it answers."""
+        return self._ready and self._container is not None
+
     def start(self) -> Deferred[None]:
         self._stopped = False
         self._life = Deferred.fromCoroutine(self._live())
@@ -196,6 +201,7 @@ class ContainerRuntime:
             busy=self._busy,
             looked=self._looked,
             now_seconds=self._installation.now_seconds,
+            keep=self._installation.keep,
         )
 
     async def _stay_with(self, container: Container, backoff: Backoff) -> bool:
