@@ -92,7 +92,7 @@ class Daemon(Service):
             if why is not None:
                 return why
         queue = self._parts.queue
-        return queue.why_full if queue.ready else "the queue cannot be reached"
+        return queue.why_refused if queue.ready else "the queue cannot be reached"
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         if self._observer is not None:

@@ -21,6 +21,7 @@ from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessa
 from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.bodies import BodyKind
 from faasd_async.queue.interface import Delivery, Source, Subscription
+from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.asking import Round
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies, Places
@@ -122,7 +123,8 @@ class JetStreamQueue:
         self._static = static
         self._alone = alone
         self._largest_payload_bytes = largest_payload_bytes
-        self._store = Store(self._jetstream, durability)
+        self._answering = Answering(clock, client.flush)
+        self._store = Store(self._jetstream, durability, self._answering)
         self.bodies = JetStreamBodies(clock, self._store)
         self._sweep = BodySweep(
             clock, self._store, self.bodies, alone=alone, now_seconds=now_seconds
@@ -174,9 +176,9 @@ class JetStreamQueue:
         return self._largest_payload_bytes - _HEAD_BYTES
 
     @property
-    def why_full(self) -> str | None:
+    def why_refused(self) -> str | None:
         if not self._calls.is_full:
-            return None
+            return self._answering.why_not
         return "the queue is full: waiting calls take up [queue] max_bytes or max_messages"
 
     # -- coming and going
@@ -213,10 +215,12 @@ class JetStreamQueue:
         self.bodies.piece_bytes = min(PIECE_BYTES, max(self.largest_call_bytes, 1))
         self._settlements.send_unsent()
         self._may_be_lost = self._alone
+        self._answering.connected()
         self._bring_up()
 
     def _disconnected(self) -> None:
         self.ready = False
+        self._answering.disconnected()
         self._forget_bringing_up()
         for subscription in self._subscriptions:
             subscription.unbind()

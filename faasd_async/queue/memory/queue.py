@@ -34,7 +34,7 @@ class MemoryQueue:
     """
 
     ready = True
-    why_full = None
+    why_refused = None
     callbacks_crowded = callbacks_full = False
     largest_call_bytes = 1 << 62
     #: None is too large to be put as it is.

@@ -182,7 +182,7 @@ class House:
         )
         cast(Any, parts.doors).close = self._close
         cast(Any, parts.queue).ready = True
-        cast(Any, parts.queue).why_full = None
+        cast(Any, parts.queue).why_refused = None
         self.parts = parts
         given: dict[str, Any] = {
             "functions": NO_FUNCTIONS,
