@@ -91,8 +91,4 @@ class Options(usage.Options):
     def _runs_in(self) -> str | None:
         """Where twistd will run the daemon; ``None`` if it is another root, without our files."""
         twistd: MutableMapping[str, Any] = self.parent or {}
-        if twistd.get("nodaemon") and twistd.get("pidfile") == "twistd.pid":
-            # In the foreground nobody reads it, and the state directory is locked anyway. One that
-            # a power cut left behind may name some other process: twistd would not start.
-            twistd["pidfile"] = ""
         return None if twistd.get("chroot") else os.path.abspath(twistd.get("rundir") or ".")

@@ -50,7 +50,8 @@ def _check(name: str, directory: Path, config: Path) -> None:
     """
     :raises click.UsageError: there is something of that name, or it is none.
     """
-    if not is_file_name(name):
+    # What begins with a dash would be taken for an option by the next command.
+    if not is_file_name(name) or name.startswith("-"):
         raise click.UsageError(f"NAME: found {name!r}; allowed: {FILE_NAME_ALLOWED}")
     if directory.exists():
         raise click.UsageError(f"{directory} is there already")

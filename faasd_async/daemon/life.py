@@ -162,6 +162,7 @@ class Daemon(Service):
             onlooker.start()
         self._was_ready = True
         self._wait_for(None)
+        parts.doors.let_in()
         self._systemd.ready()
         self._log.info(
             "ready: {count} functions, pid {pid}", count=len(parts.deployments), pid=os.getpid()

@@ -11,7 +11,7 @@ from faasd_async.settings.endpoints import place_of
 from faasd_async.settings.mistakes import Mistakes, Refusal, quoted
 from faasd_async.settings.model import FunctionSettings, Settings
 from faasd_async.settings.places import Place, Places
-from faasd_async.settings.programs import NotThere, find, hidden_by, search_path
+from faasd_async.settings.programs import NotThere, find, hint_at_unit, search_path
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import channel
 
@@ -119,8 +119,7 @@ def check_programs(
             find(function.command, path, here)
             confining(function.command, find_tools(environment))
         except NotThere as missing:
-            directive = hidden_by(function.command, environment, here)
-            hint = f"; {directive} of the unit hides it, see docs/install.rst" if directive else ""
+            hint = hint_at_unit(function.command, environment, here)
             _own(root, settings, name).mistake(missing.key, f"{missing}{hint}")
 
 

@@ -178,7 +178,7 @@ class House:
             deployments=cast(Any, self.deployments),
             sweeping=cast(Any, self.part(start="sweeping starts", stop="sweeping stops")),
             hands=(self.worker, self.poster),
-            doors=cast(Any, self.part(open="doors open")),
+            doors=cast(Any, self.part(open="doors open", let_in="doors let in")),
         )
         cast(Any, parts.doors).close = self._close
         cast(Any, parts.queue).ready = True

@@ -44,6 +44,7 @@ UP = [
     "queue starts",
     "worker starts",
     "poster starts",
+    "doors let in",
 ]
 #: What takes its time.
 STARTING = ("left behind ends", "broker starts", "functions start", "queue starts")
