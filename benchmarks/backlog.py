@@ -19,6 +19,9 @@ from benchmarks.processes import a_call
 
 _FULL = 1_000_000
 
+#: Longer than a million calls take to come: one that is given up meanwhile waits no more.
+_HELD = "1h"
+
 
 @dataclass(frozen=True)
 class Amounts:
@@ -32,7 +35,8 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
     calls = _FULL if amounts.full else amounts.calls
     what = f"backlog of {calls:,}"
     # Room for the load that comes on top.
-    setup = partial(Setup, max_inflight=1, most_waiting=2 * max(calls, _FULL // 2))
+    most_waiting = 2 * max(calls, _FULL // 2)
+    setup = partial(Setup, max_inflight=1, most_waiting=most_waiting, timeout=_HELD)
     with state_directory() as directory:
         noop = Noop(expected=1)
         with daemon_in(directory, setup(noop.port)) as running:

@@ -62,6 +62,7 @@ _FUNCTION = """\
 url = "http://127.0.0.1:{setup.noop_port}"
 max_inflight = {setup.max_inflight}
 results = {{ keep = "{setup.keep}" }}
+async_timeout = "{setup.timeout}"
 """
 
 
@@ -73,6 +74,7 @@ class Setup:
     :ivar max_inflight: calls at a time, of each function and of all.
     :ivar keep: for how long results are.
     :ivar most_waiting: how many calls there must be room for.
+    :ivar timeout: how long the function may hold a call.
     """
 
     noop_port: int
@@ -81,6 +83,7 @@ class Setup:
     functions: tuple[str, ...] = ("noop",)
     keep: str = "0s"
     most_waiting: int = 1_000_000
+    timeout: str = "5m"
 
 
 class Daemon:
