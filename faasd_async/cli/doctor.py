@@ -19,7 +19,7 @@ from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Asked, Ended, Session, talks
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings import Settings, load
-from faasd_async.settings.credentials import read_authorization, read_credentials
+from faasd_async.settings.operator import read_authorization, read_credentials
 
 
 @click.command()
