@@ -236,6 +236,11 @@ class Daemon(Service):
         """Stop a part and wait for it; one that fails at it must not keep the next one up."""
         try:
             await maybeDeferred(stop)
+        except OSError as reason:
+            # The state directory is gone, or its disk has failed.
+            self._log.error(
+                "a part of the daemon did not stop as it should: {reason}", reason=reason
+            )
         except Exception:
             self._log.failure("a part of the daemon did not stop as it should: this is a bug")
 

@@ -83,6 +83,7 @@ async def test_who_asks_for_a_call_is_not_given_the_one_that_follows(
     await is_in(again, "queued")
     await daemon.request("/system/function/two/resume", Host="localhost")
     (*_, second) = await listener.when(2)
+    await is_in(again, "running")
     second.answer(200, b"of two")
     await again.when_answers(1)
     assert states(again) == ["queued", "running", "succeeded"]

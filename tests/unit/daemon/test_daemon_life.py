@@ -378,6 +378,16 @@ def test_a_part_that_does_not_stop_as_it_should(
     assert [event["log_failure"].value for event in events if "log_failure" in event] == [bug]
 
 
+def test_a_disk_that_has_failed(house: House, events: list[LogEvent]) -> None:
+    """What cannot be written down on the way down is told, and is no bug."""
+    house.starts()
+    house.steps["unlock"].failure = OSError(5, "Input/output error")
+    assert house.stops().called
+    assert said(events, LogLevel.error, LogLevel.critical) == [
+        "a part of the daemon did not stop as it should: [Errno 5] Input/output error"
+    ]
+
+
 def test_a_reload(house: House, events: list[LogEvent]) -> None:
     """The functions that are in the settings now are deployed."""
     house.starts()
