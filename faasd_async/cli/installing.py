@@ -95,8 +95,9 @@ def uninstall(asked: Asked, root: Path, dry_run: bool, purge: bool) -> None:
     """Remove the service. Configuration, password and state stay, unless they are purged."""
 
     def remove(tree: Tree) -> None:
-        if not dry_run:
-            _systemctl(tree, "disable", "--now", "faasd-async.service", "faasd-async.socket")
+        units = [path for path in (files.SERVICE, files.SOCKET) if tree.at(path).exists()]
+        if units and not dry_run:
+            _systemctl(tree, "disable", "--now", *(Path(path).name for path in units))
         for path in (files.SERVICE, files.SOCKET, files.PASSWORD_DROP_IN, files.SOCKET_DROP_IN):
             tree.remove(path)
         tree.remove_if_empty(files.DROP_INS)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from faasd_async.cli import installing
 from faasd_async.cli.main import cli
 from faasd_async.settings import load
 
@@ -142,6 +143,18 @@ def test_what_stays(tmp_path: Path) -> None:
     left = [path for path in tmp_path.rglob("*") if "faasd" in path.name]
     assert left == []
     assert told(run(tmp_path, "uninstall", "--purge")) == {}
+
+
+def test_what_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To stop the units that are there; after that, of none it does not know."""
+    orders: list[tuple[str, ...]] = []
+    monkeypatch.setattr(installing, "_systemctl", lambda tree, *words: orders.append(words))
+    install(tmp_path)
+    run(tmp_path, "uninstall")
+    disable = ("disable", "--now", "faasd-async.service", "faasd-async.socket")
+    assert orders == [("daemon-reload",), disable, ("daemon-reload",)]
+    run(tmp_path, "uninstall", "--purge")
+    assert orders[3:] == [("daemon-reload",)]
 
 
 @pytest.mark.parametrize(
