@@ -21,6 +21,7 @@ from benchmarks.processes import a_call
 class Amounts:
     seconds: float = field(default=5.0, metadata={"help": "of load, for each durability"})
     connections: int = field(default=64, metadata={"help": "that call at a time"})
+    lean: bool = field(default=False, metadata={"help": "the reactor without log contexts"})
 
 
 def measure(amounts: Amounts) -> Iterator[Figures]:
@@ -30,7 +31,9 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
 
 def measure_one(durability: str, amounts: Amounts) -> Figures:
     noop = Noop(expected=1)
-    with daemon(Setup(noop.port, max_inflight=1, durability=durability)) as running:
+    with daemon(
+        Setup(noop.port, max_inflight=1, durability=durability, lean=amounts.lean)
+    ) as running:
         flushed = flushes(ON_DISK)
         with running.processes.costs() as costs:
             seen = load(

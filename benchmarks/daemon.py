@@ -75,6 +75,7 @@ class Setup:
     :ivar keep: for how long results are.
     :ivar most_waiting: how many calls there must be room for.
     :ivar timeout: how long the function may hold a call.
+    :ivar lean: on the reactor without log contexts.
     """
 
     noop_port: int
@@ -84,6 +85,7 @@ class Setup:
     keep: str = "0s"
     most_waiting: int = 1_000_000
     timeout: str = "5m"
+    lean: bool = False
 
 
 class Daemon:
@@ -109,7 +111,7 @@ class Daemon:
         )
         functions = (_FUNCTION.format(setup=setup, name=name) for name in setup.functions)
         config.write_text(common + "".join(functions), encoding="utf-8")
-        self._spawn(directory, config)
+        self._spawn(directory, config, ["--reactor=faasd-async"] if setup.lean else [])
         try:
             self._wait_until_ready()
             self.ready_seconds = time.monotonic() - self.began
@@ -119,9 +121,9 @@ class Daemon:
             raise
         self.processes = Processes({"daemon": self._process.pid, "nats-server": broker_pid})
 
-    def _spawn(self, directory: Path, config: Path) -> None:
+    def _spawn(self, directory: Path, config: Path, options: list[str]) -> None:
         twistd = str(Path(sys.executable).with_name("twistd"))
-        words = [twistd, "-n", "--pidfile=", f"--logfile={self._log}", "faasd-async"]
+        words = [twistd, *options, "-n", "--pidfile=", f"--logfile={self._log}", "faasd-async"]
         # As many connections as it may have: a service's manager would see to that.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ABSOLUTE_FORM = re.compile(rb"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+#: So many targets are known: most callers use the same few, again and again.
+_REMEMBERED = 256
+
 _FUNCTION = re.compile(rb"/(async-)?function/([-a-zA-Z_0-9.]+)(?=[/?]|\Z)")
 
 
@@ -37,6 +41,7 @@ def origin_form(target: bytes) -> bytes:
     return rest if rest.startswith(b"/") else b"/" + rest
 
 
+@lru_cache(_REMEMBERED)
 def cut(target: bytes) -> FunctionRoute | None:
     """The function that *target* (in origin form) names, or ``None``."""
     found = _FUNCTION.match(target)

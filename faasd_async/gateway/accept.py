@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -33,7 +32,7 @@ from faasd_async.gateway.arrival import (
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.authentication import Authentication, without_password
 from faasd_async.gateway.deadlines import Deadlines
-from faasd_async.gateway.orders import read_orders
+from faasd_async.gateway.orders import ORDERS, read_orders
 from faasd_async.gateway.refusal import (
     Fields,
     Refusal,
@@ -42,7 +41,7 @@ from faasd_async.gateway.refusal import (
     not_allowed,
     of_queue_error,
 )
-from faasd_async.gateway.timing import TIMING_FIELDS, read_timing
+from faasd_async.gateway.timing import AT_ONCE, TIMING_FIELDS, Timing, read_timing
 from faasd_async.gateway.verification import Verification
 from faasd_async.queue.bodies import Bodies
 from faasd_async.queue.interface import Accepted, KeyedCalls
@@ -71,12 +70,24 @@ class CallStore(Protocol):
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """A 202's header fields, and what they are about."""
 
     fields: Fields
     name: CallName
+
+
+class Wishes(NamedTuple):
+    """What a caller ordered of a call besides that it be made."""
+
+    callback: CallbackUrl | None = None
+    on_failure: CallbackUrl | None = None
+    timing: Timing = AT_ONCE
+    repeatable: Repeatable | None = None
+    max_attempts: int = 0
+
+
+_NONE = Wishes()
 
 
 class Acceptance:
@@ -275,13 +286,11 @@ class Acceptance:
         if why is not None:
             raise no_room(why)
         said = read_orders(arrival.headers)
-        callback = self._callback(arrival, said, "X-Callback-Url")
-        on_failure = self._callback(arrival, said, "X-Callback-On-Failure")
         now_ns = self._now_ns()
-        timing = read_timing(said, now_ns)
-        repeatable = self._repeatable(arrival, said, deployment)
-        if repeatable is not None:
-            repeatable = repeatable.telling(callback, on_failure)
+        wishes = _NONE
+        if not ORDERS.isdisjoint(said):
+            wishes = self._wishes(arrival, said, deployment, now_ns)
+        repeatable = wishes.repeatable
         key_for = adopt_call_key if repeatable is None else repeatable.key
         tracing = trace(arrival, now_ns, key_for)
         headers = forwarded(arrival, tracing, without=_KEPT)
@@ -299,15 +308,29 @@ class Acceptance:
             target=arrival.route.target,
             headers=headers,
             body=arrival.body,
-            callback=callback,
-            on_failure=on_failure,
+            callback=wishes.callback,
+            on_failure=wishes.on_failure,
             digest="" if repeatable is None else repeatable.digest,
-            not_before_ns=timing.not_before_ns,
-            expires_ns=timing.expires_ns,
-            max_attempts=read_max_attempts(said),
+            not_before_ns=wishes.timing.not_before_ns,
+            expires_ns=wishes.timing.expires_ns,
+            max_attempts=wishes.max_attempts,
             traceparent=traceparent,
         )
         return request, tracing
+
+    def _wishes(
+        self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment, now_ns: int
+    ) -> Wishes:
+        """
+        :raises Refusal: one is not understood, or may not be.
+        """
+        callback = self._callback(arrival, said, "X-Callback-Url")
+        on_failure = self._callback(arrival, said, "X-Callback-On-Failure")
+        timing = read_timing(said, now_ns)
+        repeatable = self._repeatable(arrival, said, deployment)
+        if repeatable is not None:
+            repeatable = repeatable.telling(callback, on_failure)
+        return Wishes(callback, on_failure, timing, repeatable, read_max_attempts(said))
 
     def _repeatable(
         self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment
@@ -376,4 +399,4 @@ def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
     if other is not None:
         return Refusal(422, f"another call, with another {other}, was sent under this key")
     receipt = _receipt(request.function, Tracing(earlier.key, earlier.start_time_ns))
-    return replace(receipt, fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))
+    return receipt._replace(fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))

@@ -127,7 +127,7 @@ class Gateway:
         arrival = await _arrival(request)
         if arrival.method == b"POST" and read_preferences(arrival.headers).respond_async:
             route = replace(arrival.route, asynchronous=True)
-            return await self._accept(request, replace(arrival, route=route), asked=True)
+            return await self._accept(request, arrival._replace(route=route), asked=True)
         await pass_through(self._proxy, arrival, request)
         return None
 
@@ -153,7 +153,7 @@ class Gateway:
         """
         preferences = read_preferences(arrival.headers)
         if asked or preferences.wait_seconds is not None:
-            arrival = replace(arrival, headers=without(arrival.headers, preferences))
+            arrival = arrival._replace(headers=without(arrival.headers, preferences))
         receipt = await self._acceptance.accept(arrival)
         waited = await self._calls.results.wait_for_receipt(receipt, preferences.wait_seconds)
         done = applied(respond_async=asked, wait_seconds=waited.seconds)

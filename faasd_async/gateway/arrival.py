@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -31,8 +31,7 @@ OURS = frozenset((b"host", b"x-call-id", b"x-start-time"))
 Withhold = Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A request as a door received it.
 
     :ivar headers: the field lines as they came.
@@ -64,8 +63,13 @@ class Tracing(NamedTuple):
         )
 
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+\Z")
+
+
 def path_of(call_id: str) -> str:
     """Where a call can be asked after."""
+    if _UNRESERVED.match(call_id):
+        return f"/call/{call_id}"
     return f"/call/{quote(call_id, safe='', errors='surrogateescape')}"
 
 

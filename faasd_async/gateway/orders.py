@@ -23,6 +23,8 @@ _ORDERS = {
     )
 }
 
+ORDERS = frozenset(_ORDERS)
+
 
 def read_orders(headers: Headers) -> dict[bytes, bytes]:
     """A request's fields by their lower-case names, each order's single value among them.

@@ -22,6 +22,9 @@ _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PHRASES[499] = b"Client Closed Request"
 
 
+_ACCEPTED = b"HTTP/1.1 202 Accepted\r\n%b\r\nDate: %%b\r\nContent-Length: 0\r\n%%b\r\n" % _SERVED_BY
+
+
 def line_of(text: str) -> bytes:
     """A line for people, whatever bytes a name in it was made of."""
     return text.encode("utf-8", "backslashreplace") + b"\n"
@@ -37,7 +40,7 @@ def accepted(date: bytes, fields: Fields) -> bytes:
 
     :param date: the present time, as a ``Date`` field has it.
     """
-    return head(202, date, ((b"Content-Length", b"0"), *fields))
+    return _ACCEPTED % (date, b"".join([b"%b: %b\r\n" % field for field in fields]))
 
 
 def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: bool = True) -> bytes:

@@ -299,6 +299,18 @@ async def test_what_a_power_cut_leaves(start_daemon: StartDaemon, tmp_path: Path
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_lean_reactor(start_daemon: StartDaemon, listener: Listener) -> None:
+    """Calls are accepted, made durable by the thread that flushes, and made; it stops as ever."""
+    options = ("-n", "--pidfile=", "--reactor=faasd-async")
+    daemon = await start_daemon(function("f", listener), twistd_options=options)
+    assert (await daemon.request("/function/f", b"hello")).status == 200
+    accepted = await push(daemon, 40, 8, "/async-function/f")
+    called = (await listener.when(41))[1:]
+    assert {request.header("X-Call-Id") for request in called} == set(accepted)
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_daemonized(start_daemon: StartDaemon, tmp_path: Path, reactor: Any) -> None:
     """With a pid file and a log file of its own, as well as with ``-n``."""
     pid_file, log_file = tmp_path / "the.pid", tmp_path / "the.log"

@@ -32,6 +32,8 @@ WALLS: dict[str, frozenset[str]] = {
     "wheel": frozenset(),
     # Writing to a socket at once.
     "direct": frozenset(),
+    # The loop that tells of events.
+    "lean_reactor": frozenset(),
     # How often garbage is looked for.
     "garbage": frozenset(),
     # A lock on a file, and files that are nobody else's business.

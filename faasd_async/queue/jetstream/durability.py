@@ -30,13 +30,14 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 
 from faasd_async.errors import MaybeStored, QueueError
+from faasd_async.queue.jetstream.side_thread import SideThread
 
 #: How many parcels may wait for their barrier.
 LONGEST_WAITING = 10_000
@@ -176,7 +177,7 @@ class Barrier:
         self._gathering: list[Promise] = []
         self._covered: list[Promise] = []
         self._flushing = False
-        self._thread = ThreadPool(1, 1, "barrier")
+        self._thread = SideThread("barrier")
         self._descriptor = -1
         self._refusal: str | None = None
         self._measured_seconds: list[float] = []
@@ -222,7 +223,7 @@ class Barrier:
             return
         self._covered, self._gathering = self._gathering, []
         self._flushing = True
-        self._thread.callInThread(self._flush_in_thread, self._descriptor)
+        self._thread.do(partial(self._flush_in_thread, self._descriptor))
 
     def _flush_in_thread(self, descriptor: int) -> None:
         began = self._reactor.seconds()

@@ -29,11 +29,10 @@ ENOSPC = OSError(errno.ENOSPC, "No space left on device")
 
 
 class PaperThread:
-    """A pool of one thread, which works when the test says so."""
+    """A thread, which works when the test says so."""
 
-    def __init__(self, fewest: int, most: int, name: str) -> None:
-        assert (fewest, most) == (1, 1)
-        self.jobs: list[Callable[[], None]] = []
+    def __init__(self, name: str) -> None:
+        self.jobs: list[Callable[[], object]] = []
         self.running = False
 
     def start(self) -> None:
@@ -44,8 +43,8 @@ class PaperThread:
             self.works()
         self.running = False
 
-    def callInThread(self, job: Callable[..., None], *args: object) -> None:  # noqa: N802
-        self.jobs.append(lambda: job(*args))
+    def do(self, job: Callable[[], object]) -> None:
+        self.jobs.append(job)
 
     def works(self) -> None:
         """Do one job, whose news the reactor does not have yet."""
@@ -116,7 +115,7 @@ class House:
     """
 
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(durability, "ThreadPool", PaperThread)
+        monkeypatch.setattr(durability, "SideThread", PaperThread)
         self.covered: list[int] = []
         self.reactor = PaperReactor()
         self.disk = Disk(self.reactor)

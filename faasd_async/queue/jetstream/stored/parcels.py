@@ -45,6 +45,9 @@ _MAX_ATTEMPTS = b"Faas-Max-Attempts"
 #: Of so many callback URLs the target is kept: most go where others went a moment ago.
 _REMEMBERED = 256
 
+#: What is noted of nearly every call: the format and the time.
+_NOTED_OF_MOST = 2
+
 
 def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
     """:return: NATS headers and payload; the subject depends on where it goes."""
@@ -88,13 +91,16 @@ def read_request(message: Message) -> QueueRequest:
         queue, function, key = read_queued_subject(message.subject.decode())
         elsewhere = body_in(message, noted.get(BODY))
         target, headers, body = http_form.read(message.payload, elsewhere)
+        started_ns = int(noted.get(START_TIME, b""))
+        if len(noted) == _NOTED_OF_MOST:
+            return QueueRequest(function, queue, key, started_ns, target, headers, body)
         url, history = noted.get(_CALLBACK_URL), noted.get(HISTORY)
         on_failure = noted.get(_ON_FAILURE_URL)
         return QueueRequest(
             function=function,
             queue=queue,
             key=key,
-            start_time_ns=int(noted.get(START_TIME, b"")),
+            start_time_ns=started_ns,
             target=target,
             headers=headers,
             body=body,
