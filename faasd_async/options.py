@@ -13,7 +13,8 @@ from twisted.python import usage
 from faasd_async.errors import ConfigurationError
 from faasd_async.observe.logs import Level, make_observer
 from faasd_async.settings import Secret, Settings, load
-from faasd_async.settings.credentials import Credentials, read_authorization, read_credentials
+from faasd_async.settings.credentials import Credentials
+from faasd_async.settings.operator import read_authorization, read_credentials
 
 
 class Options(usage.Options):
@@ -90,8 +91,4 @@ class Options(usage.Options):
     def _runs_in(self) -> str | None:
         """Where twistd will run the daemon; ``None`` if it is another root, without our files."""
         twistd: MutableMapping[str, Any] = self.parent or {}
-        if twistd.get("nodaemon") and twistd.get("pidfile") == "twistd.pid":
-            # In the foreground nobody reads it, and the state directory is locked anyway. One that
-            # a power cut left behind may name some other process: twistd would not start.
-            twistd["pidfile"] = ""
         return None if twistd.get("chroot") else os.path.abspath(twistd.get("rundir") or ".")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +39,7 @@ class FakeProvider(Resource):
 
     :ivar password: what ``/system`` asks for: user and password, with a colon in between.
     :ivar functions: by namespace and name.
+    :ivar secrets: what is kept under each name.
     :ivar asked: each request's line, as the gateway's was recorded.
     :ivar called: each call of a function: method, target, header fields, body.
     :ivar answer: answers a call.
@@ -50,7 +51,7 @@ class FakeProvider(Resource):
     def __init__(self, password: str | None = None) -> None:
         super().__init__()
         self.functions: dict[tuple[str, str], Sheet] = {}
-        self.secrets: dict[str, str] = {}
+        self.secrets: dict[str, bytes] = {}
         self.namespaces = [NAMESPACE]
         self.asked: list[str] = []
         self.called: list[Request] = []
@@ -144,12 +145,12 @@ class FakeProvider(Resource):
             return _json(request, [{"name": each, "namespace": namespace} for each in self.secrets])
         there = ordered["name"] in self.secrets
         if request.method == b"POST":
-            self.secrets[ordered["name"]] = ordered["value"]
+            self.secrets[ordered["name"]] = _value(ordered)
             return _said(request, 201, "")
         if not there:
             return _said(request, 404, "not found")
         if request.method == b"PUT":
-            self.secrets[ordered["name"]] = ordered["value"]
+            self.secrets[ordered["name"]] = _value(ordered)
         else:
             del self.secrets[ordered["name"]]
         return _said(request, 202, "")
@@ -179,6 +180,11 @@ class FakeProvider(Resource):
         return _json(
             request, {"orchestration": "none", "provider": "fake", "version": version}
         )  # fmt: skip
+
+
+def _value(ordered: Sheet) -> bytes:
+    """Of a secret; what is no text comes in base64."""
+    return b64decode(ordered.get("rawValue") or "") or str(ordered.get("value", "")).encode()
 
 
 def log_line(name: str, text: str) -> bytes:

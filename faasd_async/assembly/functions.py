@@ -55,6 +55,7 @@ class Functions:
             state_dir,
             now_seconds=time.time,
             patience_seconds=settings.worker.drain_timeout_seconds,
+            keep=self.journal.keep,
         )
         self.other_provider = self._other_provider()
         self.deployments = Deployments(self._make_runtime)

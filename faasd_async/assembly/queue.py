@@ -59,6 +59,7 @@ def make_queue(shared: Shared, store: Store, clients: Clients, durability: Durab
         largest_payload_bytes=EMBEDDED_PAYLOAD_BYTES if broker else _USUAL_PAYLOAD_BYTES,
         now_seconds=time.time,
         disk=StoreDisk(store.disk.free_bytes, settings.queue.min_free_bytes) if broker else None,
+        when_believed=lambda least: store.wall_clock(lambda: least).when_believed(),
     )
 
 

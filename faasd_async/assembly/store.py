@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from faasd_async.assembly.shared import Shared
-from faasd_async.ground import Ground
+from faasd_async.daemon.ground import Ground
 from faasd_async.nats.server import EmbeddedServer, ServerFiles, ServerSettings
 from faasd_async.nats.server.rescue import Rescue
 from faasd_async.queue.space import Disk, Space
@@ -70,12 +70,18 @@ class Store:
         Rescue(reactor, server, self.disk.free_bytes, enough_bytes, self.ground.look)
         return server
 
-    def wall_clock(self) -> WallClock:
-        """Of what somebody else's broker has stored we are told nothing before we begin."""
+    def newest_seconds(self) -> float:
+        """What the clock of somebody else's broker shows is told when we reach it."""
+        return newest_below(self.directory) if self.broker else 0.0
+
+    def wall_clock(self, newest_seconds: Callable[[], float]) -> WallClock:
+        """
+        :param newest_seconds: what the clock cannot be behind of if it is set, Unix seconds.
+        """
         return WallClock(
             self._shared.reactor,
             time.time,
-            partial(newest_below, self.directory) if self.broker else lambda: 0.0,
+            newest_seconds,
             earliest_seconds=EARLIEST_NS / 1e9,
             patience_seconds=self._shared.settings.queue.clock_wait_seconds,
         )

@@ -16,13 +16,14 @@ from faasd_async.assembly.shared import Shared
 from faasd_async.assembly.store import Store
 from faasd_async.assembly.system import System
 from faasd_async.assembly.worker import make_settlement, make_ticks, make_worker
-from faasd_async.daemon import Daemon, Parts
+from faasd_async.daemon.life import Daemon
+from faasd_async.daemon.parts import Parts
+from faasd_async.daemon.privileges import NOTICE, gain_no_more
+from faasd_async.daemon.reloading import Reading
+from faasd_async.daemon.systemd import Notifier
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.options import Options
-from faasd_async.privileges import NOTICE, gain_no_more
-from faasd_async.reloading import Reading
 from faasd_async.settings.changes import restart_needed
-from faasd_async.systemd import Notifier
 
 
 def assemble(reactor: Any, options: Options) -> Daemon:
@@ -65,7 +66,7 @@ def assemble(reactor: Any, options: Options) -> Daemon:
         notices=(*settings.notices, *([] if gain_no_more() else [NOTICE])),
         observer=options.observer,
         systemd=Notifier(reactor, os.environ),
-        when_clock_believed=store.wall_clock().when_believed,
+        when_clock_believed=store.wall_clock(store.newest_seconds).when_believed,
         deploy=functions.roster.deploy_file,
         troubles=(durability.why_refused, *([space.why_refused] if space else [])),
     )

@@ -17,6 +17,12 @@ State = Literal["succeeded", "failed", "dead", "cancelled", "expired"]
 Reason = Literal["exhausted", "failed", "crashed", "expired", "orphaned", "unreadable"]
 
 
+#: Why an answer is nobody's to see: its function's ``results.keep`` is none, or it is larger than
+#: ``results.max_bytes``, or large where ``keep`` is short; ``keep`` is over; a dead letter alone is
+#: left; or the record does not say which of the first four.
+Withheld = Literal["unwanted", "large", "brief", "over", "buried", "unsaid"]
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """The terminal record of a call: whoever writes it first has ended the call.
@@ -24,8 +30,8 @@ class Ending:
     :ivar outcome: the last answer; without headers and body where results are not kept.
     :ivar ended_ns: Unix nanoseconds.
     :ivar reason: why it is a dead letter, if it is one.
-    :ivar is_private: the answer is not kept and nobody is to be shown it; if it is there all the
-        same, it is for the callback's sake alone.
+    :ivar withheld: why the answer is not to be shown to anybody; if it is there all the same, it is
+        for the callback's sake alone. ``None``: it is to be shown.
     """
 
     state: State
@@ -33,7 +39,7 @@ class Ending:
     history: History
     ended_ns: int
     reason: Reason | None = None
-    is_private: bool = False
+    withheld: Withheld | None = None
 
 
 def callback_url_of(request: QueueRequest, ending: Ending) -> CallbackUrl | None:
@@ -79,8 +85,9 @@ class DeadLetter:
 
 
 #: Why a callback is a dead letter: its tries are used up, its endpoint said 410, it would have been
-#: one call too many of a chain, or too many others waited while its receiver did not keep up.
-Undelivered = Literal["exhausted", "gone", "looped", "crowded"]
+#: one call too many of a chain, it was no call that this daemon takes, or too many others waited
+#: while its receiver did not keep up.
+Undelivered = Literal["exhausted", "gone", "looped", "refused", "crowded"]
 
 
 @dataclass(frozen=True, slots=True)

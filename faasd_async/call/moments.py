@@ -19,6 +19,8 @@ _HTTP_DATE = re.compile(
     re.ASCII,
 )
 
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
 
 class NoMoment(ValueError):
     """A text that tells no time."""
@@ -43,7 +45,11 @@ def _read(text: str) -> datetime:
         whole = re.sub(r"(\.\d{6})\d+", r"\1", text.upper().replace(" ", "T"))
         return datetime.fromisoformat(whole)
     if _HTTP_DATE.fullmatch(text):
-        return parsedate_to_datetime(text)
+        moment, day = parsedate_to_datetime(text), text.partition(" ")[0].rstrip(",")
+        # Python reads past the day of the week. One that is not the date's tells of a mistake in
+        # either of them, and nobody knows in which.
+        if day in (_DAYS[moment.weekday()], _DAYS[moment.weekday()][:3]):
+            return moment
     raise ValueError(text)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from faasd_async.call.body import Body
+from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.ids import CallKey, adopted
 
 #: Of an idempotency key.
@@ -22,13 +23,18 @@ MAX_KEY_BYTES = 255
 
 _KEYED = "k"
 
+#: How much of a digest there is of a call, and how much of where its end is told.
+_CALL_DIGITS = 32
+_TOLD_DIGITS = 16
+
 
 class Repeatable(NamedTuple):
     """What makes two requests the same call.
 
     :ivar accept: of function and key.
     :ivar call_id: for a call whose caller chose none; the same each time.
-    :ivar digest: of target and body: a caller that uses a key for something else is mistaken.
+    :ivar digest: of target and body, and behind them of where the end is to be told, if anywhere:
+        a caller that uses a key for something else is mistaken.
     """
 
     accept: str
@@ -43,13 +49,31 @@ class Repeatable(NamedTuple):
         """
         return CallKey(adopted(chosen) or self.call_id, self.accept)
 
+    def telling(self, callback: CallbackUrl | None, on_failure: CallbackUrl | None) -> Repeatable:
+        """The same, for a call whose end is told."""
+        if callback is None and on_failure is None:
+            return self
+        urls = " ".join("" if url is None else url.text for url in (callback, on_failure))
+        told = hashlib.sha256(urls.encode()).hexdigest()[:_TOLD_DIGITS]
+        return self._replace(digest=self.digest + told)
+
+
+def why_another(digest: str, earlier: str) -> str | None:
+    """What tells a request from the one that was accepted under its key; ``None``: nothing."""
+    if digest == earlier:
+        return None
+    if digest[:_CALL_DIGITS] == earlier[:_CALL_DIGITS]:
+        return "X-Callback-Url or X-Callback-On-Failure"
+    return "path or body"
+
 
 def idempotency_key(said: Mapping[bytes, bytes]) -> bytes | None:
-    """The key that a caller sent, if any.
+    """The key that a caller sent, if any; an empty one is one, and no good.
 
     :param said: header fields by lower-case name.
     """
-    return said.get(b"idempotency-key") or said.get(b"webhook-id") or None
+    key = said.get(b"idempotency-key")
+    return said.get(b"webhook-id") if key is None else key
 
 
 def repeatable(secret: bytes, function: str, key: bytes, target: bytes, body: Body) -> Repeatable:
@@ -63,7 +87,7 @@ def repeatable(secret: bytes, function: str, key: bytes, target: bytes, body: Bo
     return Repeatable(
         accept=_KEYED + mark[:16].hex(),
         call_id=str(UUID(bytes=mark[16:], version=4)),
-        digest=digest.hexdigest()[:32],
+        digest=digest.hexdigest()[:_CALL_DIGITS],
     )
 
 

@@ -26,6 +26,11 @@ from faasd_async.callback.tried import LOOPED, Try
 #: Accepts a call; brings a status, why it is no 202, and ``Retry-After``.
 Enqueue = Callable[[FunctionRoute, Headers, Body], Awaitable[tuple[int, str, bytes | None]]]
 
+#: By these our own door says no for now: each try is signed anew, and secrets are changed; the
+#: function may be deployed again; there may be more room or more time. Whatever else is wrong with
+#: a call stays so, for each try is the same request.
+_MAY_CHANGE = frozenset((401, 404, 408, 425, 429))
+
 
 class Sends(Protocol):
     """Who makes tries."""
@@ -74,7 +79,8 @@ class Chain:
         headers = replaced(callback.headers, ((HOPS, b"%d" % hops),))
         accepting = Deferred.fromCoroutine(_awaited(self._enqueue(route, headers, callback.body)))
         status, why, retry_after = await accepting
-        return Try(status, self._clock.seconds() - began, why, retry_after)
+        seconds = self._clock.seconds() - began
+        return Try(status, seconds, why, retry_after, is_refused=_is_refused(status))
 
     def _route(self, url: CallbackUrl) -> FunctionRoute | None:
         # Whoever names a user wants them to be asked for.
@@ -84,6 +90,10 @@ class Chain:
         target = url.path + "".join(query[1:])
         route = cut(target.encode("ascii"))
         return route if route is not None and route.asynchronous else None
+
+
+def _is_refused(status: int) -> bool:
+    return 400 <= status < 500 and status not in _MAY_CHANGE
 
 
 def _sent_to(callback: CallbackRequest, url: CallbackUrl) -> CallbackRequest:

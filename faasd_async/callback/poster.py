@@ -342,7 +342,9 @@ class Poster:
         """See to a try that has failed."""
         attempt = Attempt(post.began_ns, tried.status, tried.seconds, tried.error)
         posting = noted.with_try(attempt)
-        if tried.status in _FINAL or self._schedule.is_used_up(
+        if tried.is_refused:
+            await self._give_it_up(post, posting, "refused")
+        elif tried.status in _FINAL or self._schedule.is_used_up(
             posting.tries, self._tended_seconds(post.callback)
         ):
             await self._give_it_up(post, posting)

@@ -15,12 +15,14 @@ class Try:
     :ivar status: the receiver's; 0 if there was none.
     :ivar error: why there was none, or why this daemon's own door said so.
     :ivar retry_after: its ``Retry-After``.
+    :ivar is_refused: this daemon's own door said no, and would say so again.
     """
 
     status: int
     seconds: float
     error: str = ""
     retry_after: bytes | None = None
+    is_refused: bool = False
 
     @property
     def delivered(self) -> bool:

@@ -13,7 +13,7 @@ from faasd_async.cli.session import Asked
 from faasd_async.cli.starters import STARTERS, Starter
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings.file import read_document
-from faasd_async.settings.values import NAME, NAME_ALLOWED
+from faasd_async.settings.values import FILE_NAME_ALLOWED, is_file_name
 
 #: Where functions are configured, in the folder where one works on them.
 CONFIG = "faasd-async.toml"
@@ -50,8 +50,9 @@ def _check(name: str, directory: Path, config: Path) -> None:
     """
     :raises click.UsageError: there is something of that name, or it is none.
     """
-    if not NAME.fullmatch(name) or name.startswith("."):
-        raise click.UsageError(f"NAME: found {name!r}; allowed: {NAME_ALLOWED}")
+    # What begins with a dash would be taken for an option by the next command.
+    if not is_file_name(name) or name.startswith("-"):
+        raise click.UsageError(f"NAME: found {name!r}; allowed: {FILE_NAME_ALLOWED}")
     if directory.exists():
         raise click.UsageError(f"{directory} is there already")
     if not config.exists():

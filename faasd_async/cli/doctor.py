@@ -12,13 +12,14 @@ from faasd_async.cli.daemon import Unreachable
 from faasd_async.cli.examinations.disk import examine_disk
 from faasd_async.cli.examinations.findings import Finding, well
 from faasd_async.cli.examinations.machine import examine_machine
-from faasd_async.cli.examinations.network import examine_network
+from faasd_async.cli.examinations.network import examine_network, home_of
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.options import config_option, state_dir_option
 from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Asked, Ended, Session, talks
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings import Settings, load
+from faasd_async.settings.operator import read_authorization, read_credentials
 
 
 @click.command()
@@ -60,6 +61,7 @@ async def doctor(
 
     Exit code 1 if something does not work.
     """
+    session.prefer(_home(config, state_dir))
     daemon = await _daemon(session)
     findings = [daemon, *_examine(config, state_dir, slow_flush, is_up=daemon.verdict != "mind")]
     if session.screen.as_json:
@@ -76,6 +78,8 @@ async def _daemon(session: Session) -> Finding:
     try:
         answer = await session.daemon.ask("GET", "/readyz", patience_seconds=10)
     except Unreachable:
+        answer = None
+    if answer is None or not answer.field("X-Served-By").startswith("faasd-async/"):
         return Finding("daemon", "mind", f"none answers at {url}", "start it, if it should run")
     if answer.status == 200:
         return well("daemon", f"{url} is ready")
@@ -97,5 +101,21 @@ def _examine(
     yield from examine_network(settings, is_up=is_up)
 
 
+def _home(config: str | None, state_dir: str | None) -> str:
+    """Where the daemon of these settings answers; empty: they do not tell."""
+    try:
+        return home_of(_settings(config, state_dir))
+    except ConfigurationError:
+        return ""
+
+
 def _settings(config: str | None, state_dir: str | None) -> Settings:
-    return load(config, os.environ, state_dir=state_dir, runs_in=os.getcwd())
+    """
+    :raises ConfigurationError: a daemon would not start with them.
+    """
+    settings = load(config, os.environ, state_dir=state_dir, runs_in=os.getcwd())
+    # What systemd puts there is there while the service runs.
+    if not settings.gateway.secret_mount_path.startswith("/run/credentials/"):
+        read_credentials(settings.gateway)
+        read_authorization(settings.provider, settings.gateway)
+    return settings

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -18,7 +18,7 @@ from faasd_async.cli.installation import files
 from faasd_async.cli.installation.tree import Done, Tree
 from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Asked
-from faasd_async.settings.credentials import PASSWORD_FILE, USER_FILE
+from faasd_async.settings.operator import PASSWORD_FILE, USER_FILE
 from faasd_async.settings.programs import hidden_at
 
 _USER = "admin"
@@ -50,8 +50,11 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be 
     help="The virtual environment that the service runs the daemon from.",
 )
 @click.option("--demo", is_flag=True, help="With the functions of the demo.")
+@click.option(
+    "--socket", is_flag=True, help="systemd holds the gateway's socket: restarts refuse nobody."
+)
 @click.pass_obj
-def install(asked: Asked, root: Path, dry_run: bool, prefix: str, demo: bool) -> None:
+def install(asked: Asked, root: Path, dry_run: bool, prefix: str, demo: bool, socket: bool) -> None:
     """Make a service of the daemon: units of systemd, a configuration, a password.
 
     It can be repeated: units are brought up to date, configuration and password stay as they are.
@@ -71,11 +74,14 @@ def install(asked: Asked, root: Path, dry_run: bool, prefix: str, demo: bool) ->
         _put_password(tree)
         tree.put_once(
             files.CONFIGURATION,
-            lambda: files.configuration(demo=demo),
+            lambda: files.configuration(demo=demo, socket=socket),
             "your functions go here; the password is on",
             "it is yours",
         )
-        tree.done += _minds(tree, prefix)
+        held = _Gateway.read(tree).at_the_socket
+        if socket or held:
+            tree.put(files.SOCKET_DROP_IN, files.socket_drop_in(), "has the service ask for it")
+        tree.done += _minds(tree, prefix, socket=socket)
 
     _do(asked, Tree(root, dry_run=dry_run), put)
 
@@ -91,7 +97,7 @@ def uninstall(asked: Asked, root: Path, dry_run: bool, purge: bool) -> None:
     def remove(tree: Tree) -> None:
         if not dry_run:
             _systemctl(tree, "disable", "--now", "faasd-async.service", "faasd-async.socket")
-        for path in (files.SERVICE, files.SOCKET, files.PASSWORD_DROP_IN):
+        for path in (files.SERVICE, files.SOCKET, files.PASSWORD_DROP_IN, files.SOCKET_DROP_IN):
             tree.remove(path)
         tree.remove_if_empty(files.DROP_INS)
         for path in (files.CONFIGURATION_DIRECTORY, *files.STATE_DIRECTORIES):
@@ -146,25 +152,48 @@ def _password() -> str:
     return secrets.token_urlsafe(_PASSWORD_BYTES) + "\n"
 
 
-def _minds(tree: Tree, prefix: str) -> list[Done]:
-    """What somebody has to see to."""
+def _minds(tree: Tree, prefix: str, *, socket: bool) -> list[Done]:
+    """What somebody has to see to.
+
+    :param socket: systemd is to hold the gateway's socket.
+    """
     minds = []
     if not tree.at(f"{prefix}/bin/twistd").exists():
         about = "it is not there yet: pip install faasd-async into this virtual environment"
         minds.append(Done("mind", f"{prefix}/bin/twistd", about))
-    configuration = tree.at(files.CONFIGURATION)
-    if configuration.exists() and not _asks_for_password(configuration):
+    gateway = _Gateway.read(tree)
+    if gateway.is_there and not gateway.asks_for_password:
         minds.append(Done("mind", files.CONFIGURATION, "basic_auth is not on in [gateway]"))
+    if socket and gateway.is_there and not gateway.at_the_socket:
+        about = f'say listen = ["{files.SOCKET_ENDPOINT}"] in [gateway]'
+        minds.append(Done("mind", files.CONFIGURATION, about))
     minds.append(Done("mind", "systemctl enable --now faasd-async", "starts it"))
     return minds
 
 
-def _asks_for_password(configuration: Path) -> bool:
-    try:
-        gateway = tomllib.loads(configuration.read_text(encoding="utf-8")).get("gateway")
-    except ValueError:
-        return False
-    return isinstance(gateway, dict) and gateway.get("basic_auth") is True
+@dataclass(frozen=True, slots=True)
+class _Gateway:
+    """What the configuration that is in place says of it, as far as it matters here."""
+
+    is_there: bool = False
+    asks_for_password: bool = False
+    at_the_socket: bool = False
+
+    @classmethod
+    def read(cls, tree: Tree) -> _Gateway:
+        try:
+            text = tree.at(files.CONFIGURATION).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return cls()
+        try:
+            gateway = tomllib.loads(text).get("gateway")
+        except ValueError:
+            return cls(is_there=True)
+        if not isinstance(gateway, dict):
+            return cls(is_there=True)
+        return cls(
+            True, gateway.get("basic_auth") is True, "systemd:" in str(gateway.get("listen"))
+        )
 
 
 def _systemctl(tree: Tree, *words: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 import click
 
-from faasd_async.cli.daemon import Refused, segment
+from faasd_async.cli.daemon import Answer, Refused, segment
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.fields import FIELD, PAIR
 from faasd_async.cli.results import print_result, when_ended
@@ -52,7 +53,8 @@ async def invoke(
 ) -> Ended:
     """Call the function NAME.
 
-    Its answer goes to standard output; an answer of 400 and more makes the exit code 1.
+    Its answer goes to standard output; an answer of 400 and more makes the exit code 1. Where the
+    daemon would not call it at all, there being no such function say, it is 4.
     """
     spoken = next((each for each, _ in fields if each.lower() in _OF_QUEUED_CALLS), None)
     if spoken and not (queued or wait):
@@ -66,7 +68,15 @@ async def invoke(
     answer = await session.daemon.ask(
         method, "/function/" + target, headers=fields, body=body, patience_seconds=None
     )
+    if _is_refusal(answer):
+        raise Refused(answer.status, answer.reason)
     return print_result(session.screen, answer, answer.status)
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether it is the daemon's own: it does not say how long a function took."""
+    no = 400 <= answer.status < 500 or answer.status == HTTPStatus.SERVICE_UNAVAILABLE
+    return no and not answer.field("X-Duration-Seconds")
 
 
 async def _queue(

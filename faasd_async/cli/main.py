@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from faasd_async import __version__
+from faasd_async.cli.address import daemon_url
 from faasd_async.cli.backing_up import backup, restore
 from faasd_async.cli.beginning import new
 from faasd_async.cli.calls import call, calls, cancel, result
@@ -46,7 +47,7 @@ def cli(context: click.Context, url: str | None, credentials: Path | None, as_js
     wrongly; 3, no daemon answers; 4, the daemon refuses;
     130, Ctrl-C.
     """
-    context.obj = Asked(url, credentials, as_json)
+    context.obj = Asked(daemon_url(url) if url else None, credentials, as_json)
 
 
 for each in (

@@ -30,6 +30,7 @@ from faasd_async.cli.exits import Exit
 from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Ended, Session, talks
 from faasd_async.nats import NatsClient, NatsError, ServerAddress
+from faasd_async.settings.checks import GET_PROTOBUF, has_protobuf
 
 #: So many messages are on their way at a time.
 _MOST_IN_FLIGHT = 32
@@ -41,8 +42,11 @@ _ACK_WAIT_SECONDS = 20
 _TRIES = 30
 _NOT_NOW = frozenset((429, 503, 504, 507))
 
-#: What a message has of the request that brought it, and ours has itself.
-_NOT_OURS = frozenset((b"content-length", b"x-start-time", b"x-callback-url", b"idempotency-key"))
+#: What a message has of the request that brought it, and ours has itself; and what would have us
+#: wait for the function, for whose caller nobody waits any more.
+_NOT_OURS = frozenset(
+    (b"content-length", b"x-start-time", b"x-callback-url", b"idempotency-key", b"prefer")
+)
 
 
 @click.command()
@@ -74,7 +78,8 @@ async def migrate(
     Stop OpenFaaS' gateway and queue-worker first. Every function has to be deployed at the daemon;
     what it refuses stays in the channel, and makes the exit code 1.
     """
-    # Protobuf is there for those who asked for it: pip install 'faasd-async[streaming]'.
+    if not has_protobuf():
+        raise click.ClickException(f"this needs the package protobuf: {GET_PROTOBUF}")
     from faasd_async.nats.stan import StanClient
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from faasd_async.cli.daemon import Answer, Refused, segment
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.screen import Screen
@@ -38,8 +40,25 @@ def print_outcome(screen: Screen, answer: Answer) -> Exit:
 
 def print_result(screen: Screen, answer: Answer, status: int) -> Exit:
     """Print a function's answer; the status too, if it is no success."""
-    screen.raw(answer.body)
+    if screen.as_json:
+        screen.data(_sheet(answer, status))
+    else:
+        screen.raw(answer.body)
     if status < 400:
         return Exit.OK
     screen.aside(f"the function answered {status}" if status == answer.status else f"{status}")
     return Exit.FAILED
+
+
+def _sheet(answer: Answer, status: int) -> dict[str, object]:
+    """An answer for programs, with its body as the daemon shows bodies."""
+    try:
+        body, encoding = answer.body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        body, encoding = b64encode(answer.body).decode(), "base64"
+    headers = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, values in answer.headers.getAllRawHeaders()
+        for value in values
+    ]
+    return {"status": status, "headers": headers, "body": body, "body_encoding": encoding}

@@ -12,6 +12,7 @@ import click
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from faasd_async.cli.address import daemon_url
 from faasd_async.cli.daemon import Credentials, Daemon, Refused, Unreachable
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.screen import Screen
@@ -47,9 +48,12 @@ class Session:
     daemon: Daemon
 
     def prefer(self, url: str) -> None:
-        """Talk to the daemon there, unless it was said which; empty: nobody knows better."""
+        """Talk to the daemon there, unless it was said which; empty: nobody knows better.
+
+        :raises click.UsageError: it is no URL.
+        """
         if url and self.asked.url is None:
-            self.daemon.url = url.rstrip("/")
+            self.daemon.url = daemon_url(url, "provider.gateway")
 
 
 Body = Callable[Concatenate[Session, P], Coroutine[Any, Any, Ended]]

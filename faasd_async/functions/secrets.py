@@ -105,7 +105,6 @@ class SecretStore:
         return str(self._directory(function))
 
     def _directory(self, function: str) -> Path:
-        # A function may be called "..".
         return self._given / f"for-{function}"
 
     def give(self, functions: Mapping[str, FunctionSettings]) -> None:

@@ -13,7 +13,7 @@ from faasd_async.call.body import Body, is_stored
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.ids import adopt_call_key
 from faasd_async.call.known import CallName
-from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
+from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key, why_another
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.call.trace import TRACEPARENT, carried
@@ -324,13 +324,13 @@ class Acceptance:
         """
         :raises Refusal: one is not understood, or may not be.
         """
-        return Wishes(
-            callback=self._callback(arrival, said, "X-Callback-Url"),
-            on_failure=self._callback(arrival, said, "X-Callback-On-Failure"),
-            timing=read_timing(said, now_ns),
-            repeatable=self._repeatable(arrival, said, deployment),
-            max_attempts=read_max_attempts(said),
-        )
+        callback = self._callback(arrival, said, "X-Callback-Url")
+        on_failure = self._callback(arrival, said, "X-Callback-On-Failure")
+        timing = read_timing(said, now_ns)
+        repeatable = self._repeatable(arrival, said, deployment)
+        if repeatable is not None:
+            repeatable = repeatable.telling(callback, on_failure)
+        return Wishes(callback, on_failure, timing, repeatable, read_max_attempts(said))
 
     def _repeatable(
         self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment
@@ -338,8 +338,10 @@ class Acceptance:
         key = idempotency_key(said)
         if key is None:
             return None
-        if len(key) > MAX_KEY_BYTES:
-            raise Refusal(400, f"an idempotency key has at most {MAX_KEY_BYTES} bytes")
+        if not 0 < len(key) <= MAX_KEY_BYTES:
+            raise Refusal(
+                400, f"Idempotency-Key or webhook-id: 1 to {MAX_KEY_BYTES} bytes are allowed"
+            )
         try:
             return self._queue.keyed.name(deployment.name, key, arrival.route.target, arrival.body)
         except QueueError as reason:
@@ -393,7 +395,8 @@ def _receipt(function: str, tracing: Tracing) -> Receipt:
 
 def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
     """The receipt of a call that was accepted before; 422 if that was another call."""
-    if earlier.digest != request.digest:
-        return Refusal(422, "another call, with another path or body, was sent under this key")
+    other = why_another(request.digest, earlier.digest)
+    if other is not None:
+        return Refusal(422, f"another call, with another {other}, was sent under this key")
     receipt = _receipt(request.function, Tracing(earlier.key, earlier.start_time_ns))
     return receipt._replace(fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))

@@ -76,8 +76,9 @@ def path_of(call_id: str) -> str:
 class Elsewhere(Protocol):
     """Somebody else who runs functions, and may have one that is not known here yet."""
 
-    def when_about_fresh(self) -> Deferred[None]:
-        """:return: fires when what it has is deployed; fails with a :class:`ProviderError`."""
+    def when_looked_for(self) -> Deferred[None]:
+        """:return: fires when what it has by now is deployed; fails with a
+        :class:`ProviderError`."""
 
 
 class Directory:
@@ -109,13 +110,15 @@ class Directory:
     async def look_around(self, route: FunctionRoute) -> None:
         """Have a function deployed that is not known here, if it is elsewhere.
 
-        :raises Refusal: 503, nobody can tell now.
+        :raises Refusal: nobody can tell now: 503, or 502 as for any call whose function cannot be
+            reached while the caller waits.
         """
         if self._elsewhere is not None and self.may_come(route):
             try:
-                await self._elsewhere.when_about_fresh()
+                await self._elsewhere.when_looked_for()
             except ProviderError as reason:
-                raise of_provider_error(reason) from None
+                refusal = of_provider_error(reason)
+                raise refusal if route.asynchronous else Refusal(502, str(reason)) from None
 
     def find(self, route: FunctionRoute) -> Deployment:
         """

@@ -134,6 +134,14 @@ class GatewayChannel(HTTPChannel):
         if getattr(self, "_HTTPChannel__first_line") and not self._buffer:  # noqa: B009
             super().resetTimeout()
 
+    def timeoutConnection(self) -> None:
+        """The time for a request is over: who has begun one is told."""
+        begun = not (self.is_idle or self.refused or self.broken_off)
+        if begun and not any(request.startedWriting for request in self.requests):
+            self.refuse(Refusal(408, "the request was not whole in time"))
+        else:
+            super().timeoutConnection()
+
     def lineLengthExceeded(self, line: bytes) -> None:
         if getattr(self, "_HTTPChannel__first_line"):  # noqa: B009
             self.refuse(Refusal(414, "the request's target is too long"))

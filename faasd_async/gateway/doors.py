@@ -11,24 +11,39 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IListeningPort,
+    IProtocolFactory,
+    IPushProducer,
+)
 from twisted.python.failure import Failure
 
 from faasd_async.errors import StartError
 from faasd_async.gateway.certificates import TlsDoor, speaks_tls
+
+#: Who comes to a socket of systemd's while the daemon starts waits for so long at most, and hears
+#: then what the daemon waits for: an outside broker may be away for a day.
+PATIENCE_SECONDS = 15.0
 
 #: Who listens everywhere is found here.
 _FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to listen there
 
 
 class Doors:
-    """Listens on a number of endpoints."""
+    """Listens on a number of endpoints.
+
+    A socket that systemd hands over has a backlog in which callers may wait already. They are not
+    let in to be told that nothing is there yet: they wait on, until :meth:`let_in`.
+    """
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._doors: list[tuple[str, str, IProtocolFactory, bool]] = []
         self._farewells: list[Callable[[], None]] = []
         self._ports: list[IListeningPort] = []
+        self._held: list[IPushProducer] = []
+        self._patience: IDelayedCall | None = None
         self._with_certificates: list[TlsDoor] = []
         #: Where who is on this machine gets in, by plain HTTP: a host and a port.
         self.home: tuple[str, int] | None = None
@@ -67,8 +82,28 @@ class Doors:
                 raise _explained(description, setting, failures[0].value)
             if is_plain and self.home is None:
                 self.home = _home(self._ports[-1])
+            if "systemd:" in description:
+                self._hold(self._ports[-1])
         hosts = [port.getHost() for port in self._ports]
         self._port_numbers = frozenset(host.port for host in hosts if hasattr(host, "port"))
+
+    def _hold(self, port: Any) -> None:
+        """Leave in its backlog who comes."""
+        port.pauseProducing()
+        self._held.append(port)
+        if self._patience is None:
+            self._patience = self._reactor.callLater(PATIENCE_SECONDS, self.let_in)
+
+    def let_in(self) -> None:
+        """All is up, or has taken too long: nobody waits in a backlog any more."""
+        held, self._held = self._held, []
+        for port in held:
+            port.resumeProducing()
+        self._wait_no_more()
+
+    def _wait_no_more(self) -> None:
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
 
     def _listen(self, description: str, factory: IProtocolFactory) -> Any:
         if speaks_tls(description):
@@ -91,6 +126,8 @@ class Doors:
         """Let nobody new in, and those who are in out as soon as they have their answer."""
         ports, self._ports = self._ports, []
         self._port_numbers = frozenset()
+        self._held = []
+        self._wait_no_more()
         for port in ports:
             await maybeDeferred(port.stopListening)
         for farewell in self._farewells:
@@ -149,6 +186,7 @@ def _not_passed() -> str:
         passed = ", ".join(f"{name} (index {i})" for i, name in enumerate(names.split(":")))
         return f"systemd passed no such socket, but {passed}. Choose one of these"
     return (
-        "systemd passed no sockets (LISTEN_FDS), or none with names (LISTEN_FDNAMES). Start the"
-        " daemon by its .socket unit; with systemd-socket-activate, add --fdname=NAME"
+        "systemd passed no sockets (LISTEN_FDS), or none with names (LISTEN_FDNAMES). A service"
+        " gets them with `faasd-async install --socket`, from its next start on; with"
+        " systemd-socket-activate, add --fdname=NAME"
     )

@@ -102,6 +102,8 @@ class ShortcutChannel(GatewayChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Go on with what came, or hold it."""
+        if self.refused:
+            return
         if self._under_way or self._wanted_bytes:
             self._pieces.append(data)
             self._received_bytes += len(data)

@@ -13,7 +13,11 @@ from typing import NamedTuple
 from faasd_async.call.moments import NoMoment, parse_moment
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.settings.mistakes import Refusal as NoDuration
-from faasd_async.settings.quantities import parse_duration, parse_duration_or_zero
+from faasd_async.settings.quantities import (
+    LONGEST_SECONDS,
+    parse_duration,
+    parse_duration_or_zero,
+)
 
 #: The names, lower-case.
 TIMING_FIELDS = frozenset((b"x-delay", b"x-not-before", b"x-expires"))
@@ -23,6 +27,7 @@ LONGEST_DELAY_SECONDS = 366 * 24 * 3600
 
 _MOMENT = 'a time such as "2030-01-31T08:00:00Z" or "Thu, 31 Jan 2030 08:00:00 GMT"'
 _DURATION = 'a duration such as "10m", "1h30m" or 90 (seconds)'
+_EXPIRES = f"{_DURATION}, or {_MOMENT}; at most 10 years from now"
 
 
 class Timing(NamedTuple):
@@ -78,14 +83,17 @@ def _not_before_ns(said: Mapping[bytes, bytes], now_ns: int) -> int:
 
 
 def _expires_ns(value: bytes | None, now_ns: int) -> int:
-    """Of a duration or a time."""
+    """Of a duration or a time: neither is further away than the longest duration there is."""
     if value is None:
         return 0
     text = value.decode("latin-1").strip()
     try:
         return now_ns + round(parse_duration(text) * 1e9)
     except NoDuration:
-        return max(_moment_ns("X-Expires", text, f"{_DURATION}, or {_MOMENT}"), 1)
+        expires_ns = max(_moment_ns("X-Expires", text, _EXPIRES), 1)
+    if expires_ns - now_ns > LONGEST_SECONDS * 10**9:
+        raise _wrong("X-Expires", text, _EXPIRES)
+    return expires_ns
 
 
 def _moment_ns(name: str, text: str, allowed: str) -> int:

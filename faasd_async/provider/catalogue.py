@@ -1,8 +1,9 @@
 """What another provider has: asked for again and again, and remembered while it does not answer.
 
 It is asked once for all who want to know at the same time. Whoever deploys through us, and whoever
-calls a function that is not known, waits for an answer that is newer than the question; but for
-functions that nobody knows it is asked once a second at most.
+calls a function that is not known, waits for an answer that is newer than the question: somebody
+else may have deployed it there a moment ago. But for functions that nobody knows it is asked once a
+second at most, and who calls one waits until it is time.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from faasd_async.provider.listed import ListReader, Sheet, Sheets
 from faasd_async.provider.remembered import Remembered
 from faasd_async.settings import FunctionSettings
 
-#: A list that is no older is not asked for again on account of a function that is not in it.
+#: A list that is no older is good enough to be shown; and between two questions there is so much
+#: time, if they are asked on account of functions that are not known.
 FRESH_SECONDS = 1.0
 
 #: So many namespaces of it count.
 MOST_NAMESPACES = 100
 
-#: So many may wait for its answer.
+#: So many may wait for its answer, and so many more until it may be asked.
 MOST_WAITING = 1000
 
 _DECODE_NAMES = msgspec.json.Decoder(list[str]).decode
@@ -68,11 +70,15 @@ class Catalogue:
         self._refresh_seconds = refresh_seconds
         self._functions: Mapping[str, FunctionSettings] = {}
         self._told: list[str] = []
+        #: When the last question began, and when the last one that was answered.
+        self._began_seconds = float("-inf")
         self._asked_seconds: float | None = None
         self._away = False
         self._under_way: Deferred[None] | None = None
         self._next: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
+        #: Those who wait until it may be asked, and then for the answer.
+        self._patient: list[Deferred[None]] = []
         self._is_running = False
 
     def start(self) -> Deferred[None]:
@@ -99,6 +105,11 @@ class Catalogue:
             self._next = None
         if self._under_way is not None:
             self._under_way.cancel()
+        waiting = [*self._waiting, *self._patient]
+        self._waiting.clear()
+        self._patient.clear()
+        for waiter in waiting:
+            waiter.errback(ProviderAway("the daemon is stopping"))
         await self._provider.close()
 
     # -- who waits
@@ -106,13 +117,21 @@ class Catalogue:
     def when_fresh(self) -> Deferred[None]:
         """:return: fires when the list is newer than this question; fails with a
         :class:`ProviderError`, and then it is as it was."""
+        return self._wait_with(self._waiting)
+
+    def when_looked_for(self) -> Deferred[None]:
+        """As :meth:`when_fresh`, on account of a function that is not known: however many of these
+        are called, the provider is asked no more often than it may be."""
+        return self._wait_with(self._patient)
+
+    def _wait_with(self, others: list[Deferred[None]]) -> Deferred[None]:
         waiter: Deferred[None] = Deferred()
-        if not self._is_running or len(self._waiting) >= MOST_WAITING:
+        if not self._is_running or len(others) >= MOST_WAITING:
             waiter.errback(ProviderAway("the provider cannot be asked now"))
             return waiter
-        self._waiting.append(waiter)
+        others.append(waiter)
         if self._under_way is None:
-            self._begin()
+            self._plan()
         return waiter
 
     def when_about_fresh(self) -> Deferred[None]:
@@ -122,12 +141,28 @@ class Catalogue:
             return succeed(None)
         return self.when_fresh()
 
-    def _begin(self) -> None:
+    def _plan(self) -> None:
+        """Ask when it is time for it, which may be now."""
         if self._next is not None and self._next.active():
             self._next.cancel()
         self._next = None
-        waiting, self._waiting = self._waiting, []
-        began = self._clock.seconds()
+        wait_seconds = self._refresh_seconds
+        if self._waiting:
+            wait_seconds = 0.0
+        elif self._patient:
+            since_seconds = self._clock.seconds() - self._began_seconds
+            wait_seconds = min(wait_seconds, FRESH_SECONDS - since_seconds)
+        if wait_seconds > 0:
+            self._next = self._clock.callLater(wait_seconds, self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._next = None
+        waiting = [*self._waiting, *self._patient]
+        self._waiting.clear()
+        self._patient.clear()
+        self._began_seconds = began = self._clock.seconds()
         self._under_way = under_way = Deferred.fromCoroutine(self._refresh())
         under_way.addCallbacks(lambda _: self._is_back(began), self._is_away)
         under_way.addBoth(self._over, waiting)
@@ -136,14 +171,9 @@ class Catalogue:
         self._under_way = None
         for waiter in waiting:
             waiter.callback(reason)
-        if not self._is_running:
-            waiting, self._waiting = self._waiting, []
-            for waiter in waiting:
-                waiter.errback(ProviderAway("the daemon is stopping"))
-        elif self._waiting:
-            self._begin()
-        else:
-            self._next = self._clock.callLater(self._refresh_seconds, self._begin)
+        # One of those may have had it asked again.
+        if self._under_way is None and self._is_running:
+            self._plan()
 
     def _is_back(self, began_seconds: float) -> None:
         self._asked_seconds = began_seconds

@@ -49,7 +49,10 @@ class _Gathering:
         self._spill = spill
         self._spilling: Spilling | None = None
         self._why: Exception | None = None
-        self._gathered_bytes = limit_bytes if spill is None else spill.gathered_bytes
+        self._gathered_bytes = limit_bytes
+        if spill is not None:
+            # They are stored beside it.
+            self._gathered_bytes = spill.gathered_bytes - size_of(reply.headers)
         self._reply = reply
         self._limit_bytes = limit_bytes
         self._pieces: list[bytes] = []
@@ -159,7 +162,7 @@ class _Whole:
 
     def _replied(self, reply: Reply) -> None:
         self._reply = reply
-        gathering = gather(reply, self._most_bytes - size_of(reply.headers), self._spill)
+        gathering = gather(reply, self._most_bytes, self._spill)
         self._waiting = gathering
         gathering.addCallbacks(self._gathered, self._failed)
 

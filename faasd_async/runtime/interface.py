@@ -146,7 +146,7 @@ class WholeRuntime(Runtime, Protocol):
     ) -> Callable[[], None]:
         """Run one invocation.
 
-        :param most_bytes: how large the answer may be, header fields and body.
+        :param most_bytes: how large the answer's body may be.
         :param when_whole: called once, perhaps at once.
         :return: stops the function; *when_whole* is not called any more then.
         """

@@ -26,7 +26,7 @@ from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Answer, Invocation, Reply, WhenWhole
 from faasd_async.runtime.interface import FlowingBody as StoredElsewhere
 from faasd_async.runtime.reply import FlowingReply
-from faasd_async.runtime.spill import Spilling
+from faasd_async.runtime.spill import Spill, Spilling
 from faasd_async.wheel import Alarm, Wheel
 
 IDLE_SECONDS = 1
@@ -146,7 +146,7 @@ class _WholeCall(Exchange):
 
     def replied(self, status: int, fields: Fields) -> None:
         self._fields = _end_to_end(fields)
-        self._most_bytes = most_bytes = self._most_bytes - size_of(self._fields)
+        most_bytes = self._most_bytes
         self._plain_bytes = most_bytes if most_bytes < _PLAIN_BYTES else _PLAIN_BYTES
 
     def received(self, piece: bytes) -> None:
@@ -160,10 +160,14 @@ class _WholeCall(Exchange):
         if self._size_bytes > self._most_bytes:
             self.abort()
             self._tell(over_the_limit(self._most_bytes))
-        elif self._spill is None or self._size_bytes <= self._spill.gathered_bytes:
+        elif self._spill is None or self._size_bytes <= self._gathered_bytes(self._spill):
             self._pieces.append(piece)
         else:
             self._spill_over(piece)
+
+    def _gathered_bytes(self, spill: Spill) -> int:
+        # The fields are stored beside it.
+        return spill.gathered_bytes - size_of(self._fields)
 
     def _spill_over(self, piece: bytes) -> None:
         if self._spilling is None:

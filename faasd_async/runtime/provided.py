@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from faasd_async.errors import NotHandedOver, NotRunning
-from faasd_async.runtime.interface import Invocation, Reply
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.upstream import Upstream
 from faasd_async.settings import FunctionSettings
@@ -39,12 +36,3 @@ class Provided(Upstream):
     def start(self) -> Deferred[None]:
         starting = super().start()
         return starting.addCallback(lambda _: self._wake(self._name)) if self._sleeps else starting
-
-    def invoke(self, invocation: Invocation, timeout_seconds: float) -> Deferred[Reply]:
-        return super().invoke(invocation, timeout_seconds).addErrback(_try_later)
-
-
-def _try_later(failure: Failure) -> Failure:
-    """A provider that is away comes back: its callers are told to come again."""
-    failure.trap(NotHandedOver)
-    return Failure(NotRunning(failure.getErrorMessage()))

@@ -11,9 +11,12 @@ from faasd_async.settings.endpoints import place_of
 from faasd_async.settings.mistakes import Mistakes, Refusal, quoted
 from faasd_async.settings.model import FunctionSettings, Settings
 from faasd_async.settings.places import Place, Places
-from faasd_async.settings.programs import NotThere, find, hidden_by, search_path
+from faasd_async.settings.programs import NotThere, find, hint_at_unit, search_path
 from faasd_async.settings.table import Table
 from faasd_async.settings.values import channel
+
+#: How protobuf is got, which not everybody needs.
+GET_PROTOBUF = "pip install 'faasd-async[streaming]'"
 
 
 def check_places(root: Table, settings: Settings, listens: bool, mistakes: Mistakes) -> None:
@@ -48,11 +51,11 @@ def check_streaming(root: Table, settings: Settings) -> None:
     """Note what NATS Streaming cannot be used for, or without."""
     if settings.queue.backend != "nats-streaming":
         return
-    if not _has_protobuf():
+    if not has_protobuf():
         root.section("queue").mistake(
             "backend",
             'found "nats-streaming", which needs the package protobuf; allowed: it, with'
-            " pip install 'faasd-async[streaming]'",
+            f" {GET_PROTOBUF}",
         )
     for name, function in settings.functions.items():
         table = _own(root, settings, name)
@@ -89,7 +92,8 @@ def _asks_for_operators(function: FunctionSettings) -> bool:
     return function.auth is not None and not function.auth.credentials
 
 
-def _has_protobuf() -> bool:
+def has_protobuf() -> bool:
+    """Whether NATS Streaming can be spoken with."""
     try:
         return importlib.util.find_spec("google.protobuf") is not None
     except ModuleNotFoundError:
@@ -115,8 +119,7 @@ def check_programs(
             find(function.command, path, here)
             confining(function.command, find_tools(environment))
         except NotThere as missing:
-            directive = hidden_by(function.command, environment, here)
-            hint = f"; {directive} of the unit hides it, see docs/install.rst" if directive else ""
+            hint = hint_at_unit(function.command, environment, here)
             _own(root, settings, name).mistake(missing.key, f"{missing}{hint}")
 
 

@@ -1,23 +1,11 @@
-"""The operator's user name and password, from the files that OpenFaaS keeps them in."""
+"""A user name and a password, as HTTP has them said."""
 
 from __future__ import annotations
 
-import os
 from binascii import Error as NotBase64
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64
 from hashlib import sha256
 from hmac import compare_digest
-from typing import TYPE_CHECKING
-
-from faasd_async.errors import ConfigurationError
-from faasd_async.settings.mistakes import quoted
-from faasd_async.settings.secrets import Secret
-
-if TYPE_CHECKING:
-    from faasd_async.settings.model import GatewaySettings, ProviderSettings
-
-USER_FILE = "basic-auth-user"
-PASSWORD_FILE = "basic-auth-password"  # noqa: S105 - its name
 
 
 class Credentials:
@@ -45,52 +33,3 @@ class Credentials:
         except NotBase64:
             return False
         return compare_digest(sha256(said).digest(), self._digest)
-
-
-def read_credentials(gateway: GatewaySettings) -> Credentials | None:
-    """Read both files, the white space around what is in them left out.
-
-    :return: ``None`` if there is no authentication.
-    :raises ConfigurationError: one of them is missing or empty.
-    """
-    if not gateway.basic_auth:
-        return None
-    return Credentials(*_read_both(gateway.secret_mount_path))
-
-
-def read_authorization(provider: ProviderSettings, gateway: GatewaySettings) -> Secret | None:
-    """What another provider is told in ``Authorization``; likewise.
-
-    :return: ``None`` if it is told nothing.
-    """
-    directory = provider.secret_mount_path
-    if directory is None and gateway.basic_auth:
-        directory = gateway.secret_mount_path
-    if provider.url is None or directory is None:
-        return None
-    said = b":".join(_read_both(directory))
-    return Secret(b"Basic " + b2a_base64(said, newline=False))
-
-
-def _read_both(directory: str) -> tuple[bytes, bytes]:
-    user = _read(directory, USER_FILE)
-    if b":" in user:
-        path = os.path.join(directory, USER_FILE)
-        raise ConfigurationError(f"{path}: found a name with a colon; allowed: one without")
-    return user, _read(directory, PASSWORD_FILE)
-
-
-def _read(directory: str, name: str) -> bytes:
-    path = os.path.join(directory, name)
-    try:
-        with open(path, "rb") as file:
-            content = file.read().strip()
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be read: {error.strerror}; there have to be the files"
-            f" {USER_FILE} and {PASSWORD_FILE} in secret_mount_path, {quoted(directory)}"
-        ) from None
-    if not content:
-        what = "user name" if name == USER_FILE else "password"
-        raise ConfigurationError(f"{path}: found nothing; allowed: a {what}")
-    return content

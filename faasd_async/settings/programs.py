@@ -87,6 +87,12 @@ def hidden_by(command: CommandSettings, environment: Mapping[str, str], here: st
     return hidden_at(os.path.join(here, command.directory or "", command.words[0]))
 
 
+def hint_at_unit(command: CommandSettings, environment: Mapping[str, str], here: str) -> str:
+    """What is said besides of a command that is not there; empty if the unit is not to blame."""
+    directive = hidden_by(command, environment, here)
+    return f"; {directive} of the unit hides it, see docs/install.rst" if directive else ""
+
+
 def hidden_at(path: str) -> str | None:
     """The directive of our unit that hides a place, or ``None``."""
     path = os.path.abspath(path)

@@ -21,6 +21,7 @@ Reader = Callable[[object], T]
 
 NAME = re.compile(r"[-a-zA-Z_0-9.]{1,63}")
 NAME_ALLOWED = 'a name of at most 63 letters, digits, "-", "_" and "."'
+FILE_NAME_ALLOWED = f'{NAME_ALLOWED} that does not begin with "."'
 
 _HOST_NAME = re.compile(r"[a-zA-Z0-9]([-a-zA-Z_0-9.]{0,251}[a-zA-Z0-9])?")
 _CLIENT_ID = re.compile(r"[-a-zA-Z_0-9]{1,128}")
@@ -96,7 +97,7 @@ def secret(value: object) -> str:
 
 
 def name(value: object) -> str:
-    """Read the name of a queue or a namespace; a function's follows the same rule."""
+    """Read the name of a queue or a namespace."""
     if isinstance(value, str) and NAME.fullmatch(value):
         return value
     raise Refusal(shown(value), NAME_ALLOWED)
@@ -104,9 +105,15 @@ def name(value: object) -> str:
 
 def file_name(value: object) -> str:
     """Read the name of a secret, which becomes that of a file."""
-    if isinstance(value, str) and NAME.fullmatch(value) and not value.startswith("."):
+    if isinstance(value, str) and is_file_name(value):
         return value
-    raise Refusal(shown(value), f'{NAME_ALLOWED} that does not begin with "."')
+    raise Refusal(shown(value), FILE_NAME_ALLOWED)
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a secret, or a function, can be called so: where it is looked for by its name, on
+    disk or in a URL, it is no step to somewhere else, and not hidden."""
+    return NAME.fullmatch(text) is not None and not text.startswith(".")
 
 
 def client_id(value: object) -> str:

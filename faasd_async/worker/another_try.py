@@ -57,8 +57,10 @@ class AnotherTry:
             # Another attempt's will be the answer.
             self._queue.bodies.discard(outcome.body)
             outcome = replace(outcome, body=b"")
-        if not await self._asking.insist(lambda: self._queue.backlog.holds(run.request)):
-            # Purged while it ran: there is nothing left that could be tried again.
+        if run.recalled or not await self._asking.insist(
+            lambda: self._queue.backlog.holds(run.request)
+        ):
+            # Purged while it ran, here or by another daemon: it is not to be tried again.
             await self._ends.end(run, Ending("cancelled", outcome, run.history, now_ns))
             return
         attempts, policy = len(run.history.attempts), deployment.settings.retry

@@ -20,7 +20,8 @@ from faasd_async.worker.run import Run
 class Attempts:
     """Makes attempts.
 
-    :param largest_answer_bytes: what the queue can store of an answer.
+    :param largest_answer_bytes: what the queue can store of an answer in a message, header fields
+        and body.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param bodies: where those are that are too large for it, and go; ``None``: there are none.
     """
@@ -34,8 +35,7 @@ class Attempts:
     ) -> None:
         self._clock = clock
         self._bodies = bodies
-        self._spill = None if bodies is None else AnswerStore(bodies, largest_answer_bytes)
-        self._largest_answer_bytes = largest_answer_bytes
+        self._spill = AnswerStore(bodies, largest_answer_bytes)
         self._now_ns = now_ns
 
     def begin(self, run: Run, deployment: Deployment, when_whole: WhenWhole) -> Callable[[], None]:
@@ -44,11 +44,11 @@ class Attempts:
         :return: lets go of it; then *when_whole* is not called any more.
         """
         settings = deployment.settings
-        most_bytes = settings.max_body_bytes
-        if self._spill is None:
-            most_bytes = min(most_bytes, self._largest_answer_bytes())
         return deployment.invoke_whole(
-            self._invocation(run), settings.async_timeout_seconds, most_bytes, when_whole
+            self._invocation(run),
+            settings.async_timeout_seconds,
+            settings.max_body_bytes,
+            when_whole,
         )
 
     def _invocation(self, run: Run) -> Invocation:

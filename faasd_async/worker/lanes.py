@@ -19,6 +19,7 @@ from faasd_async.runtime.deployments import Deployment, Deployments
 from faasd_async.settings import FunctionSettings
 from faasd_async.worker.ceilings import Ceilings, NoTrial, Trial
 from faasd_async.worker.lane import Lane
+from faasd_async.worker.run import Run
 
 
 class Lanes:
@@ -27,6 +28,8 @@ class Lanes:
     :param tokens: the daemon's.
     :param static: one lane for each queue rather than one for each function.
     :param take: is given what arrives.
+    :ivar returning: calls that a crash found under way, that have come again and not begun yet. The
+        daemon's tokens that they had are theirs: nothing is asked for in their place.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Lanes:
         self._take = take
         self._lanes: dict[Source, Lane] = {}
         self._ceilings = Ceilings(clock, self._narrow, self._top_up)
+        self.returning: set[Run] = set()
 
     def fit(self) -> list[Lane]:
         """Have a lane for whatever is deployed now.
@@ -94,11 +98,17 @@ class Lanes:
     def __iter__(self) -> Iterator[Lane]:
         return iter(list(self._lanes.values()))
 
+    def has_returned(self, run: Run) -> None:
+        """A call that came again begins, or is not to begin now."""
+        if run in self.returning:
+            self.returning.discard(run)
+            self.top_up()
+
     # -- room
 
     def room(self, source: Source) -> int:
         """How many of a source's calls could begin to run at this moment."""
-        free = self._tokens.tokens
+        free = self._tokens.tokens - len(self.returning)
         pauses = self._queue.pauses
         if isinstance(source, OfQueue):
             return 0 if source in pauses else free

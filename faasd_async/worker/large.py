@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from faasd_async.call.body import StoredBody
+from faasd_async.errors import QueueError
 from faasd_async.queue.bodies import Bodies, Intake, Pace, Pieces
 
 
@@ -24,9 +25,12 @@ class FromStore:
 
 
 class AnswerStore:
-    """Where large answers go; see :class:`~faasd_async.runtime.spill.Spill`."""
+    """Where large answers go; see :class:`~faasd_async.runtime.spill.Spill`.
 
-    def __init__(self, bodies: Bodies, largest_answer_bytes: Callable[[], int]) -> None:
+    :param bodies: ``None``: there is no such place.
+    """
+
+    def __init__(self, bodies: Bodies | None, largest_answer_bytes: Callable[[], int]) -> None:
         self._bodies = bodies
         self._largest_answer_bytes = largest_answer_bytes
 
@@ -35,5 +39,8 @@ class AnswerStore:
         return self._largest_answer_bytes()
 
     def begin(self, source: Pace) -> Intake:
+        if self._bodies is None:
+            most = f"{self.gathered_bytes} bytes of header fields and body"
+            raise QueueError(f"the queue takes no more than {most}")
         # The function has run, and is not to run again because the broker was away for a moment.
         return self._bodies.begin("outcome", source, insistent=True)

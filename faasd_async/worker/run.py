@@ -25,7 +25,7 @@ class Run:
     :ivar begun_ns: when its attempt began, Unix nanoseconds; 0 before.
     :ivar goes_back: nothing more is to be done with it than that.
     :ivar is_recollected: what was noted of it before is in *history*.
-    :ivar recalled: it is not to begin any more, but to go back.
+    :ivar recalled: it was purged: it is not to begin, or to be tried again.
     :ivar cancelled: it is not to go on: somebody else has written its end.
     """
 

@@ -220,16 +220,17 @@ class Worker:
             run.cancel()
         self._aside.settle(key)
 
-    def recall(self, source: Source) -> int:
+    def recall(self, source: Source) -> list[QueueRequest]:
         """Let nothing of a source begin that is in hand already: it is being purged.
 
-        :return: how many of its calls have begun, and go on.
+        :return: those of its calls that have begun, and go on.
         """
-        begun = 0
+        begun = []
         for run in self._runs.values():
             if is_of(run.request, source):
                 run.recalled = True
-                begun += run.begun
+                if run.begun:
+                    begun.append(run.request)
         self._aside.forget(source)
         return begun
 
@@ -240,8 +241,11 @@ class Worker:
         self._leases.hold(delivery)
         running = self._runs.get(key)
         if running is not None:
-            # Our lease was lost, yet the call still runs: this delivery is the one to settle.
+            # Our lease was lost, or it was purged and put again, yet the call still runs: this
+            # delivery is the one to settle.
             self._leases.drop(running.delivery)
+            if running.recalled:
+                running.delivery.settle_moved()
             running.delivery = delivery
             lane.top_up()
             return
@@ -253,11 +257,15 @@ class Worker:
             self._begin(run, lane, deployment)
         else:
             lane.waiting.add(run)
+            if delivery.left_behind and delivery.delivered > 1:
+                self._lanes.returning.add(run)
             self._detours.approach(run, lane)
 
     def _begin(self, run: Run, lane: Lane, deployment: Deployment) -> None:
         run.begun, run.begun_ns = True, self._now_ns()
         self._moved(run.request.key)
+        if self._lanes.returning:
+            self._lanes.has_returned(run)
         self._walks.begin(run, lane, deployment)
 
     def _has_ended(self, walk: Walk) -> None:
@@ -275,6 +283,7 @@ class Worker:
     def _let_go(self, run: Run, lane: Lane) -> None:
         key = run.request.key
         del self._runs[key]
+        self._lanes.has_returned(run)
         if run.goes_back:
             self._moved(key)
         if lane.aside.get(key) is not run.delivery:

@@ -67,6 +67,15 @@ async def listener(reactor: Any) -> AsyncIterator[Listener]:
 
 
 @pytest_twisted.async_yield_fixture
+async def nats(reactor: Any, tmp_path: Path) -> AsyncIterator[RealNats]:
+    """A running server, which is nobody's child here."""
+    server = RealNats(reactor, tmp_path / "nats")
+    await server.start()
+    yield server
+    await server.end()
+
+
+@pytest_twisted.async_yield_fixture
 async def nats_streaming(reactor: Any, tmp_path: Path) -> AsyncIterator[StanDouble]:
     """A NATS Streaming server, as far as anybody can tell, on a NATS server without JetStream."""
     nats = RealNats(reactor, tmp_path, jetstream=False)

@@ -22,7 +22,7 @@ from faasd_async.runtime.process.left_behind import leader_with
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 READY = re.compile(r"Daemon#info\] ready: ")
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 def free_port() -> int:
@@ -63,11 +63,19 @@ class Output(ProcessProtocol):
         return pid
 
     def says(self, pattern: str | re.Pattern[str]) -> Deferred[re.Match[str]]:
-        """Fires when the log matches, further on than where it was matched last."""
+        """Fires when the log matches, further on than where it was matched last; if it does not in
+        time, the failure shows what it said instead."""
         waiter: Deferred[re.Match[str]] = Deferred()
-        self._waiting.append((re.compile(pattern), waiter))
+        entry = (re.compile(pattern), waiter)
+        self._waiting.append(entry)
         self._look()
-        return waiter.addTimeout(START_SECONDS, self.reactor)
+
+        def not_said(value: object, seconds: float) -> None:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+            raise AssertionError(f"{pattern} was not said within {seconds} s:\n{self.log}")
+
+        return waiter.addTimeout(START_SECONDS, self.reactor, not_said)
 
     def ended(self) -> Deferred[int]:
         """Fires with the :attr:`status`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from neighbour import PASSWORD, Neighbour
 from raw_http import Response, converse
 from recorded_faas_cli import Exchange, read_recording
 from test_faas_cli import THERE, ask, say
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.http import Request
 
 RECORDED = read_recording()
@@ -133,7 +134,7 @@ async def test_a_secret_is_for_functions_of_both(pair: Pair) -> None:
     """Made, changed and removed in both places, listed once, and in no log."""
     fake = pair.neighbour.fake
     assert (await pair.system("POST", "secrets", {"name": "key", "value": "v-one"})).status == 201
-    assert fake.secrets["key"] == "v-one"
+    assert fake.secrets["key"] == b"v-one"
     listed = [each["name"] for each in await pair.told("secrets")]
     assert listed.count("key") == 1
     assert (await pair.system("POST", "functions", {
@@ -143,7 +144,7 @@ async def test_a_secret_is_for_functions_of_both(pair: Pair) -> None:
     assert (await pair.daemon.request("/function/tells")).body == b"v-one"
     assert (await pair.system("PUT", "secrets", {"name": "key", "value": "v-two"})).status == 202
     assert (await pair.daemon.request("/function/tells")).body == b"v-two"
-    assert fake.secrets["key"] == "v-two"
+    assert fake.secrets["key"] == b"v-two"
     assert (await pair.system("DELETE", "secrets", {"name": "key"})).status == 409
     assert "key" in fake.secrets
     assert (await pair.system("DELETE", "functions", {"functionName": "tells"})).status == 202
@@ -152,6 +153,28 @@ async def test_a_secret_is_for_functions_of_both(pair: Pair) -> None:
     assert "v-one" not in pair.daemon.log
     assert "v-two" not in pair.daemon.log
     assert PASSWORD.partition(":")[2] not in pair.daemon.log
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_secret_that_is_no_text(pair: Pair) -> None:
+    """In base64 it comes to both, byte for byte, when it is made and when it is changed."""
+    fake = pair.neighbour.fake
+    for method, value in (("POST", b"\x00\xff\n one"), ("PUT", b"\xfe\x00two\r\n")):
+        secret = {"name": "raw", "rawValue": b64encode(value).decode()}
+        answer = await pair.system(method, "secrets", secret)
+        assert answer.status == {"POST": 201, "PUT": 202}[method]
+        assert fake.secrets["raw"] == value
+        assert (pair.daemon.state / "secrets" / "raw").read_bytes() == value
+    assert (await pair.system("DELETE", "secrets", {"name": "raw"})).status == 202
+
+
+@pytest.mark.parametrize("secret", [{"rawValue": "no base64"}, {"value": ""}, {"name": "../raw"}])
+@pytest_twisted.ensureDeferred
+async def test_a_secret_that_is_none_is_made_nowhere(pair: Pair, secret: dict[str, str]) -> None:
+    """What is refused here has not come to the provider before."""
+    answer = await pair.system("POST", "secrets", {"name": "half", "value": "v", **secret})
+    assert answer.status == 400
+    assert not {"half", "../raw"} & pair.neighbour.fake.secrets.keys()
 
 
 # -- calls
@@ -228,14 +251,21 @@ async def test_a_function_without_replicas_is_scaled_up(pair: Pair) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_an_unknown_function_is_asked_for(pair: Pair) -> None:
-    """One that the provider was given by somebody else is there with its first call; of one that
-    it does not have it is said after it was asked."""
-    pair.neighbour.fake.answer = lambda request, body: body
-    pair.neighbour.fake.have("fresh")
-    while (answer := await pair.daemon.request("/async-function/fresh", b"x")).status == 404:
-        pass  # The provider is not asked again within a second.
-    assert answer.status == 202
+    """One that the provider was given by somebody else is there with its first call, right after
+    the provider was asked, too; of one that it does not have it is said after it was asked. Those
+    who call such functions at the same time have one question for all of them."""
+    fake = pair.neighbour.fake
+    fake.answer = lambda request, body: body
     assert (await pair.daemon.request("/function/nobody")).status == 404
+    fake.have("fresh")
+    assert (await pair.daemon.request("/async-function/fresh", b"x")).status == 202
+    fake.have("fresher")
+    fake.asked.clear()
+    unknown = [pair.daemon.request(f"/function/nobody-{number}") for number in range(50)]
+    assert (await pair.daemon.request("/function/fresher", b"y")).body == b"y"
+    assert {answer.status for answer in await gatherResults(unknown)} == {404}
+    lists = [asked for asked in fake.asked if "functions?namespace=openfaas-fn" in asked]
+    assert 1 <= len(lists) <= 3
 
 
 @pytest_twisted.ensureDeferred
@@ -264,17 +294,16 @@ async def test_logs_come_as_they_are_written(pair: Pair) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_provider_that_is_away(pair: Pair, listener: Listener) -> None:
-    """What was known holds: queued calls are taken and run when it is back, others are told to come
-    again, and of what is not known nobody can tell."""
+    """What was known holds: queued calls are taken and run when it is back, others are answered
+    502, as OpenFaaS' gateway does, and of what is not known nobody can tell."""
     await pair.neighbour.go()
-    waiting = await pair.daemon.request("/function/echo", b"now")
-    assert (waiting.status, waiting.header("Retry-After")) == (503, "1")
+    assert (await pair.daemon.request("/function/echo", b"now")).status == 502
     queued = await pair.daemon.request(
         "/async-function/echo", b"then", X_Callback_Url=listener.url("/back")
     )
     assert queued.status == 202
-    while (unknown := await pair.daemon.request("/function/who")).status == 404:
-        pass
+    assert (await pair.daemon.request("/function/who")).status == 502
+    unknown = await pair.daemon.request("/async-function/who")
     assert (unknown.status, unknown.header("Retry-After")) == (503, "1")
     assert "echo" in [each["name"] for each in await pair.told("functions")]
     assert (await pair.system("POST", "functions", {"service": "a", "image": "b"})).status == 503

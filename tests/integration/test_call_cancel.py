@@ -60,6 +60,32 @@ async def test_a_call_that_waits_never_runs(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_call_that_a_daemon_was_killed_over(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """It started with the attempt that is known. One that is not taken up again is cancelled with
+    nobody having said that it had begun."""
+    config = function("a", listener) + function("b", listener)
+    listener.on_request = lambda request: None
+    daemon = await start_daemon(config)
+    again, never = [await accepted(daemon, name) for name in ("a", "b")]
+    await listener.when(2)
+    await daemon.request("/system/function/b/pause", Host="localhost")
+    await daemon.kill()
+    daemon = await start_daemon(config)
+    await listener.when(3)
+    for where, state in ((again, "running"), (never, "queued")):
+        assert (await status(daemon, where))["state"] == state
+        assert (await cancel(daemon, where)).status == 202
+    sheet = await status(daemon, again)
+    crashed, second = sheet["attempts"]
+    assert (sheet["state"], crashed["status"], crashed["at"]) == ("cancelled", 0, None)
+    assert sheet["accepted"] < second["at"] == sheet["started"] < sheet["finished"]
+    sheet = await status(daemon, never)
+    assert (sheet["state"], sheet["attempts"], sheet["started"]) == ("cancelled", [], None)
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_call_that_runs_is_stopped(
     start_daemon: StartDaemon, listener: Listener, reactor: Any, tmp_path: Path
 ) -> None:

@@ -36,18 +36,19 @@ async def house(reactor: Any, tmp_path: Path) -> AsyncIterator[House]:
 
 
 @pytest.mark.parametrize(
-    "keep", [ResultSettings(keep_seconds=0), ResultSettings(max_bytes=4)], ids=["0s", "large"]
+    ("keep", "why"),
+    [(ResultSettings(keep_seconds=0), "unwanted"), (ResultSettings(max_bytes=4), "large")],
 )
 @pytest_twisted.ensureDeferred
 async def test_a_result_that_is_not_kept_is_there_for_the_callback(
-    house: House, keep: ResultSettings
+    house: House, keep: ResultSettings, why: Any
 ) -> None:
     """Whole, for the callback is made from it after a crash; and marked, for nobody else."""
     queue = await house.queue()
     request = call("1", callback=CALLBACK)
     assert await house.soon(queue.records.record_ending(request, ENDED, keep))
     found = await house.soon(queue.records.find_ending("f", KEY))
-    assert found == replace(ENDED, is_private=True)
+    assert found == replace(ENDED, withheld=why)
 
 
 @pytest_twisted.ensureDeferred

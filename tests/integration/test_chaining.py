@@ -156,6 +156,23 @@ async def test_a_function_that_calls_itself_for_ever_is_stopped(
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_answer_that_is_no_call_of_the_next_function_is_a_dead_letter(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """At once, for it stays one: the answer is larger than the next function takes."""
+    one, two = function("one", listener), function("two", listener, "max_body = 10")
+    daemon = await start_daemon(one + two)
+    listener.on_request = lambda request: request.answer(200, b"more than ten bytes")
+    where = await accepted(daemon, "one", X_Callback_Url=daemon.url("/async-function/two"))
+    await daemon.says("is given up after 1 tries: ")
+    (letter,) = (await told(daemon, "GET", "/system/dead-letters?reason=refused"))["dead_letters"]
+    assert (letter["kind"], letter["status"], letter["function"]) == ("callback", 413, "one")
+    assert "at most 10 bytes" in letter["error"]
+    assert (await status(daemon, where))["callback"]["state"] == "given_up"
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_names_of_the_gateway_mean_this_daemon(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:

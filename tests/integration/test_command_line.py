@@ -44,6 +44,26 @@ async def test_a_call_that_is_waited_for(
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_answer_for_programs(
+    reactor: Any, start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """It is JSON, with status, header and body, whether the call was queued or not; what is no text
+    is in base64."""
+    bodies = {b"/f/": "Grüße".encode(), b"/f/raw": b"\xff\x00"}
+    listener.on_request = lambda request: request.answer(418, bodies[request.target])
+    run = partial(command, reactor, await start_daemon(function(listener)))
+    for wait in ((), ("--wait",)):
+        done = await run("--json", "invoke", "f", "-d", "x", *wait)
+        raw = await run("--json", "invoke", "f", "--path", "raw", "-d", "x", *wait)
+        sheet = json.loads(done.printed)
+        assert (done.status, sheet["status"]) == (1, 418)
+        assert (sheet["body"], sheet["body_encoding"]) == ("Grüße", "utf-8")
+        assert any(name.lower() == "x-call-id" for name, _ in sheet["headers"])
+        sheet = json.loads(raw.printed)
+        assert (sheet["body"], sheet["body_encoding"]) == ("/wA=", "base64")
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_queued_call(reactor: Any, start_daemon: StartDaemon, listener: Listener) -> None:
     """``invoke --async`` prints the id, with which one asks, follows, waits for and cancels."""
     listener.on_request = lambda request: None
@@ -189,9 +209,12 @@ async def test_what_was_typed_wrongly_and_nobody_there(
             run("status", FAASD_ASYNC_URL="http://127.0.0.1:1"),
             run("invoke", "nobody", "--async", "-d", "x"),
             run("--credentials", "/nowhere", "status"),
+            run("invoke", "nobody", "-d", "x"),
+            run("--url", "foo", "status"),
         )
     )
-    assert [each.status for each in ends] == [2, 3, 4, 2]
+    assert [each.status for each in ends] == [2, 3, 4, 2, 4, 2]
+    assert "nobody" in ends[4].said
     assert "http://127.0.0.1:1" in ends[1].said
     assert not any("Traceback" in each.said for each in ends)
 

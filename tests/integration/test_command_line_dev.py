@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest_twisted
 from command_line import Running, command
-from daemon import Daemon, Output, free_port
+from daemon import Daemon, Output, StartDaemon, free_port
 from raw_http import Response, exchange
 from twisted.internet.defer import Deferred
 
@@ -56,6 +56,7 @@ async def test_new_functions_work(reactor: Any, shared_daemon: Daemon) -> None:
     shutil.rmtree(config.parent / "in.sh")
     configured = await run("new", "in.sh", "--lang", "sh", "--config", str(config))
     nothing = await run("new", "../up", "--config", str(config))
+    dashed = await run("new", "--config", str(config), "--", "-x")
     shutil.copytree(config.parent / "in.python", config.parent / "in.sh")
     (config.parent / "in.sh" / "handler.sh").write_text("tr a-z A-Z; echo was >&2")
     shared_daemon.configure(SHARED + config.read_text())
@@ -66,7 +67,7 @@ async def test_new_functions_work(reactor: Any, shared_daemon: Daemon) -> None:
         logged = await run("logs", f"in.{name}")
         assert answered.printed == b"HI"
         assert "was" in logged.text
-    assert [each.status for each in (again, configured, nothing)] == [2, 2, 2]
+    assert [each.status for each in (again, configured, nothing, dashed)] == [2] * 4
     assert "is there already" in again.said
     assert "has a function in.sh already" in configured.said
 
@@ -93,6 +94,34 @@ async def test_logs(reactor: Any, shared_daemon: Daemon) -> None:
     assert b"\x1b" not in last.printed
     assert await following.ended() == 130
     assert (unknown.status, wrong.status) == (4, 4)
+
+
+@pytest_twisted.ensureDeferred
+async def test_logs_of_all(reactor: Any, start_daemon: StartDaemon) -> None:
+    """Without a name, in the order in which they were written, with who wrote them; and as they
+    come; and of one that is refused the reason is told."""
+    writes = "command = ['sh', '-c', 'cat >&2']\n"
+    daemon = await start_daemon(f"[functions.a]\n{writes}[functions.b]\n{writes}")
+    run = partial(command, reactor, daemon)
+    following = Running(reactor, daemon, "logs", "--follow")
+    for name, text in (("a", "one"), ("b", "two"), ("a", "three")):
+        await run("invoke", name, "-d", f"{text}\n")
+        await following.says(text)
+    following.signal(signal.SIGINT)
+    whole = await run("--json", "logs")
+    last = await run("logs", "--tail", "2")
+    wrong = await run("logs", "--since", "sometime")
+    lines = [json.loads(line) for line in whole.text.splitlines()]
+    assert [(line["name"], line["text"]) for line in lines] == [
+        ("a", "one"),
+        ("b", "two"),
+        ("a", "three"),
+    ]
+    words = [line.split() for line in last.text.splitlines()]
+    assert [(each[1], each[-1]) for each in words] == [("b", "two"), ("a", "three")]
+    assert await following.ended() == 130
+    assert wrong.status == 4
+    assert "since" in wrong.said
 
 
 class Developing(Output):

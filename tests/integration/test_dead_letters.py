@@ -149,7 +149,7 @@ async def test_a_dead_callback_is_replayed(start_daemon: StartDaemon, listener: 
 async def test_many_are_replayed_once_their_function_works(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:
-    """All of a function, and none of another's."""
+    """All of a function, and none of another's; with what they lacked."""
     broken = True
 
     def answer(request: Received) -> None:
@@ -173,9 +173,12 @@ async def test_many_are_replayed_once_their_function_works(
     )
     assert [len(page["dead_letters"]) for page in pages] == [20, 10]
     broken = False
-    answer_told = await told(daemon, "POST", f"{LETTERS}/replay?function=f&reason=failed")
+    edits = {"reason": "failed", "headers": {"X-Token": "right"}}
+    answer_told = await told(daemon, "POST", f"{LETTERS}/replay?function=f", edits)
     assert answer_told == {"replayed": 30, "failed": []}
     await listener.when(90, at("/told"))
+    replayed = [each for each in listener.requests if at("/f/")(each)][-30:]
+    assert {each.header("X-Token") for each in replayed} == {"right"}
     assert len(await listed(daemon)) == 30
     assert await told(daemon, "DELETE", f"{LETTERS}?all=true") == {"purged": 30}
     assert await listed(daemon) == []

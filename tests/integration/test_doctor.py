@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -77,6 +78,20 @@ def open_to_all(directory: Path) -> Patient:
     return Patient(directory, listening(free_port()))
 
 
+def out_of_sight(directory: Path) -> Patient:
+    """Below a directory that this user may not look into."""
+    closed = directory / "closed"
+    closed.mkdir(mode=0)
+    arguments = ("--state-dir", str(closed / "state"))
+    return Patient(directory, listening(free_port()), arguments, _as_anybody)
+
+
+def _as_anybody() -> None:
+    """Root would see everything."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+
 def no_server(directory: Path) -> Patient:
     server = directory / "nats-server"
     server.write_text("#!/bin/sh\nexit 1\n")
@@ -92,6 +107,15 @@ PLANTED: dict[str, tuple[Callable[[Path], Patient], str, str]] = {
         "ill",
     ),
     "a file for a directory": (a_file_for_a_directory, "state directory", "ill"),
+    "a directory out of sight": (out_of_sight, "state directory", "ill"),
+    "a password that is not there": (
+        lambda at: Patient(
+            at,
+            f"{listening(free_port())}basic_auth = true\nsecret_mount_path = '/nowhere'\n",
+        ),
+        "settings",
+        "ill",
+    ),
     "a directory that is open to all": (open_to_all, "state directory", "mind"),
     "a disk that forgets": (
         lambda at: Patient(at, listening(free_port()), ("--state-dir", f"/dev/shm/{os.getpid()}")),
@@ -147,6 +171,24 @@ def test_a_port_that_somebody_has(tmp_path: Path) -> None:
     assert found.keys() - {"file system"} == {"daemon", "port"}
     assert f"sport = :{port}" in found["port"]["remedy"]
     assert status == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_another_daemon_that_runs(
+    reactor: Any, start_daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """It is not taken for the one of these settings, whose port somebody has."""
+    daemon = await start_daemon("")
+    config = tmp_path / "mine.toml"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        config.write_text(listening(other.getsockname()[1]))
+        done = await command(
+            *(reactor, daemon, "--json", "doctor", "--config", str(config)),
+            FAASD_ASYNC_URL="",
+        )
+    found = [(each["subject"], each["verdict"]) for each in json.loads(done.printed)]
+    assert found[0] == ("daemon", "mind")
+    assert ("port", "ill") in found
 
 
 @pytest_twisted.ensureDeferred

@@ -62,6 +62,16 @@ async def test_nothing_is_deployed_unless_the_settings_allow_it(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_name_that_is_a_step_of_a_path_is_none(start_daemon: StartDaemon) -> None:
+    """Its function could not be called: clients take such steps out of a URL. 400 says so."""
+    daemon = await start_daemon(DEPLOY)
+    for name in (".", "..", "...openfaas-fn", ".hidden"):
+        body = deployment(name, command="cat")
+        assert "does not begin with" in await refused(daemon, "POST", "functions", body, 400)
+    assert await told(daemon, "functions") == []
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_namespace_may_stand_behind_every_name(start_daemon: StartDaemon) -> None:
     """The one that there is; of others nothing is known."""
     daemon = await start_daemon(DEPLOY)

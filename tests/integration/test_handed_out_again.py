@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 
+import pytest
 import pytest_twisted
 from daemon import StartDaemon
 from listener import Listener, Received, at
 from test_call_cancel import cancel
 from test_call_status import accepted, status
 from test_calls import function
+from test_pausing import order
 
 LEASES = "[worker]\nack_wait = '10m'\n"
 
@@ -39,6 +41,28 @@ async def test_a_call_in_flight_at_a_crash_beside_one_that_was_settled(
     await start_daemon(config)
     await listener.when(2, at("/a/"))
     await listener.when(3, at("/b/"))
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+@pytest_twisted.ensureDeferred
+async def test_calls_in_flight_at_a_crash_beside_fresh_ones(
+    start_daemon: StartDaemon, listener: Listener, names: str
+) -> None:
+    """Two calls of ``b`` had the only two places there are, and ``a`` would have them now: it has
+    to wait for as long as ``b`` takes, though it may be the first that is asked for."""
+    config = "[worker]\nmax_inflight = 2\n" + "".join(function(name, listener) for name in names)
+    listener.on_request = lambda request: None
+    daemon = await start_daemon(config)
+    await order(daemon, "function/a/pause")  # so that none of its calls is fetched beforehand
+    in_flight = {await accepted(daemon, "b") for _ in range(2)}
+    await listener.when(2)
+    await order(daemon, "function/a/resume")
+    for _ in range(4):
+        await accepted(daemon, "a")
+    await daemon.kill()
+    await start_daemon(config)
+    again = (await listener.when(4))[2:]
+    assert {f"/call/{request.header('X-Call-Id')}" for request in again} == in_flight
 
 
 @pytest_twisted.ensureDeferred

@@ -159,8 +159,8 @@ LINE = b"POST /async-function/page HTTP/1.1\r\nHost: h\r\n"
 async def test_clients_that_never_come_to_an_end(
     reactor: Any, guarded: Daemon, unguarded: Daemon
 ) -> None:
-    """Half a line, half a head, half a body, a chunk without end: each is let go of after
-    ``read_timeout``, with or without a word; without one they stay, each with its connection."""
+    """Half a line, half a head, half a body, a chunk without end: each is told so and let go of
+    after ``read_timeout``; without one they stay, each with its connection."""
     begun = [
         LINE[:9],
         LINE + b"X-A: b",
@@ -176,6 +176,7 @@ async def test_clients_that_never_come_to_an_end(
     patient = [await talk(unguarded, sent) for sent in begun]
     for client in [await talk(guarded, sent) for sent in begun]:
         await client.when_closed()
+        assert client.received.startswith(b"HTTP/1.1 408 ")
     assert [client.closed for client in patient] == [False] * len(begun)
     assert (await guarded.get("/healthz")).status == 200
     for client in patient:

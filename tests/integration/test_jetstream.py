@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
@@ -67,15 +65,6 @@ def pull(
         heartbeat_seconds=heartbeat_seconds,
     )
     return pulling
-
-
-@pytest_twisted.async_yield_fixture
-async def nats(reactor: Any, tmp_path: Path) -> AsyncIterator[RealNats]:
-    """A running server."""
-    server = RealNats(reactor, tmp_path)
-    await server.start()
-    yield server
-    await server.end()
 
 
 @pytest_twisted.async_yield_fixture

@@ -157,7 +157,7 @@ async def test_of_which_only_the_dead_letter_is_left(house: House, reason: Any, 
     await house.soon(queue.dead_letters.put(DeadLetter(request, reason, 500, "why", 77)))
     known = await find(house, queue)
     outcome = Outcome(500, (), b"", 0.0, "why")
-    assert known.ending == Ending(state, outcome, TRIED, 77, reason, is_private=True)  # type: ignore[arg-type]
+    assert known.ending == Ending(state, outcome, TRIED, 77, reason, "buried")  # type: ignore[arg-type]
     assert (known.queue, known.accepted_ns) == ("q", 1234)
 
 
@@ -173,7 +173,7 @@ async def test_an_answer_that_is_not_kept_says_so(
     await end(house, queue, request, keep=keep)
     ending = (await find(house, queue)).ending
     assert ending is not None
-    assert (ending.is_private, ending.outcome.body) == (True, b"no" if owed else b"")
+    assert (ending.withheld is not None, ending.outcome.body) == (True, b"no" if owed else b"")
 
 
 @pytest_twisted.ensureDeferred

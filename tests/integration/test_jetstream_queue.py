@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -12,11 +12,11 @@ from typing import Any, Generic, TypeVar, cast
 import pytest
 import pytest_twisted
 from real_nats import QUICK, RealNats
-from twisted.internet.defer import Deferred, DeferredQueue, gatherResults
+from twisted.internet.defer import Deferred, DeferredQueue, gatherResults, succeed
 from twisted.internet.task import LoopingCall
 
 from faasd_async.call.callback_url import parse
-from faasd_async.call.ending import DeadLetter, Ending
+from faasd_async.call.ending import DeadLetter, Ending, Withheld
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
@@ -38,6 +38,7 @@ from faasd_async.queue.interface import (
     Subscription,
 )
 from faasd_async.queue.jetstream import JetStreamQueue
+from faasd_async.queue.jetstream.clocks import at_once
 from faasd_async.queue.jetstream.durability import Acknowledged, Durability, Promise
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.subjects import CALLS, OUTCOMES
@@ -118,6 +119,8 @@ class House:
         static: bool = False,
         alone: bool = False,
         durability: Durability | None = None,
+        now_seconds: Callable[[], float] = time.time,
+        when_believed: Callable[[float], Deferred[None]] = at_once,
     ) -> JetStreamQueue:
         """Open the queue, as another daemon would."""
         client = NatsClient(self._reactor, lambda: [self.nats.address], limits=QUICK)
@@ -138,7 +141,8 @@ class House:
             static=static,
             alone=alone,
             largest_payload_bytes=8 * MIB,
-            now_seconds=time.time,
+            now_seconds=now_seconds,
+            when_believed=when_believed,
         )
         self._clients[queue] = client
         self._open.append(queue)
@@ -595,17 +599,42 @@ async def test_calls_that_share_an_id_end_apart(house: House) -> None:
         assert await house.soon(queue.records.record_ending(other, DIED, KEEP))
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_clock_behind_the_servers_is_waited_for(house: House) -> None:
+    """Before anything is taken or put off."""
+    await house.soon((await house.queue()).put_call(call("1")))
+    behind_seconds = 86400.0
+    waits: list[float] = []
+
+    def now_seconds() -> float:
+        return time.time() - (0 if waits else behind_seconds)
+
+    def wait(least_seconds: float) -> Deferred[None]:
+        waits.append(least_seconds)
+        return succeed(None)
+
+    began_seconds = time.time()
+    await house.queue(now_seconds=now_seconds, when_believed=wait)
+    (least_seconds,) = waits
+    assert began_seconds - 1 <= least_seconds <= time.time() + 1
+
+
 @pytest.mark.parametrize(
-    "keep", [ResultSettings(keep_seconds=0), ResultSettings(max_bytes=4)], ids=["0s", "large"]
+    ("keep", "why"),
+    [
+        (ResultSettings(keep_seconds=0), "unwanted"),
+        (ResultSettings(keep_seconds=0, max_bytes=4), "unwanted"),
+        (ResultSettings(max_bytes=4), "large"),
+    ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_result_need_not_be_kept(house: House, keep: ResultSettings) -> None:
-    """That the call has ended, and how, is known all the same."""
+async def test_a_result_need_not_be_kept(house: House, keep: ResultSettings, why: Any) -> None:
+    """That the call has ended, and how, is known all the same, and why there is no result."""
     queue = await house.queue()
     assert await house.soon(queue.records.record_ending(call("1"), ENDED, keep))
     found = await house.soon(queue.records.find_ending("f", CallKey("1", "0")))
     withheld = replace(ENDED.outcome, headers=[], body=b"")
-    assert found == replace(ENDED, outcome=withheld, is_private=True)
+    assert found == replace(ENDED, outcome=withheld, withheld=why)
     assert not await house.soon(queue.records.record_ending(call("1"), DIED, KEEP))
 
 
@@ -627,7 +656,7 @@ async def test_that_a_call_has_ended_is_known_for_a_day(
     stored = await house.soon(jetstream.get_last_message(OUTCOMES, "faas.outcome.>"))
     assert b"Nats-TTL: %ds" % lasts_seconds in stored.header_block
     found = await house.soon(queue.records.find_ending("f", CallKey("1", "0")))
-    assert found == replace(ending, is_private=keep_seconds == 1)
+    assert found == replace(ending, withheld="over" if keep_seconds == 1 else None)
     known = await house.soon(queue.lookup.find("1"))
     assert known is not None
     assert known.ending == found
@@ -643,10 +672,10 @@ async def test_the_record_of_a_call_outlasts_long_leases(house: House) -> None:
     assert b"Nats-TTL: 864000s" in stored.header_block
 
 
-@pytest.mark.parametrize(("size", "is_there"), [(64 * 1024, True), (64 * 1024 + 1, False)])
+@pytest.mark.parametrize(("size", "why"), [(64 * 1024, None), (64 * 1024 + 1, "brief")])
 @pytest_twisted.ensureDeferred
 async def test_a_large_result_that_is_kept_for_seconds_is_not_kept(
-    house: House, size: int, is_there: bool
+    house: House, size: int, why: Withheld | None
 ) -> None:
     """It would lie on the disk for a day."""
     queue = await house.queue()
@@ -656,7 +685,7 @@ async def test_a_large_result_that_is_kept_for_seconds_is_not_kept(
     assert await house.soon(queue.records.record_ending(call("1"), ending, keep))
     found = await house.soon(queue.records.find_ending("f", CallKey("1", "0")))
     assert found is not None
-    assert (not found.is_private, len(found.outcome.body)) == (is_there, size * is_there)
+    assert (found.withheld, len(found.outcome.body)) == (why, 0 if why else size)
 
 
 @pytest_twisted.ensureDeferred

@@ -166,6 +166,38 @@ async def test_a_large_answer_is_kept_and_called_back(
 
 
 @pytest_twisted.ensureDeferred
+async def test_both_doors_take_as_much_of_an_answer(start_daemon: StartDaemon) -> None:
+    """All that ``max_body`` allows, and not a byte more: its header fields do not count."""
+    most = 9 * MIB
+    one = "[functions.z{0}]\ncommand = ['head', '-c', '{0}', '/dev/zero']\nmax_body = '9MiB'\n"
+    config = "".join(one.format(size) for size in (most, most + 1))
+    daemon = await start_daemon(f"[defaults]\nresults = {{ max_bytes = '64MiB' }}\n{config}")
+    answer = await daemon.request(f"/function/z{most}")
+    assert (answer.status, len(answer.body)) == (200, most)
+    for size, status, length in ((most, "200", most), (most + 1, "502", 0)):
+        call_id = id_of(await daemon.request(f"/async-function/z{size}"))
+        result = await daemon.get(f"/call/{call_id}/result?wait=30s")
+        assert (result.header("X-Function-Status"), len(result.body)) == (status, length)
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_with_many_fields_is_kept_whole(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """Its body alone would fit into a message, and would not together with them."""
+    content = body(11, 8 * MIB - 64 * 1024)
+    fields = {f"X_{number}": "x" * 1000 for number in range(60)}
+    listener.on_request = lambda request: request.answer(200, content, **fields)
+    daemon = await start_daemon(function("f", listener, "results = { max_bytes = '64MiB' }"))
+    call_id = id_of(await daemon.request("/async-function/f"))
+    result = await daemon.get(f"/call/{call_id}/result?wait=30s")
+    assert (result.status, sha256(result.body)) == (200, sha256(content))
+    assert result.header("X-59") == "x" * 1000
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_large_answer_that_is_not_kept_leaves_nothing(start_daemon: StartDaemon) -> None:
     """It is over the function's own limit for results."""
     config = CAT.replace("64MiB", "9MiB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest_twisted
@@ -20,7 +21,11 @@ CALLS = 60
 def message(number: int, callback: str, function: str = "f.openfaas-fn") -> bytes:
     return OpenFaasMessage(
         function=function,
-        header={"X-Call-Id": [f"a-call-of-theirs-{number}"], "X-Number": [str(number)]},
+        header={
+            "X-Call-Id": [f"a-call-of-theirs-{number}"],
+            "X-Number": [str(number)],
+            "Prefer": ["wait=20"],
+        },
         path="/a b",
         query_string=f"n={number}",
         body=b"\x00body",
@@ -33,7 +38,8 @@ async def test_a_channel_is_emptied(
     reactor: Any, start_daemon: StartDaemon, listener: Listener, nats_streaming: StanDouble
 ) -> None:
     """Killed in the midst of it and begun again, it brings each call to the daemon once, with path,
-    query, fields, body, id and callback; what the daemon does not want stays, and is told."""
+    query, fields, body, id and callback, and waits for none of them; what the daemon does not want
+    stays, and is told."""
     listener.on_request = lambda request: request.answer(200, b"done")
     daemon = await start_daemon(
         f"[functions.f]\nurl = '{listener.url()}'\nmax_inflight = 20\n"
@@ -75,3 +81,19 @@ async def test_nobody_there(reactor: Any, start_daemon: StartDaemon) -> None:
         reactor, daemon, "migrate", "--from", "nats://127.0.0.1:1", "--idle", "0.1"
     )
     assert told.status == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_protobuf(reactor: Any, start_daemon: StartDaemon, tmp_path: Path) -> None:
+    """It says how to get it."""
+    daemon = await start_daemon("[functions.f]\ncommand = 'cat'\n")
+    (tmp_path / "without" / "google").mkdir(parents=True)
+    (tmp_path / "without" / "google" / "__init__.py").touch()
+    told = await command(
+        reactor,
+        daemon,
+        *("migrate", "--from", "nats://127.0.0.1:1"),
+        PYTHONPATH=str(tmp_path / "without"),
+    )
+    assert (told.status, "Traceback" in told.said) == (1, False)
+    assert "pip install 'faasd-async[streaming]'" in told.said

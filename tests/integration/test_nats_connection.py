@@ -1,7 +1,6 @@
 """The client and a real nats-server, which answers, pauses, dies and comes back."""
 
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,6 @@ from faasd_async.nats import (
 )
 from faasd_async.nats.endpoint import HandshakeEndpoint, Login
 from faasd_async.nats.protocol import NatsProtocol
-
-
-@pytest_twisted.async_yield_fixture
-async def nats(reactor: Any, tmp_path: Path) -> AsyncIterator[RealNats]:
-    """A running server."""
-    server = RealNats(reactor, tmp_path)
-    await server.start()
-    yield server
-    await server.end()
 
 
 def when_disconnected(client: NatsClient) -> "Deferred[None]":

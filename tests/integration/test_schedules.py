@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +63,6 @@ async def test_a_function_brings_its_schedule_as_openfaas_has_it(
     assert (line["function"], line["schedule"]) == ("f", "@every 1s")
     assert await daemon.stop() == 0
     assert {request.target for request in listener.requests} == {b"/f/"}
-
-
-@pytest_twisted.async_yield_fixture
-async def nats(reactor: Any, tmp_path: Path) -> AsyncIterator[RealNats]:
-    server = RealNats(reactor, tmp_path / "nats")
-    await server.start()
-    yield server
-    await server.end()
 
 
 @pytest_twisted.ensureDeferred

@@ -4,8 +4,6 @@ clients said."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_twisted
@@ -69,14 +67,6 @@ class Replay:
 
 def _is_answer(frame: Frame) -> bool:
     return not frame.sent and not frame.reply
-
-
-@pytest_twisted.async_yield_fixture
-async def nats(reactor: Any, tmp_path: Path) -> AsyncIterator[RealNats]:
-    server = RealNats(reactor, tmp_path)
-    await server.start()
-    yield server
-    await server.end()
 
 
 @pytest.fixture

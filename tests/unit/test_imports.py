@@ -40,16 +40,8 @@ WALLS: dict[str, frozenset[str]] = {
     "flock": frozenset(),
     "private_files": frozenset({"errors"}),
     "statelock": frozenset({"errors", "flock", "private_files"}),
-    # What the daemon stands on, and whether it is there still.
-    "ground": frozenset(),
     # The clock on the wall, and whether it can be believed.
     "wallclock": frozenset(),
-    # What systemd is told.
-    "systemd": frozenset(),
-    # Privileges that nobody may gain.
-    "privileges": frozenset(),
-    # What an operator's signals do.
-    "signals": frozenset(),
     # The parcel: what a call is, on its whole way.
     "call": frozenset({"errors"}),
     # What the operator asked for.
@@ -130,22 +122,16 @@ WALLS: dict[str, frozenset[str]] = {
     "cli": frozenset({"backup", "call", "errors", "lines", "nats", "settings", "wallclock"}),
     # Functions to try the daemon with: programs of their own.
     "demo": frozenset(),
-    # The settings are read again, and what is in them deployed.
-    "reloading": frozenset({"errors", "settings"}),
     # The daemon's life: its parts come up in order and go down in order.
     "daemon": frozenset(
         {
             "errors",
             "gateway.doors",
-            "ground",
             "queue.interface",
-            "reloading",
             "runtime.deployments",
             "runtime.process.notes",
             "settings",
-            "signals",
             "statelock",
-            "systemd",
         }
     ),
     # The command line behind twistd.
@@ -188,7 +174,7 @@ def imports_in(source: str, module: str, is_package: bool) -> Iterator[Import]:
             if node.level:
                 above = package[: len(package) - node.level + 1]
                 origin = ".".join([*above, origin] if origin else above)
-            # A name may be a module: "from faasd_async import signals" is its import.
+            # A name may be a module: "from faasd_async import wheel" is its import.
             for alias in node.names:
                 yield Import(module, f"{origin}.{alias.name}", node.lineno)
 

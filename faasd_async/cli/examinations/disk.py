@@ -48,8 +48,8 @@ def examine_disk(settings: Settings, slow_milliseconds: float) -> Iterator[Findi
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or what is there of it."""
-    return next(each for each in (path, *path.parents) if each.exists())
+    """The path, or what is there of it, as far as this user can see."""
+    return next(each for each in (path, *path.parents) if os.path.exists(each))
 
 
 def _permissions(state_dir: Path) -> Finding:

@@ -13,6 +13,9 @@ from faasd_async.settings.endpoints import place_of
 
 _PATIENCE_SECONDS = 5.0
 
+#: Who listens everywhere is found here.
+_FROM_HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to listen
+
 
 def examine_network(settings: Settings, *, is_up: bool) -> Iterator[Finding]:
     """:param is_up: a daemon answers; so its places are taken, and by whom they should be."""
@@ -23,6 +26,19 @@ def examine_network(settings: Settings, *, is_up: bool) -> Iterator[Finding]:
                 yield _place(endpoint, place.port, place.interface)
     for url in settings.nats.urls:
         yield _server(url)
+
+
+def home_of(settings: Settings) -> str:
+    """Where a daemon of these settings answers plain HTTP on this machine; empty: nowhere, or where
+    it is, systemd knows."""
+    for endpoint in settings.gateway.listen:
+        if endpoint.partition(":")[0] not in ("tcp", "tcp6"):
+            continue
+        place = place_of(endpoint)
+        host = _FROM_HERE.get(place.interface, place.interface)
+        if place.port and "%" not in host:
+            return f"http://[{host}]:{place.port}" if ":" in host else f"http://{host}:{place.port}"
+    return ""
 
 
 def _place(endpoint: str, port: int, interface: str) -> Finding:

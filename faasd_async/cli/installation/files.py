@@ -13,6 +13,10 @@ SERVICE = f"{UNITS}/faasd-async.service"
 SOCKET = f"{UNITS}/faasd-async.socket"
 DROP_INS = f"{UNITS}/faasd-async.service.d"
 PASSWORD_DROP_IN = f"{DROP_INS}/10-password.conf"
+SOCKET_DROP_IN = f"{DROP_INS}/10-socket.conf"
+
+#: The gateway's endpoint where systemd holds the socket.
+SOCKET_ENDPOINT = "systemd:domain=INET6:index=0"
 
 CONFIGURATION_DIRECTORY = "/etc/faasd-async"
 CONFIGURATION = f"{CONFIGURATION_DIRECTORY}/faasd-async.toml"
@@ -48,13 +52,25 @@ def password_drop_in(*names: str) -> str:
     return "\n".join(("# By faasd-async install.", "[Service]", *lines, ""))
 
 
-def configuration(*, demo: bool) -> str:
+def socket_drop_in() -> str:
+    """What has the socket opened before each start of the service, and handed over to it.
+
+    systemd does not open one for a service that is up; with this, a restart ends the service first.
+    """
+    return "\n".join(("# By faasd-async install.", "[Unit]", "Requires=faasd-async.socket", ""))
+
+
+def configuration(*, demo: bool, socket: bool) -> str:
     """The reference configuration, with authentication on.
 
     :param demo: with the functions of the demo.
+    :param socket: listening at the socket that systemd holds.
     """
     text = _shipped("faasd-async.toml")
-    for key, value in (("basic_auth", "true"), ("secret_mount_path", f'"{_CREDENTIALS}"')):
+    chosen = {"basic_auth": "true", "secret_mount_path": f'"{_CREDENTIALS}"'}
+    if socket:
+        chosen["listen"] = f'["{SOCKET_ENDPOINT}"]'
+    for key, value in chosen.items():
         before, found, after = text.partition(f"\n#{key} = ")
         assert found, f"the reference configuration does not show {key}"
         _, end, rest = after.partition("\n")

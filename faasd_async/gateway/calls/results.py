@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.body import Body
-from faasd_async.call.ending import Ending
+from faasd_async.call.ending import Ending, Withheld
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.known import CallName
 from faasd_async.gateway.accept import Receipt
@@ -21,6 +21,21 @@ from faasd_async.gateway.written import BODILESS
 from faasd_async.queue.interface import Lookup, Records
 
 _ETAG = re.compile(rb'(?:W/)?("[^"]*")')
+
+#: What a function may not say to a browser, for it would hold for all that is at this daemon's
+#: address, and for whoever fetches the answer, who need not be the one who called.
+_OF_THE_ADDRESS = frozenset(
+    (b"set-cookie", b"set-cookie2", b"clear-site-data", b"strict-transport-security", b"alt-svc")
+)
+
+_WHY_WITHHELD: dict[Withheld, str] = {
+    "unwanted": "the function's results.keep is 0s",
+    "large": "it is larger than the function's results.max_bytes",
+    "brief": "it is larger than 64 KiB, and the function's results.keep is under a minute",
+    "over": "the function's results.keep is over",
+    "buried": "the call's dead letter alone is left",
+    "unsaid": "the function's results.keep or results.max_bytes did not allow it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +102,10 @@ class Results:
             raise _gone(known.name, "it is kept no longer")
         if ending is None:
             return receipt(known.name, *RETRY_SOON)
-        if ending.is_private:
+        if ending.withheld is not None:
+            why = _WHY_WITHHELD[ending.withheld]
             raise _gone(
-                known.name,
-                f"the call {ending.state}, and its answer is not kept: it is larger than the"
-                " function's results.max_bytes, or its results.keep is over",
+                known.name, f"the call has ended ({ending.state}); its answer is not kept: {why}"
             )
         return shown(known.name, ending)
 
@@ -120,7 +134,7 @@ class Results:
             ending = await self.wait(receipt.name, seconds)
         except Refusal:
             return Waited()
-        if ending is None or ending.is_private:
+        if ending is None or ending.withheld is not None:
             return Waited(seconds)
         return Waited(seconds, shown(receipt.name, ending))
 
@@ -132,7 +146,7 @@ def shown(name: CallName, ending: Ending) -> Shown:
     do what a page of ours could.
     """
     outcome = ending.outcome
-    fields = end_to_end(outcome.headers)
+    fields = end_to_end(outcome.headers, without=_OF_THE_ADDRESS)
     ours = [
         (b"X-Call-Id", name.key.call_id.encode()),
         (b"X-Function-Status", b"%d" % outcome.status),

@@ -99,8 +99,11 @@ def is_under_way(history: History, grip: Grip) -> bool:
 
 
 def _started(history: History, grip: Grip | None) -> str | None:
+    """When the first attempt began of which that is known: of one that its daemon did not survive
+    nobody has written it down."""
     for attempt in history.attempts:
-        return rfc3339(attempt.at_ns)
+        if attempt.at_ns:
+            return rfc3339(attempt.at_ns)
     return None if grip is None else rfc3339(grip.begun_ns)
 
 

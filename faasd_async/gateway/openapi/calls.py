@@ -72,7 +72,8 @@ _LINKS = {"self": LINK, "result": LINK, "events": LINK}
 
 SCHEMAS: Part = {
     "Attempt": record(
-        "One invocation; the one that is under way has no status yet.",
+        "One invocation; the one that is under way has no status yet. One that its daemon did not"
+        " survive has the status 0, and `at` is `null`: nobody has written down when it began.",
         _ATTEMPT,
     ),
     "Callback": record(
@@ -86,7 +87,9 @@ SCHEMAS: Part = {
         },
     ),
     "Call": record(
-        "A call, at this moment.",
+        "A call, at this moment. `started` is when the first attempt began of which that is known;"
+        " `null`: none has begun, or none but those that their daemons did not survive. Such an"
+        " attempt is told of from the moment the call is taken up again.",
         {
             "id": STRING,
             "accept": STRING,
@@ -210,7 +213,10 @@ def _result() -> Part:
         "A function's answer",
         answers,
         _UNKNOWN | _GONE,
-        description="Any answer with `X-Function-Status` is the function's own.",
+        description=(
+            "Any answer with `X-Function-Status` is the function's own, but for fields that would"
+            " hold for the whole address, such as `Set-Cookie`. A 410 says why there is none."
+        ),
         parameters=(
             _ID,
             shared("accept"),

@@ -67,6 +67,11 @@ _ADDRESS: dict[str, Part] = {
     "function": STRING,
 }
 
+_CHANGES: dict[str, Part] = {
+    "headers": {"type": "object", "additionalProperties": maybe(STRING)},
+    "callback_url": maybe(STRING),
+}
+
 SCHEMAS: Part = {
     "DeadLetter": record(
         "A call or a callback; of a list, or whole. One that this version cannot read says why in"
@@ -103,20 +108,16 @@ SCHEMAS: Part = {
         },
     ),
     "Filter": record(
-        "Which letters; what stands here must not stand in the query.",
+        "Which letters; what stands here must not stand in the query. And what is to be changed.",
         {},
         function=STRING,
         kind=one_of(*_KINDS),
         reason=one_of(*_REASONS),
         all=BOOLEAN,
         limit={"type": "integer", "minimum": 1},
+        **_CHANGES,
     ),
-    "Edits": record(
-        "What is to be changed of a call before it is replayed.",
-        {},
-        headers={"type": "object", "additionalProperties": maybe(STRING)},
-        callback_url=maybe(STRING),
-    ),
+    "Edits": record("What is to be changed of a call before it is replayed.", {}, **_CHANGES),
 }
 
 _LETTER: Part = {
@@ -199,7 +200,7 @@ def _replay() -> Part:
         "Put dead letters back into the queue, oldest first",
         _REPLAYED_ANSWERS,
         OPERATORS_ALONE,
-        description="The filter stands in the query or in the body.",
+        description="The filter stands in the query or in the body; in the body, what to change.",
         parameters=(*_FILTER, shared("all"), shared("limit")),
         body=_json("Filter", {"function": "figlet"}),
     )

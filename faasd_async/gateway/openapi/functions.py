@@ -60,9 +60,11 @@ _CALL_FIELDS = (
     ),
     in_header(
         "Idempotency-Key",
-        f"A call that is sent again under the same key is accepted once; at most {MAX_KEY_BYTES}"
+        f"A call that is sent again under the same key is accepted once; 1 to {MAX_KEY_BYTES}"
         " bytes. `webhook-id` means the same.",
         "order-4711",
+        minLength=1,
+        maxLength=MAX_KEY_BYTES,
     ),
     in_header("X-Delay", "For how long the call is put off; at most 366 days.", "1s", **DURATION),
     in_header(
@@ -72,7 +74,8 @@ _CALL_FIELDS = (
     ),
     in_header(
         "X-Expires",
-        "A duration or a time: a call that has not begun by then never does.",
+        "A duration or a time, up to 10 years from now: a call that has not begun by then never"
+        " does.",
         "1h30m",
     ),
     in_header(
@@ -120,7 +123,10 @@ _NOT_ACCEPTED = {
     "403": "A callback may not go there.",
     "404": "No function is called so.",
     "408": "The body came too slowly.",
-    "422": "Another call was sent under this idempotency key.",
+    "422": (
+        "Another call was sent under this idempotency key: another path, body, `X-Callback-Url` or"
+        " `X-Callback-On-Failure`."
+    ),
     "501": "The NATS server keeps no schedules, so that nothing can be put off.",
     "503": "There is no room in the queue, or it cannot be reached, or functions are starting.",
     "504": "The call was not on disk in time; it may run all the same.",

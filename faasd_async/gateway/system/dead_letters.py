@@ -18,7 +18,7 @@ from faasd_async.call.ids import TokenTooLong, encode_token
 from faasd_async.errors import CallTooLarge, MaybeStored, QueueError
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal, answered
-from faasd_async.gateway.system.edits import AS_IT_WAS, Edits, read_edits
+from faasd_async.gateway.system.edits import CHANGES, Edits, read_edits
 from faasd_async.gateway.system.letter_sheet import Sheet, address, summary, whole
 from faasd_async.gateway.system.replay import NotReplayable, Replay
 from faasd_async.queue.interface import Filed, Selection
@@ -159,14 +159,17 @@ class DeadLetterOffice:
     async def replay_many(self, given: Given, body: bytes) -> Answer:
         """Replay what a filter means, oldest first; what dies again meanwhile stays dead.
 
-        :param body: the filter, as JSON, if it is not in the query.
-        :raises Refusal: 400, there is no filter; 503.
+        :param body: JSON: what is to be changed, as for one, and the filter, if it is not in the
+            query.
+        :raises Refusal: 400, there is no filter; 403, 503.
         """
-        query = Query({**given, **_as_query(body, given)})
+        filtered, changes = _filter_and_changes(body, given)
+        query = Query({**given, **filtered})
         selection = _filter(query)
         limit = query.number("limit", 0, 1, _LAST_PLACE) or None
         _finish_filter(query, selection)
-        return (await self._replay_all(selection, AS_IT_WAS, limit)).answer()
+        edits = read_edits(changes, self._refuse_destination)
+        return (await self._replay_all(selection, edits, limit)).answer()
 
     async def _replay_all(self, selection: Selection, edits: Edits, limit: int | None) -> _Tally:
         told = _Tally()
@@ -246,18 +249,24 @@ def _finish_filter(query: Query, selection: Selection) -> None:
         raise Refusal(400, "say which dead letters: function=, kind= or reason=; or all=true")
 
 
-def _as_query(body: bytes, given: Given) -> Given:
-    """A filter that came as JSON, in the form of one that came in the query."""
+def _filter_and_changes(body: bytes, given: Given) -> tuple[Given, bytes]:
+    """Tell a filter that came as JSON, in the form of one that came in the query, from the body of
+    an order that changes something."""
     if not body.strip():
-        return {}
+        return {}, b""
     try:
-        fields = msgspec.json.decode(body, type=dict[str, str | int | bool])
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        changes = {name: fields.pop(name) for name in CHANGES if name in fields}
+        filtered = msgspec.convert(
+            {name: msgspec.json.decode(value) for name, value in fields.items()},
+            dict[str, str | int | bool],
+        )
     except msgspec.MsgspecError as reason:
         raise Refusal(400, f"the body: {reason}") from None
-    told = {name.encode("latin-1", "replace"): [_text(value)] for name, value in fields.items()}
+    told = {name.encode("latin-1", "replace"): [_text(value)] for name, value in filtered.items()}
     for name in told.keys() & given.keys():
         raise Refusal(400, f"{name.decode('latin-1')}: stands both in the query and in the body")
-    return told
+    return told, msgspec.json.encode(changes)
 
 
 def _text(value: str | int | bool) -> bytes:

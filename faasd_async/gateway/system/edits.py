@@ -35,6 +35,10 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     callback_url: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
+#: The names in the body of an order that say what is to be changed.
+CHANGES = tuple(field.name for field in msgspec.structs.fields(_Body))
+
+
 @dataclass(frozen=True, slots=True)
 class Edits:
     """The changes.

@@ -5,12 +5,14 @@ An order is about a function or about a queue, and answered when it is durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import without_namespace
 from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal, unknown_function
@@ -26,7 +28,7 @@ class Flow:
     """Fulfils the orders.
 
     :param recall: lets nothing of a source begin that a worker has in hand already, and returns
-        how many of its calls have begun.
+        those of its calls that have begun.
     :param namespace: the one that may stand behind a function's name.
     """
 
@@ -38,7 +40,7 @@ class Flow:
         deployments: Mapping[str, Deployment],
         sheet: FlowSheet,
         *,
-        recall: Callable[[Source], int],
+        recall: Callable[[Source], Sequence[QueueRequest]],
         namespace: str,
     ) -> None:
         self._queue = queue
@@ -88,14 +90,25 @@ class Flow:
 
     async def purge(self, source: Source) -> Sheet:
         """Remove what waits; what runs comes to its end. As :meth:`sheet`."""
-        begun = self._recall(source)
+        running = self._recall(source)
         removed = await _asked(self._queue.backlog.purge(source))
+        for request in running:
+            await _asked(self._put_again(request))
         await _asked(self._queue.when_durable())
-        purged = max(removed - begun, 0)
+        purged = max(removed - len(running), 0)
         self._log.warn(
             "an operator has purged {source} of {count} calls", source=source, count=purged
         )
         return _about(source) | {"purged": purged}
+
+    def _put_again(self, request: QueueRequest) -> Deferred[None]:
+        """A purge takes along what runs, which comes to its end after a crash, too.
+
+        Said to have waited for its time, it is looked up when it is handed out, and found to run or
+        to have ended.
+        """
+        not_before_ns = request.not_before_ns or request.start_time_ns
+        return self._queue.put_call(replace(request, not_before_ns=not_before_ns))
 
 
 def _about(source: Source) -> Sheet:

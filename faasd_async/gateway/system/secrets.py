@@ -13,6 +13,8 @@ from faasd_async.functions.secrets import SecretStore
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.system.orders import Namespace, carried_out, decoded, refusing
+from faasd_async.settings.mistakes import shown
+from faasd_async.settings.values import FILE_NAME_ALLOWED, is_file_name
 
 
 class Secret(msgspec.Struct, rename="camel"):
@@ -44,6 +46,14 @@ class Secrets:
         """
         self._namespace.expect(query.text("namespace"))
         return [{"name": name, "namespace": self._namespace.name} for name in self._store.names]
+
+    def check(self, body: bytes) -> None:
+        """
+        :raises Refusal: 400, it is none that could be kept.
+        """
+        secret, _ = self._read(body)
+        if not is_file_name(secret.name):
+            raise Refusal(400, f"name: found {shown(secret.name)}; allowed: {FILE_NAME_ALLOWED}")
 
     async def create(self, body: bytes) -> None:
         """

@@ -64,11 +64,15 @@ class StreamState(msgspec.Struct, frozen=True):
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
-    """A stream."""
+    """A stream.
+
+    :ivar ts: what the server's clock shows; ``None`` from a server that does not say.
+    """
 
     config: StreamConfig
     created: datetime
     state: StreamState
+    ts: datetime | None = None
 
 
 class ConsumerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -29,7 +29,7 @@ class Queue(Protocol):
         """Whether it can be put into and taken from just now."""
 
     @property
-    def why_full(self) -> str | None:
+    def why_refused(self) -> str | None:
         """Why no further call would be taken, as far as is known, or ``None``."""
 
     @property

@@ -222,7 +222,7 @@ class _Call:
             outcome = Outcome(letter.status, (), b"", 0.0, letter.error)
             history = letter.request.history
             state = buried(letter.reason)
-            ending = Ending(state, outcome, history, letter.ended_ns, letter.reason, True)
+            ending = Ending(state, outcome, history, letter.ended_ns, letter.reason, "buried")
             accepted = letter.request
             owed = callback_url_of(accepted, ending) is not None
             return ending, _accepting(accepted, owed=owed)

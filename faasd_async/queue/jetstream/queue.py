@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -21,11 +21,13 @@ from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessa
 from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.bodies import BodyKind
 from faasd_async.queue.interface import Delivery, Source, Subscription
+from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.asking import Round
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
 from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies, Places
 from faasd_async.queue.jetstream.body_sweep import BodySweep
 from faasd_async.queue.jetstream.burial import Burial
+from faasd_async.queue.jetstream.clocks import Clocks, WhenBelieved, at_once
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import CountedDelivery, JetStreamDelivery, Settlements
 from faasd_async.queue.jetstream.durability import Durability
@@ -38,7 +40,12 @@ from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
 from faasd_async.queue.jetstream.pauses import JetStreamPauses
 from faasd_async.queue.jetstream.peers import JetStreamPeers
 from faasd_async.queue.jetstream.records import JetStreamRecords, reason_of
-from faasd_async.queue.jetstream.recovery import consumers_of, make_available, remove_settled
+from faasd_async.queue.jetstream.recovery import (
+    all_returned,
+    consumers_of,
+    make_available,
+    remove_settled,
+)
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store, told
 from faasd_async.queue.jetstream.stored.parcels import (
@@ -88,6 +95,7 @@ class JetStreamQueue:
         need not wait for its lease to run out.
     :param now_seconds: the wall clock.
     :param largest_payload_bytes: the broker's ``max_payload``, until it has told us.
+    :param when_believed: waits for that clock to be set.
     """
 
     _log = Logger()
@@ -104,16 +112,19 @@ class JetStreamQueue:
         largest_payload_bytes: int,
         now_seconds: Callable[[], float],
         disk: StoreDisk | None = None,
+        when_believed: WhenBelieved = at_once,
     ) -> None:
         self._clock = clock
         self._client = client
         self._jetstream = JetStream(client)
         self._streams = Streams(self._jetstream, layout, disk)
+        self._clocks = Clocks(self._jetstream, now_seconds, when_believed)
         self._durability = durability
         self._static = static
         self._alone = alone
         self._largest_payload_bytes = largest_payload_bytes
-        self._store = Store(self._jetstream, durability)
+        self._answering = Answering(clock, client.flush)
+        self._store = Store(self._jetstream, durability, self._answering)
         self.bodies = JetStreamBodies(clock, self._store)
         self._sweep = BodySweep(
             clock, self._store, self.bodies, alone=alone, now_seconds=now_seconds
@@ -154,6 +165,7 @@ class JetStreamQueue:
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}
         self._left_behind: dict[str, int] = {}
+        self._in_flight: Mapping[str, int] = {}
         self._may_be_lost = alone
         self._bringing_up: Deferred[None] | None = None
         self._started: Deferred[None] | None = None
@@ -164,9 +176,9 @@ class JetStreamQueue:
         return self._largest_payload_bytes - _HEAD_BYTES
 
     @property
-    def why_full(self) -> str | None:
+    def why_refused(self) -> str | None:
         if not self._calls.is_full:
-            return None
+            return self._answering.why_not
         return "the queue is full: waiting calls take up [queue] max_bytes or max_messages"
 
     # -- coming and going
@@ -203,10 +215,12 @@ class JetStreamQueue:
         self.bodies.piece_bytes = min(PIECE_BYTES, max(self.largest_call_bytes, 1))
         self._settlements.send_unsent()
         self._may_be_lost = self._alone
+        self._answering.connected()
         self._bring_up()
 
     def _disconnected(self) -> None:
         self.ready = False
+        self._answering.disconnected()
         self._forget_bringing_up()
         for subscription in self._subscriptions:
             subscription.unbind()
@@ -231,6 +245,7 @@ class JetStreamQueue:
                     # A server that was killed may have forgotten what it gave out, and to whom.
                     self._inherited[name] = last_sequence
                     self._left_behind.setdefault(name, last_sequence)
+                await self._clocks.agree(CALLS, patient=self._started is not None)
                 self._later.limit_bytes = self._streams.layout.later_bytes
                 self._later.possible = self._streams.keeps_schedules
                 await self.keyed.agree()
@@ -238,9 +253,7 @@ class JetStreamQueue:
                 await self._remove_other_mode()
                 if self._may_be_lost:
                     await self._take_back()
-                for subscription in list(self._subscriptions):
-                    name = subscription.stream
-                    await subscription.bind(self._inherited[name], self._left_behind[name])
+                await self._bind()
             except (NatsError, QueueError) as reason:
                 self.ready = False
                 self._log.warn("the queue cannot be brought up: {reason}", reason=reason)
@@ -255,19 +268,46 @@ class JetStreamQueue:
             started, self._started = self._started, None
             started.callback(None)
 
+    async def _bind(self) -> None:
+        """Have everybody ask; for what was in flight when the daemon went away first, so that it
+        finds the places free that it had, and not taken by fresh calls."""
+        in_flight = [each for each in self._subscriptions if each.name in self._in_flight]
+        for each in in_flight:
+            await self._bind_one(each, self._in_flight[each.name])
+        if in_flight:
+            await all_returned([each.when_returned for each in in_flight], self._clock)
+            self._in_flight = {}
+        for each in list(self._subscriptions):
+            if each in in_flight:
+                each.ask_for_all()
+            else:
+                await self._bind_one(each)
+
+    async def _bind_one(
+        self, subscription: JetStreamSubscription[Any], returning: int | None = None
+    ) -> None:
+        stream = subscription.stream
+        await subscription.bind(
+            self._inherited[stream], self._left_behind[stream], returning=returning
+        )
+
     async def _take_back(self) -> None:
         """Have what was handed out handed out again. What is in hand comes twice then, and whoever
         has it knows."""
         consumers = await consumers_of(self._jetstream, (CALLS, CALLBACKS, LATER))
         left = await remove_settled(self._jetstream, consumers)
-        calls = await make_available(self._jetstream, consumers, self._clock)
+        lenders = await make_available(self._jetstream, consumers, self._clock)
         self._may_be_lost = False
         if left:
             self._log.info("{count} messages were settled before, and are removed", count=left)
-        if calls and self._started is not None:
+        in_flight = {
+            lender.name: lender.num_ack_pending for lender in lenders if lender.stream_name == CALLS
+        }
+        if in_flight and self._started is not None:
+            self._in_flight = in_flight
             self._log.warn(
                 "{count} calls were in flight when the daemon went away; they are taken up again",
-                count=calls,
+                count=sum(in_flight.values()),
             )
 
     def _not_brought_up(self, failure: Any) -> None:

@@ -35,6 +35,7 @@ from faasd_async.queue.jetstream.stored.records import (
     written_in,
 )
 from faasd_async.queue.jetstream.subjects import OUTCOMES, about_subject, posting_subject
+from faasd_async.queue.kept import why_withheld
 from faasd_async.settings import ResultSettings
 
 Record = TypeVar("Record")
@@ -43,11 +44,6 @@ Record = TypeVar("Record")
 #: answer: a daemon and a broker that are away for a night; and so many leases.
 _RECORD_SECONDS = 24 * 3600
 _RECORD_LEASES = 10
-
-#: An answer of more than this, which nobody is to be shown for longer than that, is not worth its
-#: place on the disk for all that time: it is not kept at all.
-_SMALL_BYTES = 64 * 1024
-_SHORT_SECONDS = 60.0
 
 #: What was tried of a call is remembered this long after the last try.
 _HISTORY_SECONDS = 48 * 3600
@@ -109,7 +105,7 @@ class JetStreamRecords:
 
     def _is_shown(self, request: QueueRequest, ending: Ending, keep: ResultSettings) -> bool:
         owed = callback_url_of(request, ending) is not None
-        return owed or _is_kept(keep, len(ending.outcome.body))
+        return owed or why_withheld(keep, len(ending.outcome.body)) is None
 
     async def _put_ending(
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
@@ -152,7 +148,8 @@ class JetStreamRecords:
         self, request: QueueRequest, ending: Ending, keep: ResultSettings
     ) -> tuple[bytes, bytes, bytes]:
         """:return: subject, headers and payload."""
-        kept = _is_kept(keep, len(ending.outcome.body))
+        withheld = why_withheld(keep, len(ending.outcome.body))
+        kept = withheld is None
         owed = callback_url_of(request, ending) is not None
         seconds, kept_until_ns = self._record_seconds, 0
         if kept and keep.keep_seconds >= seconds:
@@ -160,7 +157,7 @@ class JetStreamRecords:
         elif kept:
             kept_until_ns = ending.ended_ns + round(keep.keep_seconds * 1e9)
         fields, payload = write_ending(
-            ending, with_result=kept or owed, is_private=not kept, kept_until_ns=kept_until_ns
+            ending, with_result=kept or owed, withheld=withheld, kept_until_ns=kept_until_ns
         )
         fields += accepted_fields(request, callback_owed=owed)
         fields += written_in(request.generation)
@@ -295,12 +292,6 @@ def reason_of(failure: Failure) -> QueueError:
     """Why something could not be stored or found."""
     reason = failure.value
     return reason if isinstance(reason, QueueError) else QueueUnavailable(repr(reason))
-
-
-def _is_kept(keep: ResultSettings, size_bytes: int) -> bool:
-    if keep.keep_seconds < _SHORT_SECONDS and size_bytes > _SMALL_BYTES:
-        return False
-    return keep.keep_seconds > 0 and size_bytes <= keep.max_bytes
 
 
 def _ttl(seconds: int) -> tuple[bytes, bytes]:

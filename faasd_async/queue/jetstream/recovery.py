@@ -14,13 +14,14 @@ was given back for less comes early, and is found to be so: the due time is note
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from faasd_async.nats.jetstream import ConsumerInfo, JetStream
-from faasd_async.queue.jetstream.subjects import CALLBACKS
 
 #: The lease for that moment. It has run out for everything in flight when the broker looks for the
 #: first time, which is 0.1 s after it was told.
@@ -29,6 +30,10 @@ _MOMENT_SECONDS = 0.02
 #: How long the broker is given to look. What it says of a consumer does not tell whether it has:
 #: what came back is counted as pending still.
 _PATIENCE_SECONDS = 0.8
+
+#: How long what was in flight is waited for before fresh calls are asked for. Not all of it need
+#: come: some had been given back to wait.
+_RETURN_SECONDS = 1.0
 
 
 async def consumers_of(jetstream: JetStream, streams: Sequence[str]) -> Sequence[ConsumerInfo]:
@@ -45,15 +50,15 @@ async def consumers_of(jetstream: JetStream, streams: Sequence[str]) -> Sequence
 
 async def make_available(
     jetstream: JetStream, consumers: Sequence[ConsumerInfo], clock: IReactorTime
-) -> int:
+) -> Sequence[ConsumerInfo]:
     """Have *consumers* take back what they lent.
 
-    :return: how many calls that were.
+    :return: those that had lent anything.
     :raises NatsError: the broker did not do it.
     """
     lending = [consumer for consumer in consumers if consumer.num_ack_pending]
     if not lending:
-        return 0
+        return lending
     for consumer in lending:
         moment = round(_MOMENT_SECONDS * 1e9)
         short = msgspec.structs.replace(consumer.config, ack_wait=moment)
@@ -61,9 +66,21 @@ async def make_available(
     await deferLater(clock, _PATIENCE_SECONDS)
     for consumer in lending:
         await jetstream.ensure_consumer(consumer.stream_name, consumer.config)
-    return sum(
-        consumer.num_ack_pending for consumer in lending if consumer.stream_name != CALLBACKS
-    )
+    return lending
+
+
+async def all_returned(returning: Sequence[Deferred[None]], clock: IReactorTime) -> None:
+    """Wait until all have fired, or have had their time."""
+    over: Deferred[None] = Deferred()
+
+    def all_came(_: object) -> None:
+        if not over.called:
+            over.callback(None)
+
+    DeferredList(returning).addCallback(all_came)
+    over.addTimeout(_RETURN_SECONDS, clock)
+    with suppress(TimeoutError):
+        await over
 
 
 async def remove_settled(jetstream: JetStream, consumers: Sequence[ConsumerInfo]) -> int:

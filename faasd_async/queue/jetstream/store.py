@@ -29,6 +29,7 @@ from faasd_async.nats.jetstream import (
     WrongLastSequence,
 )
 from faasd_async.nats.wire import encode_headers
+from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.durability import Durability
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -48,9 +49,10 @@ class Store:
     before it is stored.
     """
 
-    def __init__(self, jetstream: JetStream, durability: Durability) -> None:
+    def __init__(self, jetstream: JetStream, durability: Durability, answering: Answering) -> None:
         self.jetstream = jetstream
         self._durability = durability
+        self._answering = answering
         self._unanswered = 0
         self._held_bytes = 0
         self.when_full: Callable[[int], object] = lambda size_bytes: None
@@ -168,7 +170,7 @@ class Store:
             return f"the broker is slow: it has not answered {MOST_UNANSWERED} messages yet"
         if self._held_bytes and self._held_bytes + size_bytes > MOST_HELD_BYTES:
             return f"the broker is slow: {self._held_bytes} bytes wait for its answer"
-        return self._durability.why_refused()
+        return self._answering.why_not or self._durability.why_refused()
 
 
 def told(do: Callable[[Callable[[QueueError | None], None]], None]) -> Deferred[None]:

@@ -31,6 +31,7 @@ class JetStreamSubscription(Generic[Parcel]):
     :param asking: those who ask at the end of a turn of the reactor.
     :param deliver: makes a delivery of a parcel.
     :param lost: told when the consumer is found to be gone; it has to be bound anew.
+    :ivar when_returned: fires when all that was said to return has come.
     """
 
     _log = Logger()
@@ -68,16 +69,21 @@ class JetStreamSubscription(Generic[Parcel]):
         self._inherited = self._left_behind = 0
         self._asking = asking
         self._open = True
+        self._returning: int | None = None
+        self.when_returned: Deferred[None] = Deferred()
 
-    async def bind(self, inherited: int, left_behind: int) -> None:
+    async def bind(self, inherited: int, left_behind: int, *, returning: int | None = None) -> None:
         """Have the consumer, then ask it for deliveries.
 
         :param inherited: the last sequence of the stream as this connection found it.
         :param left_behind: the same, of this daemon's first connection.
+        :param returning: no more than that is asked for until :meth:`ask_for_all`; the broker hands
+            out first what it has to hand out again.
         :raises NatsError: there is none to be had now.
         """
         self.unbind()
         self._inherited, self._left_behind = inherited, left_behind
+        self._returning, self.when_returned = returning, Deferred()
         if not self._open:
             return
         await self._jetstream.ensure_consumer(self._stream, self._consumer)
@@ -114,12 +120,20 @@ class JetStreamSubscription(Generic[Parcel]):
         if self._puller is not None:
             self._asking.join(self)
 
+    def ask_for_all(self) -> None:
+        """Ask for whatever there is room for from now on."""
+        self._returning = None
+        self.ask()
+
     def ask(self) -> None:
         """Ask for what there is room for now, unless it is asked for already."""
         puller = self._puller
         if puller is None:
             return
-        more = self._room() - puller.outstanding
+        room = self._room()
+        if self._returning is not None:
+            room = min(room, self._returning)
+        more = room - puller.outstanding
         if more <= 0:
             return
         try:
@@ -138,6 +152,10 @@ class JetStreamSubscription(Generic[Parcel]):
         return self._consumer.name
 
     def _received(self, message: JetStreamMessage) -> None:
+        if self._returning:
+            self._returning -= 1
+            if not self._returning:
+                self.when_returned.callback(None)
         try:
             parcel = self._read(message)
         except FromTheFuture as reason:

@@ -22,6 +22,7 @@ from faasd_async.runtime.container.socket import (
     candidates,
     is_socket,
 )
+from faasd_async.runtime.journal import Keep, unkept
 
 #: What a container may take to end, as with Docker; the daemon's own patience may be shorter.
 USUAL_GRACE_SECONDS = 10.0
@@ -32,6 +33,7 @@ class Installation:
 
     :param now_seconds: the wall clock, Unix time.
     :param patience_seconds: what a container may take to end, at most.
+    :param keep: is given each line that a container writes.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Installation:
         *,
         now_seconds: Callable[[], float],
         patience_seconds: float = USUAL_GRACE_SECONDS,
+        keep: Keep = unkept,
     ) -> None:
         secrets = Secrets(state_dir)
         self.engine = engine
         self.ours = Ours(engine, state_dir, secrets)
         self.launcher = Launcher(engine, self.ours, secrets)
         self.now_seconds = now_seconds
+        self.keep = keep
         self.grace_seconds = min(USUAL_GRACE_SECONDS, patience_seconds)
 
 

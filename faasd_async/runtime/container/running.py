@@ -14,6 +14,7 @@ from faasd_async.runtime.container.engine import Engine
 from faasd_async.runtime.container.errors import EngineError, NoSuchThing
 from faasd_async.runtime.container.frames import STDERR, Frames
 from faasd_async.runtime.container.launching import Launched
+from faasd_async.runtime.journal import Keep, unkept
 from faasd_async.runtime.process.logs import ProcessLog
 from faasd_async.runtime.process.readiness import answers
 from faasd_async.runtime.reactor import IRuntimeReactor
@@ -35,6 +36,7 @@ class Container:
 
     :param busy: as for :func:`~faasd_async.runtime.watch.watch`, like *looked*.
     :param now_seconds: the wall clock, Unix time.
+    :param keep: is given each line that it writes.
     :ivar upstream: the way to it.
     """
 
@@ -50,6 +52,7 @@ class Container:
         busy: Callable[[], bool],
         looked: Callable[[bool], object],
         now_seconds: Callable[[], float],
+        keep: Keep = unkept,
     ) -> None:
         self._reactor = reactor
         self._engine = engine
@@ -58,6 +61,7 @@ class Container:
         self._busy = busy
         self._looked = looked
         self._now_seconds = now_seconds
+        self._keep = keep
         self._logged_until = None if launched.is_new else now_seconds()
         self._waiting: Deferred[int | None] | None = None
         self._ending: Deferred[None] | None = None
@@ -157,9 +161,7 @@ class Container:
 
     async def _follow(self) -> None:
         """Log what it writes, until the engine has no more of it."""
-        prefixed = self._settings.container.prefix_logs
-        out = ProcessLog(self._settings.name, "stdout", prefixed=prefixed)
-        err = ProcessLog(self._settings.name, "stderr", prefixed=prefixed)
+        out, err = self._log_of("stdout"), self._log_of("stderr")
         frames = Frames(lambda stream, piece: (err if stream == STDERR else out).received(piece))
         try:
             await self._engine.follow(self.name, self._logged_until, frames.feed)
@@ -169,6 +171,12 @@ class Container:
             self._logged_until = self._now_seconds()
             out.finish()
             err.finish()
+
+    def _log_of(self, stream: str) -> ProcessLog:
+        prefixed = self._settings.container.prefix_logs
+        log = ProcessLog(self._settings.name, stream, prefixed=prefixed, keep=self._keep)
+        log.instance = self.name
+        return log
 
     def _not_seen_to(self, reason: Failure) -> None:
         if not reason.check(CancelledError, TimeoutError):

@@ -78,6 +78,11 @@ class ContainerRuntime:
         self._why_not: str | None = None
         self._stage = "its container is being started"
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a container, and it answers."""
+        return self._ready and self._container is not None
+
     def start(self) -> Deferred[None]:
         self._stopped = False
         self._life = Deferred.fromCoroutine(self._live())
@@ -116,7 +121,8 @@ class ContainerRuntime:
             return self._container.upstream.invoke_whole(
                 invocation, timeout_seconds, most_bytes, when_whole
             )
-        return gather_whole(self.invoke(invocation, timeout_seconds), most_bytes, when_whole)
+        replying = self.invoke(invocation, timeout_seconds)
+        return gather_whole(replying, most_bytes, when_whole, invocation.spill)
 
     def when_over(self) -> Deferred[None]:
         """At once: what a function does behind a connection that was closed cannot be seen."""
@@ -195,6 +201,7 @@ class ContainerRuntime:
             busy=self._busy,
             looked=self._looked,
             now_seconds=self._installation.now_seconds,
+            keep=self._installation.keep,
         )
 
     async def _stay_with(self, container: Container, backoff: Backoff) -> bool:

@@ -10,7 +10,7 @@ from faasd_async.errors import StartError
 from faasd_async.runtime.process.environment import Environment, lasting
 from faasd_async.settings import CommandSettings
 from faasd_async.settings.confinement import account_of, confining, find_tools
-from faasd_async.settings.programs import NotThere, find
+from faasd_async.settings.programs import NotThere, find, hint_at_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +56,6 @@ def find_program(function: str, command: CommandSettings, daemon: Mapping[str, s
         executable = find(command, os.fsdecode(environment[b"PATH"]), os.getcwd())
         before = confining(command, find_tools(daemon))
     except NotThere as reason:
-        raise StartError(f"[functions.{function}] {reason.key}: {reason}") from None
+        hint = hint_at_unit(command, daemon, os.getcwd())
+        raise StartError(f"[functions.{function}] {reason.key}: {reason}{hint}") from None
     return Program(command.words, executable, environment, command.directory, before)

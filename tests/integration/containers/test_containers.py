@@ -11,7 +11,7 @@ import pytest_twisted
 from daemon import StartDaemon
 from engine import IMAGE, Podman
 from listener import Listener, Received
-from raw_http import Response
+from raw_http import Response, converse
 from twisted.internet.defer import Deferred, gatherResults
 
 
@@ -208,7 +208,8 @@ async def test_it_is_deployed_over_http(
     start_daemon: StartDaemon, engine: Podman, listener: Listener, state: Path
 ) -> None:
     """As OpenFaaS' clients deploy an image: it is called, queued and called back, scaled to zero
-    and from there by a call, and removed with its container."""
+    and from there by a call, shown as it is, what it writes is followed, and it is removed with
+    its container."""
     came: Deferred[Received] = Deferred()
 
     def on_request(received: Received) -> None:
@@ -236,8 +237,20 @@ async def test_it_is_deployed_over_http(
         },
     )
     assert deployed.status in (200, 202), deployed.body
+
+    async def available() -> int:
+        shown = await order("GET", "/system/function/web", None)
+        return int(json.loads(shown.body)["availableReplicas"])
+
+    following = await converse(daemon.reactor, daemon.port, "GET")
+    following.send(b"GET /system/logs?name=web&follow=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await following.when_received(b'"text":"started with cat"')
     assert (await daemon.request("/function/web.openfaas-fn", b"now")).body == b"now"
     assert b"COLOUR=green" in (await daemon.get("/function/web?env")).body
+    assert await available() == 1
+    container = only(engine.containers(state))["Name"].lstrip("/")
+    told = await order("GET", f"/system/logs?name=web&instance={container}&tail=1", None)
+    assert json.loads(told.body)["text"] == "started with cat"
     assert only(engine.containers(state))["HostConfig"]["Memory"] == 32 * 2**20
     await daemon.request("/async-function/web", b"later", X_Callback_Url=listener.url())
     assert (await came).body == b"later"
@@ -247,9 +260,15 @@ async def test_it_is_deployed_over_http(
     assert scaled.status in (200, 202)
     while engine.containers(state):
         await daemon.get("/healthz")
+    await following.when_received(b'"text":"asked to end"')
+    assert await available() == 0
     assert (await daemon.request("/function/web", b"again")).body == b"again"
     gone = await order("DELETE", "/system/functions", {"functionName": "web"})
     assert gone.status in (200, 202)
     while engine.containers(state):
         await daemon.get("/healthz")
     assert (await daemon.request("/function/web", b"x")).status == 404
+    sheet = {"service": "web", "image": "localhost/no-such-image"}
+    assert (await order("POST", "/system/functions", sheet)).status in (200, 202)
+    await daemon.says("web cannot be started")
+    assert await available() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOver
+from faasd_async.errors import InvocationBroken, InvocationTimedOut, NotHandedOver, QueueError
 from faasd_async.runtime.collect import gather_whole, invoker_of
 from faasd_async.runtime.interface import Answer, Invocation
+from faasd_async.runtime.spill import Intake, Source
 
 LIMIT = 1000
 
@@ -26,11 +28,13 @@ class Ways:
     """How an answer is had whole.
 
     :ivar told: all that was told of it.
+    :ivar most_bytes: how large its body may be.
     """
 
     def __init__(self, by_itself: bool) -> None:
         self._by_itself = by_itself
         self.told: list[Answer | Exception] = []
+        self.most_bytes = LIMIT
 
     def invoke(
         self, upstream: Upstream, invocation: Invocation, timeout_seconds: float = NEVER
@@ -44,8 +48,11 @@ class Ways:
                 when_told.callback(whole)
 
         if self._by_itself:
-            return when_told, invoker_of(upstream)(invocation, timeout_seconds, LIMIT, tell)
-        return when_told, gather_whole(upstream.invoke(invocation, timeout_seconds), LIMIT, tell)
+            return when_told, invoker_of(upstream)(
+                invocation, timeout_seconds, self.most_bytes, tell
+            )
+        replying = upstream.invoke(invocation, timeout_seconds)
+        return when_told, gather_whole(replying, self.most_bytes, tell, invocation.spill)
 
 
 @pytest.fixture(params=["by itself", "for any runtime"])
@@ -81,20 +88,50 @@ async def test_answer(upstream: Upstream, listener: Listener, ways: Ways) -> Non
 async def test_answer_of_the_largest_size(
     upstream: Upstream, listener: Listener, ways: Ways
 ) -> None:
-    """Its fields count; one byte more is too many, and the function is let go of."""
-    for size in (LIMIT - 17, LIMIT - 16):
+    """Its fields do not count; one byte more is too many, and the function is let go of."""
+    for size in (LIMIT, LIMIT + 1):
         ways.told.clear()
         when_told, _ = ways.invoke(upstream, call())
         request = await listener.when_request()
         request.answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
         told = await when_told
-        if size == LIMIT - 17:
+        if size == LIMIT:
             assert isinstance(told, Answer)
             assert len(told.body) == size
         else:
-            refused(told, InvocationBroken, f"is over the {LIMIT - 17} bytes that can be taken")
+            refused(told, InvocationBroken, f"is over the {LIMIT} bytes that can be taken")
             await request.peer.when_lost
     assert len(ways.told) == 1
+
+
+class FullStore:
+    """Takes nothing; what may be gathered is a little more than what always is."""
+
+    gathered_bytes = 300_000
+
+    def begin(self, source: Source) -> Intake:
+        raise QueueError("there is no room")
+
+
+@pytest_twisted.ensureDeferred
+async def test_answer_that_is_gathered_with_its_fields(
+    upstream: Upstream, listener: Listener, ways: Ways
+) -> None:
+    """What they take of a message the body cannot have: where both would not fit into one, the body
+    goes elsewhere."""
+    ways.most_bytes = 2 * FullStore.gathered_bytes
+    room = FullStore.gathered_bytes - len(b"Content-Length300000")
+    for size in (room, room + 1):
+        ways.told.clear()
+        when_told, _ = ways.invoke(upstream, replace(call(), spill=FullStore()))
+        request = await listener.when_request()
+        request.answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        told = await when_told
+        if size == room:
+            assert isinstance(told, Answer)
+            assert len(told.body) == size
+        else:
+            refused(told, InvocationBroken, "the answer cannot be stored: there is no room")
 
 
 @pytest_twisted.ensureDeferred

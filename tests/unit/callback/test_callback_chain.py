@@ -91,6 +91,31 @@ def test_a_call_that_is_not_taken_is_tried_again_later() -> None:
     assert (tried.status, tried.retry_after, tried.delivered) == (503, b"10", False)
 
 
+@pytest.mark.parametrize(
+    ("status", "is_refused"),
+    [
+        (202, False),
+        *((status, True) for status in (400, 403, 405, 413, 422)),
+        *((status, False) for status in (401, 404, 408, 425, 429, 501, 503, 504, 507)),
+    ],
+)
+def test_a_refusal_that_stays_one_is_told_from_one_that_may_pass(
+    status: int, is_refused: bool
+) -> None:
+    """What is wrong with the call stays so; a function that is gone may be deployed again."""
+    house = House()
+    house.answer = (status, "why", None)
+    assert house.tries(b"http://here/async-function/next").is_refused == is_refused
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_the_world_says_is_never_for_good(status: int) -> None:
+    """Whoever is out there may be mended meanwhile."""
+    house = House()
+    house.send = lambda callback: succeed(Try(status, 0.5))  # type: ignore[method-assign]
+    assert not house.tries(b"http://there/async-function/next").is_refused
+
+
 @pytest.mark.parametrize(("hops", "status"), [(b"2", 202), (b"3", LOOPED), (b"9999", LOOPED)])
 def test_a_chain_has_an_end(hops: bytes, status: int) -> None:
     """What comes behind it is put nowhere."""

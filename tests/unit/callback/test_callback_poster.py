@@ -267,6 +267,16 @@ def test_gone_is_gone(house: House, status: int, reason: str) -> None:
     assert house.waiting() == []
 
 
+def test_what_our_own_door_refuses_for_good_is_not_offered_again(house: House) -> None:
+    """The callback is a dead letter at once, with what the door said."""
+    house.put(ONE)
+    house.sendings[0].tried.callback(Try(413, 0.001, "too large", is_refused=True))
+    (letter,) = house.dead()
+    assert (letter.reason, letter.status, letter.error) == ("refused", 413, "too large")
+    assert house.told == [("given up", "1", "too large", 1)]
+    assert house.waiting() == []
+
+
 def test_who_wants_no_dead_letters_gets_none(house: House) -> None:
     """The callback is given up all the same."""
     house.keeps_dead_letters = False

@@ -16,6 +16,7 @@ from faasd_async.settings import load
 SERVICE = "etc/systemd/system/faasd-async.service"
 CONFIGURATION = "etc/faasd-async/faasd-async.toml"
 PASSWORD = "etc/faasd-async/secrets/basic-auth-password"
+SOCKET_DROP_IN = "etc/systemd/system/faasd-async.service.d/10-socket.conf"
 DROP_IN = "etc/systemd/system/faasd-async.service.d/10-password.conf"
 
 
@@ -84,6 +85,34 @@ def test_the_demo(tmp_path: Path) -> None:
     install(tmp_path, "--demo")
     settings = load(str(tmp_path / CONFIGURATION), {})
     assert set(settings.functions) == {"figlet", "echo", "sleep", "fail"}
+
+
+def test_with_the_socket(tmp_path: Path) -> None:
+    """systemd is told to open it before the service, and the daemon to listen there; it stays so,
+    and goes with the rest."""
+    done = install(tmp_path, "--socket")
+    assert done[SOCKET_DROP_IN] == "put"
+    assert "Requires=faasd-async.socket" in (tmp_path / SOCKET_DROP_IN).read_text()
+    settings = load(str(tmp_path / CONFIGURATION), {})
+    assert settings.gateway.listen == ("systemd:domain=INET6:index=0",)
+    assert install(tmp_path)[SOCKET_DROP_IN] == "kept"
+    assert told(run(tmp_path, "uninstall"))[SOCKET_DROP_IN] == "removed"
+
+
+def test_with_the_socket_later(tmp_path: Path) -> None:
+    """The configuration is the operator's, who is told what to say there; once it is said, the
+    service asks for the socket whether it was asked for or not."""
+    install(tmp_path)
+    assert not (tmp_path / SOCKET_DROP_IN).exists()
+    done = run(tmp_path, "install", "--prefix", "/opt/faas", "--socket")
+    assert 'say listen = [\\"systemd:domain=INET6:index=0\\"] in [gateway]' in done.stdout
+    (tmp_path / SOCKET_DROP_IN).unlink()
+    (tmp_path / CONFIGURATION).write_text(
+        '[gateway]\nbasic_auth = true\nlisten = ["systemd:domain=INET6:index=0"]\n'
+    )
+    done = run(tmp_path, "install", "--prefix", "/opt/faas")
+    assert told(done)[SOCKET_DROP_IN] == "put"
+    assert "say listen" not in done.stdout
 
 
 def test_a_dry_run(tmp_path: Path) -> None:

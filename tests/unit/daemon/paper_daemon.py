@@ -11,11 +11,12 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from faasd_async import daemon as daemon_module
-from faasd_async.daemon import Daemon, Parts
-from faasd_async.reloading import Reading
+from faasd_async.daemon import life
+from faasd_async.daemon.life import Daemon
+from faasd_async.daemon.parts import Parts
+from faasd_async.daemon.reloading import Reading
+from faasd_async.daemon.systemd import Notifier
 from faasd_async.settings import FunctionSettings
-from faasd_async.systemd import Notifier
 
 DRAIN_SECONDS = 30.0
 Functions = Mapping[str, FunctionSettings]
@@ -84,6 +85,11 @@ class Step:
         under_way, self.under_way = self.under_way, []
         for done in under_way:
             done.callback(None)
+
+    def breaks_off(self, reason: Exception) -> Deferred[None]:
+        """Wait, and fail for *reason* when it is cancelled."""
+        self._diary.append(self._name)
+        return Deferred(lambda done: done.errback(reason))
 
 
 class PaperHand:
@@ -154,8 +160,8 @@ class House:
         self.left_with: list[int] = []
         self.left_in_order: bool | None = None
         self.signals: tuple[Callable[[], None], Callable[[], None]] | None = None
-        monkeypatch.setattr(daemon_module, "_leave_with", self.left_with.append)
-        monkeypatch.setattr(daemon_module.signals, "install", self._install)
+        monkeypatch.setattr(life, "_leave_with", self.left_with.append)
+        monkeypatch.setattr(life.signals, "install", self._install)
         self.stderr = io.StringIO()
         monkeypatch.setattr(sys, "__stderr__", self.stderr)
         self.daemon = self.make_daemon()
@@ -172,11 +178,11 @@ class House:
             deployments=cast(Any, self.deployments),
             sweeping=cast(Any, self.part(start="sweeping starts", stop="sweeping stops")),
             hands=(self.worker, self.poster),
-            doors=cast(Any, self.part(open="doors open")),
+            doors=cast(Any, self.part(open="doors open", let_in="doors let in")),
         )
         cast(Any, parts.doors).close = self._close
         cast(Any, parts.queue).ready = True
-        cast(Any, parts.queue).why_full = None
+        cast(Any, parts.queue).why_refused = None
         self.parts = parts
         given: dict[str, Any] = {
             "functions": NO_FUNCTIONS,

@@ -12,7 +12,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, capturedLogs, formatEvent
 
-from faasd_async.daemon import Parts
+from faasd_async.daemon.parts import Parts
 from faasd_async.errors import ConfigurationError, StartError
 from faasd_async.settings import FunctionSettings
 
@@ -44,6 +44,7 @@ UP = [
     "queue starts",
     "worker starts",
     "poster starts",
+    "doors let in",
 ]
 #: What takes its time.
 STARTING = ("left behind ends", "broker starts", "functions start", "queue starts")
@@ -224,6 +225,15 @@ def test_stopped_while_it_starts(house: House, events: list[LogEvent], name: str
     assert house.stops().called
     house.steps[name].ends()
     assert house.diary == DOWN
+    assert (house.left_with, said(events, LogLevel.critical)) == ([], [])
+
+
+def test_a_part_that_is_stopped_before_it_is_up(house: House, events: list[LogEvent]) -> None:
+    """It says so, as a nats-server does; the daemon was told to stop, and does."""
+    reason = StartError("it was stopped before it was ready")
+    cast(Any, house.parts.broker).start = lambda: house.steps["broker starts"].breaks_off(reason)
+    house.starts()
+    assert house.stops().called
     assert (house.left_with, said(events, LogLevel.critical)) == ([], [])
 
 

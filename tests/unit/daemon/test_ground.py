@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
-from faasd_async.ground import LOOK_SECONDS, Ground
+from faasd_async.daemon.ground import LOOK_SECONDS, Ground
 
 
 class House:

@@ -8,8 +8,8 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 
+from faasd_async.daemon.reloading import Reading, Reloading
 from faasd_async.errors import ConfigurationError, FaasdAsyncError, StartError
-from faasd_async.reloading import Reading, Reloading
 from faasd_async.settings import FunctionSettings
 
 Functions = Mapping[str, FunctionSettings]

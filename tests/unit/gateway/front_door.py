@@ -364,7 +364,7 @@ class FrontDoor:
     :ivar waiting: those who wait for the end of a call.
     :ivar ended: what was told of synchronous calls.
     :ivar complete: whether all functions have been deployed.
-    :ivar recalled: what the worker was told to let go of; it says that *begun* of it run.
+    :ivar recalled: what the worker was told to let go of; it says that *begun* run.
     :ivar widths: how many calls of functions may run, as the worker has found out.
     :ivar forbidden: why no callback may go anywhere, if none may.
     :ivar full: why there is no room for a call, if there is none.
@@ -387,7 +387,7 @@ class FrontDoor:
     waiting_for: str | None = None
     complete: bool = True
     recalled: list[Source] = field(default_factory=list)
-    begun: int = 0
+    begun: list[QueueRequest] = field(default_factory=list)
     widths: dict[str, int] = field(default_factory=dict)
     forbidden: str | None = None
     full: str | None = None
@@ -486,7 +486,7 @@ class FrontDoor:
         )
 
     def _flow(self) -> Flow:
-        def recall(source: Source) -> int:
+        def recall(source: Source) -> list[QueueRequest]:
             self.recalled.append(source)
             return self.begun
 

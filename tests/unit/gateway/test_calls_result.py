@@ -62,10 +62,25 @@ def test_the_framing_is_that_of_this_answer(door: FrontDoor) -> None:
 
 
 def test_fields_keep_their_order_and_repetitions(door: FrontDoor) -> None:
-    """Two cookies are two."""
-    ended(door, call(), replace(ANSWER, headers=[(b"Set-Cookie", b"b"), (b"Set-Cookie", b"a")]))
-    cookies = [value for name, value in ask(door).answer().headers if name == b"Set-Cookie"]
-    assert cookies == [b"b", b"a"]
+    """Two links are two."""
+    ended(door, call(), replace(ANSWER, headers=[(b"Link", b"b"), (b"Link", b"a")]))
+    links = [value for name, value in ask(door).answer().headers if name == b"Link"]
+    assert links == [b"b", b"a"]
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_what_would_hold_for_the_whole_address_is_left_out(door: FrontDoor, status: int) -> None:
+    """Whoever fetches the answer need not be who called, and other things are there, too; nor is
+    what was said of the connection to the function passed on."""
+    names = (
+        "Set-Cookie", "set-cookie2", "Clear-Site-Data", "Strict-Transport-Security", "Alt-Svc",
+        "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "TE", "Trailer", "Upgrade",
+    )  # fmt: skip
+    fields = [*((name.encode(), b"x=1") for name in names), (b"X-Own", b"1")]
+    ended(door, call(), replace(ANSWER, status=status, headers=fields))
+    answer = ask(door).answer()
+    assert [name for name in names if answer.header(name) is not None] == []
+    assert answer.header("X-Own") == b"1"
 
 
 @pytest.mark.parametrize("status", [204, 304])
@@ -124,25 +139,34 @@ def test_a_call_that_nobody_knows(door: FrontDoor) -> None:
 
 
 @pytest.mark.parametrize(
-    "keep", [ResultSettings(keep_seconds=0), ResultSettings(max_bytes=2)], ids=["0s", "large"]
+    ("keep", "why"),
+    [
+        (ResultSettings(keep_seconds=0), "the function's results.keep is 0s"),
+        (ResultSettings(keep_seconds=0, max_bytes=2), "the function's results.keep is 0s"),
+        (ResultSettings(max_bytes=2), "it is larger than the function's results.max_bytes"),
+    ],
 )
 @pytest.mark.parametrize("owed", [False, True])
-def test_a_result_that_is_not_kept(door: FrontDoor, keep: ResultSettings, owed: bool) -> None:
-    """410, and what can be set; what is there for the callback is nobody else's."""
+def test_a_result_that_is_not_kept(
+    door: FrontDoor, keep: ResultSettings, why: str, owed: bool
+) -> None:
+    """410, and the one setting that it is for; what is there for the callback is nobody else's."""
     request = replace(call(), callback=CALLBACK if owed else None)
     ended(door, request, keep=keep)
     answer = ask(door).answer()
     assert answer.status == 410
     assert answer.header("X-Function-Status") is None
-    for said in (b"succeeded", b"results.keep", b"results.max_bytes"):
-        assert said in answer.body
+    said = f"the call has ended (succeeded); its answer is not kept: {why}\n"
+    assert answer.body.decode() == said
 
 
 def test_a_call_of_which_only_the_dead_letter_is_left(door: FrontDoor) -> None:
     """410: how it ended is known, and no more."""
     door.queue.dead_letters.put(DeadLetter(call(), "failed", 500, "", 1))
     answer = ask(door).answer()
-    assert (answer.status, b"failed" in answer.body) == (410, True)
+    assert answer.status == 410
+    assert b"(failed)" in answer.body
+    assert b"dead letter" in answer.body
 
 
 # -- waiting

@@ -24,6 +24,7 @@ from twisted.internet.defer import Deferred, fail
 
 from faasd_async.call.callback_url import CallbackUrl, parse
 from faasd_async.call.ending import DeadCallback, DeadLetter
+from faasd_async.call.history import Attempt, History
 from faasd_async.call.known import Grip, Known
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackRequest, Outcome
@@ -118,6 +119,26 @@ def test_a_call_whose_only_attempt_has_just_ended(door: FrontDoor) -> None:
     hands = door.queue.peers.hands = PaperHands()
     hands.grips[call().key] = Grip(ACCEPTED_NS + SECOND_NS, TRIED)
     assert [each["status"] for each in told(door)["attempts"]] == [503]
+
+
+CRASHES = History().with_crashes(2)
+
+
+def test_a_call_whose_daemons_died_over_it_started_with_the_first_attempt_that_is_known(
+    door: FrontDoor,
+) -> None:
+    """While that runs, and when it has ended; before, nobody knows."""
+    door.queue.put_call(call(history=CRASHES))
+    sheet = told(door)
+    assert (sheet["started"], [each["at"] for each in sheet["attempts"]]) == (None, [None] * 2)
+    hands = door.queue.peers.hands = PaperHands()
+    hands.grips[call().key] = Grip(ACCEPTED_NS + SECOND_NS, CRASHES)
+    assert told(door)["started"] == "2023-11-14T22:13:21.000000Z"
+    tried = CRASHES.with_attempt(Attempt(ACCEPTED_NS + SECOND_NS, 200, 0.25))
+    ended(door, call(), history=tried)
+    sheet = told(door)
+    assert (sheet["state"], sheet["started"]) == ("succeeded", "2023-11-14T22:13:21.000000Z")
+    assert [each["at"] for each in sheet["attempts"]] == [None, None, sheet["started"]]
 
 
 def test_the_first_attempt_of_a_call_is_its_start(door: FrontDoor) -> None:

@@ -189,6 +189,8 @@ def test_a_client_may_trickle(door: FrontDoor) -> None:
     client.send(b"c")
     assert not client.closed
     door.clock.advance(1)
+    assert client.received.startswith(b"HTTP/1.1 408 ")
+    door.clock.advance(LINGER_SECONDS)
     assert client.closed
     assert door.runs == []
 

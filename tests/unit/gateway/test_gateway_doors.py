@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from front_door import read_answer
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, ServerFactory
@@ -18,7 +18,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.logger import LogEvent, globalLogPublisher
 
 from faasd_async.errors import StartError
-from faasd_async.gateway.doors import Doors
+from faasd_async.gateway import doors as doors_module
+from faasd_async.gateway.doors import PATIENCE_SECONDS, Doors
 from faasd_async.gateway.figures import FiguresGateway
 
 
@@ -64,6 +65,66 @@ def test_doors_are_opened_with_their_factories() -> None:
     opened = [(port, factory, interface) for port, factory, _, interface in reactor.tcpServers]
     assert opened == [(8080, first, ""), (8082, second, "127.0.0.1")]
     assert doors.port_numbers == {8080, 8082}
+
+
+class HandedOver(Port):
+    """A port of systemd's, which remembers whether anybody is let in."""
+
+    lets_in = True
+
+    def pauseProducing(self) -> None:
+        self.lets_in = False
+
+    def resumeProducing(self) -> None:
+        self.lets_in = True
+
+
+Handed = tuple[MemoryReactorClock, Doors, HandedOver]
+
+
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch) -> Handed:
+    """Doors that are open, at a socket of systemd's."""
+    reactor = MemoryReactorClock()
+    port = HandedOver(reactor.listenTCP(8080, ServerFactory()))
+
+    class Endpoint:
+        def listen(self, factory: Factory) -> Deferred[HandedOver]:
+            return succeed(port)
+
+    monkeypatch.setattr(doors_module, "serverFromString", lambda reactor, description: Endpoint())
+    doors = Doors(reactor)
+    doors.add("systemd:domain=INET:index=0", ServerFactory())
+    doors.open()
+    return reactor, doors, port
+
+
+def test_who_waits_in_the_backlog_waits_until_all_is_up(handed_over: Handed) -> None:
+    """And is let in then."""
+    reactor, doors, port = handed_over
+    assert not port.lets_in
+    doors.let_in()
+    assert port.lets_in
+    assert reactor.getDelayedCalls() == []
+
+
+def test_who_waits_in_the_backlog_is_told_in_the_end(handed_over: Handed) -> None:
+    """What the daemon waits for may be away for long."""
+    reactor, _, port = handed_over
+    reactor.advance(PATIENCE_SECONDS - 0.1)
+    assert not port.lets_in
+    reactor.advance(0.1)
+    assert port.lets_in
+
+
+def test_who_waits_in_the_backlog_of_a_daemon_that_stops(handed_over: Handed) -> None:
+    """Waits for the next one."""
+    reactor, doors, port = handed_over
+    Deferred.fromCoroutine(doors.close())
+    assert port.closing is not None
+    doors.let_in()
+    assert not port.lets_in
+    assert reactor.getDelayedCalls() == []
 
 
 def why_not(description: str, reason: int | Exception | None = None, **options: Any) -> str:
@@ -143,8 +204,9 @@ def test_the_setting_that_chose_the_endpoint() -> None:
     [
         (
             {},
-            "systemd passed no sockets (LISTEN_FDS), or none with names (LISTEN_FDNAMES). Start the"
-            " daemon by its .socket unit; with systemd-socket-activate, add --fdname=NAME",
+            "systemd passed no sockets (LISTEN_FDS), or none with names (LISTEN_FDNAMES). A service"
+            " gets them with `faasd-async install --socket`, from its next start on; with"
+            " systemd-socket-activate, add --fdname=NAME",
         ),
         (
             {"LISTEN_FDNAMES": "api:web"},

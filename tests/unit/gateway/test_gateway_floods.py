@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from front_door import READ_TIMEOUT_SECONDS, Failures, FrontDoor
 
-from faasd_async.gateway.channel import GatewayChannel
+from faasd_async.gateway.channel import LINGER_SECONDS, GatewayChannel
 
 LINE = b"POST /async-function/f HTTP/1.1\r\nHost: h\r\n"
 BODY = b"Content-Length: 1000\r\n\r\n"
@@ -58,8 +58,8 @@ def test_a_flood_of_header_fields(
     ids=["nothing", "head", "body", "first line"],
 )
 def test_a_client_that_takes_its_time(door: FrontDoor, begin: bytes, drop: bytes) -> None:
-    """A drop now and then prolongs nothing: the whole request has its time, and then it is cut off;
-    without the limit the connection would stay."""
+    """A drop now and then prolongs nothing: the whole request has its time, and then it is cut off,
+    with a 408 if any of it had come; without the limit the connection would stay."""
     patient = door.client()
     door.site.timeOut = None  # type: ignore[assignment]
     endless = door.client()
@@ -69,6 +69,9 @@ def test_a_client_that_takes_its_time(door: FrontDoor, begin: bytes, drop: bytes
         door.clock.advance(READ_TIMEOUT_SECONDS / 9)
         for client in (patient, endless):
             client.send(drop)
+    door.clock.advance(LINGER_SECONDS)
     assert patient.closed
+    assert patient.received[:12] == (b"HTTP/1.1 408" if begin else b"")
     assert not endless.closed
+    patient.send(BODY + b"x" * 1000)
     assert door.store.requests == []

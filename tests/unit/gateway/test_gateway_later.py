@@ -63,6 +63,7 @@ def test_a_time_that_is_past_means_at_once(door: FrontDoor, field: str) -> None:
         "X-Not-Before: tomorrow",
         "X-Not-Before: 1700000600",
         "X-Not-Before: 2030-01-01T00:00:00Z",
+        "X-Not-Before: Wed, 14 Nov 2023 22:23:20 GMT",
         "X-Expires: never",
         "X-Expires: 0",
         "X-Expires: 11/12/2030",
@@ -99,6 +100,34 @@ def test_a_call_may_be_of_no_use_after_a_time(door: FrontDoor, value: str, expir
     assert door.ask("POST", TARGET, f"X-Expires: {value}").answer().status == 202
     (request,) = door.store.requests
     assert (request.expires_ns, request.not_before_ns) == (expires_ns, 0)
+
+
+TEN_YEARS_SECONDS = 10 * 365 * 24 * 3600
+
+
+@pytest.mark.parametrize(
+    "furthest", [f"{TEN_YEARS_SECONDS}s", formatdate(NOW + TEN_YEARS_SECONDS, usegmt=True)]
+)
+def test_a_call_may_expire_within_ten_years(door: FrontDoor, furthest: str) -> None:
+    """However that is said."""
+    assert door.ask("POST", TARGET, f"X-Expires: {furthest}").answer().status == 202
+    (request,) = door.store.requests
+    assert request.expires_ns // SECOND_NS == NOW + TEN_YEARS_SECONDS
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        f"{TEN_YEARS_SECONDS + 1}s",
+        formatdate(NOW + TEN_YEARS_SECONDS + 1, usegmt=True),
+        "9999-12-31T23:59:59Z",
+    ],
+)
+def test_a_call_cannot_expire_later_than_that(door: FrontDoor, further: str) -> None:
+    """400 names the bound: it is the same for a duration and for a time."""
+    answer = door.ask("POST", TARGET, f"X-Expires: {further}").answer()
+    assert (answer.status, door.store.requests) == (400, [])
+    assert b"at most 10 years from now" in answer.body
 
 
 def test_a_call_cannot_expire_before_it_may_begin(door: FrontDoor) -> None:

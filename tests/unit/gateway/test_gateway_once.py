@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from front_door import ACCEPT_DEADLINE_SECONDS, FrontDoor
 
 TARGET = "/async-function/f"
@@ -28,10 +29,52 @@ def test_another_body_under_the_same_key_is_a_mistake(door: FrontDoor) -> None:
     assert len(door.store.requests) == 1
 
 
-def test_a_key_may_be_too_long(door: FrontDoor) -> None:
-    """400."""
-    answer = door.ask("POST", TARGET, f"Idempotency-Key: {'k' * 256}").answer()
+@pytest.mark.parametrize(
+    "field",
+    [
+        f"Idempotency-Key: {'k' * 256}",
+        f"webhook-id: {'k' * 256}",
+        "Idempotency-Key:",
+        "Idempotency-Key:  ",
+        "webhook-id:",
+    ],
+)
+def test_a_key_is_neither_too_long_nor_empty(door: FrontDoor, field: str) -> None:
+    """400: who sends an empty one believes that the call is safe to repeat, and it is not."""
+    answer = door.ask("POST", TARGET, field).answer()
     assert (answer.status, door.store.requests) == (400, [])
+    assert answer.body == b"Idempotency-Key or webhook-id: 1 to 255 bytes are allowed\n"
+
+
+def test_an_empty_key_is_not_made_good_by_the_other_name(door: FrontDoor) -> None:
+    """The first one counts, and it is none."""
+    answer = door.ask("POST", TARGET, "Idempotency-Key:", "webhook-id: one").answer()
+    assert (answer.status, door.store.requests) == (400, [])
+
+
+TOLD = "X-Callback-Url: http://a.test/"
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ([TOLD], ["X-Callback-Url: http://b.test/"]),
+        ([TOLD], []),
+        ([], [TOLD]),
+        ([TOLD], [TOLD, "X-Callback-On-Failure: http://a.test/"]),
+        ([TOLD], ["X-Callback-On-Failure: http://a.test/"]),
+    ],
+)
+def test_who_is_told_elsewhere_has_sent_another_call(
+    door: FrontDoor, first: list[str], again: list[str]
+) -> None:
+    """422 names the fields, instead of dropping them without a word."""
+    assert door.ask("POST", TARGET, KEY, *first, body=b"x").answer().status == 202
+    answer = door.ask("POST", TARGET, KEY, *again, body=b"x").answer()
+    assert answer.status == 422
+    assert b"X-Callback-Url or X-Callback-On-Failure" in answer.body
+    assert len(door.store.requests) == 1
+    assert door.ask("POST", TARGET, KEY, *first, body=b"x").answer().status == 202
 
 
 def test_a_keyed_call_that_is_not_durable_in_time_may_be_sent_again(door: FrontDoor) -> None:

@@ -37,11 +37,17 @@ def told(door: FrontDoor, method: str, target: str) -> Any:
     return msgspec.json.decode(answer.body)
 
 
-def put(door: FrontDoor, count: int, function: str = "f", queue: str = "slow") -> None:
-    for number in range(count):
-        key = CallKey(f"{function}-{number}", "0")
-        at_ns = NOW_NS - 1_500_000_000
-        door.queue.put_call(QueueRequest(function, queue, key, at_ns, b"/", (), b""))
+def put(
+    door: FrontDoor, count: int, function: str = "f", queue: str = "slow"
+) -> list[QueueRequest]:
+    at_ns = NOW_NS - 1_500_000_000
+    calls = [
+        QueueRequest(function, queue, CallKey(f"{function}-{number}", "0"), at_ns, b"/", (), b"")
+        for number in range(count)
+    ]
+    for call in calls:
+        door.queue.put_call(call)
+    return calls
 
 
 @pytest.mark.parametrize("order", ["pause", "resume", "purge"])
@@ -105,13 +111,16 @@ def test_pause_and_resume(
 
 
 def test_a_purge_tells_how_many_there_were(door: FrontDoor) -> None:
-    """Those that run are not among them: the worker was told first, and has said how many."""
-    put(door, 5)
+    """Those that run are not among them: the worker was told first, and has said which. They are
+    put again, and known to have been there."""
+    door.begun = put(door, 5)[:2]
     put(door, 1, "g")
-    door.begun = 2
     assert told(door, "POST", "/system/function/f/purge") == {"function": "f", "purged": 3}
     assert door.recalled == [F]
-    assert told(door, "GET", "/system/queues")["queues"][0]["waiting"] == 0
+    assert told(door, "GET", "/system/queues")["queues"][0]["waiting"] == 2
+    left, _ = door.queue.backlog.look_through(F, 0, 10).result
+    assert [each.request.key for each in left] == [each.key for each in door.begun]
+    assert all(each.request.not_before_ns for each in left)
 
 
 def test_a_purge_of_a_queue(door: FrontDoor) -> None:

@@ -23,11 +23,6 @@ STEADY = Limits().longest_delay_seconds
 """After so long, a lost connection is replaced at once."""
 
 
-@pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
 def test_handshake(server: MemoryServer) -> None:
     """INFO is answered by CONNECT and PING; the client is connected with the PONG, not before."""
     client = server.client(user="u", password="p")

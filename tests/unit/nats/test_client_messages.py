@@ -21,21 +21,6 @@ from faasd_async.nats import (
 )
 
 
-@pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
-def client(server: MemoryServer) -> NatsClient:
-    return server.connected()[0]
-
-
-@pytest.fixture
-def connection(client: NatsClient, server: MemoryServer) -> Connection:
-    return server.last
-
-
 def reply_of(heard: bytes) -> bytes:
     """Return the reply subject of the one request that was heard."""
     return heard.split()[2]

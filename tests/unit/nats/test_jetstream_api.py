@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from memory_server import Connection, MemoryServer, error_of, result_of
+from memory_server import Connection, error_of, result_of
 
 from faasd_async.nats.jetstream import (
     ConsumerConfig,
@@ -22,21 +22,6 @@ STREAM = {
     "created": "2026-11-24T04:21:19.418521109Z",
     "state": {"messages": 1, "bytes": 9, "first_seq": 1, "last_seq": 1, "consumer_count": 0},
 }
-
-
-@pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
-def jetstream(server: MemoryServer) -> JetStream:
-    return JetStream(server.connected()[0])
-
-
-@pytest.fixture
-def connection(jetstream: JetStream, server: MemoryServer) -> Connection:
-    return server.last
 
 
 def asked(connection: Connection, answer: object) -> tuple[str, object]:

@@ -12,21 +12,6 @@ SHORT = b"$JS.ACK.ORDERS.worker.3.42.57.1795494079424607326.6"
 LONG = b"$JS.ACK.hub.ACCHASH.ORDERS.worker.3.42.57.1795494079424607326.6"
 
 
-@pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
-def client(server: MemoryServer) -> NatsClient:
-    return server.connected()[0]
-
-
-@pytest.fixture
-def connection(client: NatsClient, server: MemoryServer) -> Connection:
-    return server.last
-
-
 def delivery(client: NatsClient, reply: bytes = SHORT) -> JetStreamMessage:
     block = b"NATS/1.0\r\nA: b\r\n\r\n"
     return JetStreamMessage(client, Message(b"orders.1", b"2", reply, block, b"hello"))

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from memory_server import Connection, MemoryServer, error_of, result_of
+from memory_server import Connection, error_of, result_of
 
 from faasd_async.nats import (
     ConnectionDropped,
@@ -22,21 +22,6 @@ from faasd_async.nats.jetstream import (
     StreamFull,
     WrongLastSequence,
 )
-
-
-@pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
-def jetstream(server: MemoryServer) -> JetStream:
-    return JetStream(server.connected()[0])
-
-
-@pytest.fixture
-def connection(jetstream: JetStream, server: MemoryServer) -> Connection:
-    return server.last
 
 
 def answer(connection: Connection, payload: bytes) -> None:

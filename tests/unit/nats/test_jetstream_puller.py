@@ -71,11 +71,6 @@ class Ask:
 
 
 @pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
 def owner(server: MemoryServer) -> Owner:
     return Owner(server)
 

@@ -109,11 +109,47 @@ def test_many_wait_for_one_answer(kept: Kept) -> None:
 
 
 def test_what_is_fresh_is_not_asked_for_again(kept: Kept) -> None:
-    """However many functions are called that nobody knows."""
+    """However often it is to be shown."""
     kept.begin("a")
     assert kept.catalogue.when_about_fresh().called
     kept.clock.advance(FRESH_SECONDS)
     assert not kept.catalogue.when_about_fresh().called
+
+
+def test_a_function_of_a_moment_ago_is_found(kept: Kept) -> None:
+    """Right after an answer without it, too: who calls it waits until there may be another."""
+    kept.begin("a")
+    looking = kept.catalogue.when_looked_for()
+    assert not looking.called
+    kept.clock.advance(FRESH_SECONDS)
+    kept.provider.answer("a", "b")
+    assert looking.called
+    assert kept.deployed == [["a"], ["a", "b"]]
+
+
+def test_the_provider_is_not_flooded(kept: Kept) -> None:
+    """However many functions are called that nobody knows, it is asked once in so much time, and
+    no sooner while it does not answer; an operator who has one deployed waits for nobody."""
+    kept.begin("a")
+    looking: list[Deferred[None]] = []
+    for second in range(1, 6):
+        for _ in range(8):
+            looking += [kept.catalogue.when_looked_for() for _ in range(50)]
+            kept.clock.advance(FRESH_SECONDS / 8)
+        assert (len(kept.provider.asked), len(looking)) == (1, second * 400)
+        kept.provider.fail()
+        for each in looking:
+            if each.called:
+                each.addErrback(lambda _: None)
+    kept.catalogue.when_looked_for()
+    assert kept.provider.asked == []
+    kept.catalogue.when_fresh()
+    assert len(kept.provider.asked) == 1
+    kept.provider.answer("a")
+    looking += [kept.catalogue.when_looked_for() for _ in range(MOST_WAITING)]
+    assert isinstance(_failed(kept.catalogue.when_looked_for()), ProviderAway)
+    assert not kept.catalogue.when_fresh().called
+    assert len(kept.provider.asked) == 1
 
 
 def test_a_provider_that_is_away_changes_nothing(kept: Kept) -> None:

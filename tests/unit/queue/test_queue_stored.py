@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faasd_async.call.callback_url import parse
-from faasd_async.call.ending import DeadCallback, DeadLetter, Ending
+from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Withheld
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
@@ -231,11 +231,17 @@ def test_a_posting_can_be_read_back(posting: Posting) -> None:
     assert read_posting(stored(about_f("posting"), write_posting(posting))) == posting
 
 
-def test_an_answer_that_is_there_for_the_callback_alone() -> None:
-    """It is whole, and marked."""
+@pytest.mark.parametrize("why", ["unwanted", "large", "brief"])
+def test_an_answer_that_is_there_for_the_callback_alone(why: Withheld) -> None:
+    """It is whole, and marked: with the reason, which an earlier version did not write."""
     ending = Ending("failed", Outcome(500, [(b"A", b"b")], b"body", 1), History(), 1)
-    written = write_ending(ending, with_result=True, is_private=True)
-    assert read_ending(stored(about_f(), written)) == replace(ending, is_private=True)
+    written = write_ending(ending, with_result=True, withheld=why)
+    assert read_ending(stored(about_f(), written)) == replace(ending, withheld=why)
+    fields, payload = written
+    earlier = payload.replace(b',"withheld":"%b"' % why.encode(), b"")
+    assert len(earlier) < len(payload)
+    found = read_ending(stored(about_f(), (fields, earlier)))
+    assert found == replace(ending, withheld="unsaid")
 
 
 def test_an_answer_that_is_kept_no_longer_is_there_for_the_callback_alone() -> None:
@@ -243,7 +249,7 @@ def test_an_answer_that_is_kept_no_longer_is_there_for_the_callback_alone() -> N
     ending = Ending("failed", Outcome(500, [(b"A", b"b")], b"body", 1), History(), 1)
     message = stored(about_f(), write_ending(ending, with_result=True, kept_until_ns=100))
     assert read_ending(message, 99) == ending
-    assert read_ending(message, 100) == replace(ending, is_private=True)
+    assert read_ending(message, 100) == replace(ending, withheld="over")
 
 
 READERS = {

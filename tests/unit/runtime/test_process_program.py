@@ -54,6 +54,13 @@ def test_not_found(tmp_path: Path) -> None:
     )
 
 
+def test_hidden_by_the_unit() -> None:
+    """A service of systemd is told the directive, at a reload as at the start."""
+    command = CommandSettings(words=("/home/pi/nowhere/run",))
+    with pytest.raises(StartError, match="ProtectHome= of the unit hides it"):
+        find_program("figlet", command, {"INVOCATION_ID": "1"})
+
+
 def test_no_directory(program: Path, tmp_path: Path) -> None:
     """A directory that does not exist is named by its own setting."""
     with pytest.raises(StartError, match=r"^\[functions.figlet\] directory: found .*nowhere"):

@@ -9,7 +9,8 @@ import pytest
 
 from faasd_async.errors import ConfigurationError
 from faasd_async.settings import GatewaySettings
-from faasd_async.settings.credentials import Credentials, read_credentials
+from faasd_async.settings.credentials import Credentials
+from faasd_async.settings.operator import read_credentials
 
 
 def basic(text: str) -> bytes:

@@ -476,13 +476,18 @@ def test_mistake_in_a_function_is_told_exactly(keys: str, line: str, mistakes: M
         ("", ""),
         ("a\\n", "a\\n"),
         ("a" * 64, "a" * 60 + "…"),
+        (".", "."),
+        ("..", ".."),
+        (".hidden", ".hidden"),
     ],
 )
 def test_function_name_is_checked(name: str, found: str, mistakes: Mistakes) -> None:
-    """A function's name can stand in the path of a URL and in a subject."""
+    """A function's name can stand in the path of a URL, as more than a step of it, and in a
+    subject."""
     (line,) = mistakes(f'[functions."{name}"]\n{COMMAND}')
     assert line.endswith(
         f'found the name "{found}"; allowed: a name of at most 63 letters, digits, "-", "_" and "."'
+        ' that does not begin with "."'
     )
     assert line.startswith("faas.toml: [functions.")
 

@@ -33,7 +33,7 @@ def resume(house: House, *sources: Source) -> None:
 
 def purge(house: House, source: Source) -> int:
     begun = worker(house).recall(source)
-    return result_of(house.queue.backlog.purge(source)) - begun
+    return result_of(house.queue.backlog.purge(source)) - len(begun)
 
 
 def waiting(house: House, source: Source = F) -> int:
@@ -250,6 +250,8 @@ def test_what_runs_while_it_is_purged_comes_to_its_end(house: House) -> None:
     """It is recorded like any other."""
     house.starts(f={})
     house.puts("1")
+    (running,) = worker(house).recall(F)
+    assert running.key.call_id == "1"
     assert purge(house, F) == 0
     house.invoked[0].answers()
     ending = house.ending("1")

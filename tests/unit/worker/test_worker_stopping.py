@@ -78,14 +78,7 @@ def test_what_waits_in_hand_goes_back_at_once(house: House) -> None:
 
 def test_what_waits_for_the_daemons_token_goes_back_at_once(house: House) -> None:
     """And lets its function's go to nobody who would begin with it."""
-    house.max_inflight = 1
-    house.queue.inherited = True
-    house.diary.slow.add("look for an end")
-    house.starts(f={}, g={"max_inflight": 1})
-    house.puts("1")
-    house.puts("2", function="g")
-    house.diary.slow.clear()
-    house.diary.go_on()
+    house.starts_with_one_that_waits_for_the_daemon()
     assert house.deployment("g").free == 0
     worker(house).stop_taking()
     assert house.deployment("g").free == 1

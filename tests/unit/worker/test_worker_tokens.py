@@ -100,14 +100,7 @@ def test_a_call_that_waits_for_its_function_takes_no_token_of_the_daemons(house:
 
 def test_a_call_that_waits_for_the_daemon_holds_its_functions_token(house: House) -> None:
     """The deployment's comes first: a synchronous caller does not overtake the call."""
-    house.max_inflight = 1
-    house.queue.inherited = True
-    house.diary.slow.add("look for an end")
-    house.starts(f={}, g={"max_inflight": 1})
-    house.puts("1")
-    house.puts("2", function="g")
-    house.diary.slow.clear()
-    house.diary.go_on()
+    house.starts_with_one_that_waits_for_the_daemon()
     assert house.ids == ["1"]
     assert house.deployment("g").free == 0
     house.invoked[0].answers()

@@ -376,6 +376,17 @@ class House:
         self.queue.peers.hands = self.worker
         self.worker.start()
 
+    def starts_with_one_that_waits_for_the_daemon(self) -> None:
+        """Call 1 of ``f`` has the daemon's only token; call 2 of ``g`` has its function's."""
+        self.max_inflight = 1
+        self.queue.inherited = True
+        self.diary.slow.add("look for an end")
+        self.starts(f={}, g={"max_inflight": 1})
+        self.puts("1")
+        self.puts("2", function="g")
+        self.diary.slow.clear()
+        self.diary.go_on()
+
     def deploys(self, **functions: dict[str, Any]) -> None:
         """Have exactly these functions, each with what is to be said of it."""
         usual: dict[str, Any] = {"url": "http://f", "max_inflight": 10, "max_body_bytes": 1000}

@@ -41,7 +41,7 @@ class SharedSecrets:
         """
         :raises Refusal: it is not kept; the provider's, that it is there already, among them.
         """
-        secret = decoded(body, Secret)
+        secret = self._checked(body)
         await self._theirs.order("POST", "secrets", body)
         await self._write_own(secret, body)
 
@@ -49,10 +49,17 @@ class SharedSecrets:
         """
         :raises Refusal: it is what it was.
         """
-        secret = decoded(body, Secret)
+        secret = self._checked(body)
         here = self._is_here(secret)
         await _unless(404, here, self._theirs.order("PUT", "secrets", body))
         await self._write_own(secret, body)
+
+    def _checked(self, body: bytes) -> Secret:
+        """What we would refuse is refused before the provider has it."""
+        secret = decoded(body, Secret)
+        if self._namespace.is_meant(secret.namespace):
+            self._own.check(body)
+        return secret
 
     async def _write_own(self, secret: Secret, body: bytes) -> None:
         if not self._namespace.is_meant(secret.namespace):

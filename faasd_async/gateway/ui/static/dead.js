@@ -6,7 +6,7 @@ import { plural, when } from "./format.js";
 import { request } from "./message.js";
 import { doing, notice, sure } from "./notice.js";
 
-const REASONS = ["failed", "exhausted", "crashed", "expired", "orphaned", "gone", "looped", "crowded"];
+const REASONS = ["failed", "exhausted", "crashed", "expired", "orphaned", "gone", "looped", "refused", "crowded"];
 const PAGE = 50;
 
 export function show(main, { signal }) {

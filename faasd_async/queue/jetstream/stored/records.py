@@ -6,11 +6,7 @@ import msgspec
 
 from faasd_async.call import headers as call_headers
 from faasd_async.call.body import Body, StoredBody
-from faasd_async.call.ending import (
-    Ending,
-    Reason,
-    State,
-)
+from faasd_async.call.ending import Ending, Reason, State, Withheld
 from faasd_async.call.history import History
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import Outcome
@@ -43,13 +39,18 @@ class _EndingHead(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: Reason | None = None
     is_private: bool = False
     kept_until_ns: int = 0
+    withheld: Withheld | None = None
 
 
 def write_ending(
-    ending: Ending, *, with_result: bool, is_private: bool = False, kept_until_ns: int = 0
+    ending: Ending,
+    *,
+    with_result: bool,
+    withheld: Withheld | None = None,
+    kept_until_ns: int = 0,
 ) -> tuple[Fields, bytes]:
     """:param with_result: the answer's headers and body too, not only its status.
-    :param is_private: they are nobody's but the callback's.
+    :param withheld: why they are nobody's but the callback's.
     :param kept_until_ns: when they become so, Unix nanoseconds; 0: not before the record is gone.
     :return: NATS headers and payload."""
     outcome = ending.outcome
@@ -62,8 +63,9 @@ def write_ending(
         headers=_as_text(outcome.headers) if with_result else (),
         error=outcome.error,
         reason=ending.reason,
-        is_private=is_private,
+        is_private=withheld is not None,
         kept_until_ns=kept_until_ns,
+        withheld=withheld,
     )
     body = outcome.body if with_result else b""
     line = msgspec.json.encode(head) + b"\n"
@@ -89,8 +91,15 @@ def read_ending(message: Message, now_ns: int = 0) -> Ending:
     head = decoded(message, line, _EndingHead)
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
     outcome = Outcome(head.status, headers, body, head.seconds, head.error)
-    is_private = head.is_private or 0 < head.kept_until_ns <= now_ns
-    return Ending(head.state, outcome, head.history, head.ended_ns, head.reason, is_private)
+    return Ending(
+        head.state, outcome, head.history, head.ended_ns, head.reason, _withheld(head, now_ns)
+    )
+
+
+def _withheld(head: _EndingHead, now_ns: int) -> Withheld | None:
+    if head.is_private:
+        return head.withheld or "unsaid"
+    return "over" if 0 < head.kept_until_ns <= now_ns else None
 
 
 def end_of(message: Message) -> End | None:

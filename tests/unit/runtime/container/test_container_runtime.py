@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,46 @@ from msgspec.structs import replace
 from paper_engine import IMAGE, IMAGE_ID, PaperEngine
 from twisted.internet.defer import Deferred, succeed
 
+from faasd_async.call.body import StoredBody
 from faasd_async.errors import NotRunning
 from faasd_async.runtime.container import running
 from faasd_async.runtime.container.ours import FUNCTION, STATE_DIR
 from faasd_async.runtime.container.runtime import ContainerRuntime
-from faasd_async.runtime.interface import Invocation
+from faasd_async.runtime.interface import Answer, Invocation
+from faasd_async.runtime.reply import FlowingReply
+from faasd_async.runtime.spill import Source
 from faasd_async.settings import ContainerSettings, FunctionSettings
+
+
+class Idle:
+    """A connection that nobody needs to slow down."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Store:
+    """Where answers go that are too large to be gathered; here all."""
+
+    gathered_bytes = 0
+
+    def __init__(self) -> None:
+        self.received = b""
+
+    def begin(self, source: Source) -> Store:
+        return self
+
+    def write(self, piece: bytes) -> None:
+        self.received += piece
+
+    def finish(self) -> Deferred[StoredBody]:
+        return succeed(StoredBody("there", len(self.received), ""))
+
+    def abort(self) -> None: ...
+
 
 SETTINGS = FunctionSettings(name="web", image=IMAGE, max_inflight=1, max_body_bytes=1)
 CALL = Invocation("web", "the-call", b"GET", b"/", (), b"")
@@ -287,3 +322,20 @@ def test_before_and_after(house: House) -> None:
     house.stop()
     house.paper.pass_time(3)
     assert why_not(house.call()) == "web is not started"
+
+
+def test_a_call_that_waits_for_a_container_may_be_answered_at_length(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer goes into the store, as one does that finds the container there."""
+    house.answers = False
+    house.start()
+    reply, store = FlowingReply(200, (), Idle()), Store()
+    told: list[Answer | Exception] = []
+    monkeypatch.setattr(house.runtime, "invoke", lambda *_: succeed(reply))
+    house.runtime.invoke_whole(dataclasses.replace(CALL, spill=store), 1000.0, 1000, told.append)
+    reply.feed(b"at length")
+    reply.finish()
+    assert told == [Answer(200, (), StoredBody("there", 9, ""))]
+    assert store.received == b"at length"
+    house.stop()

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from faasd_async.call.known import CallName
 from faasd_async.call.request import NOT_TRIED
 from faasd_async.queue.listing import BadPlace, CallPage, End, Listed, Wanted
-from faasd_async.queue.memory_find import Memories
+from faasd_async.queue.memory.find import Memories
 
 
 class MemoryListing:

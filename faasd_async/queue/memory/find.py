@@ -20,7 +20,7 @@ from faasd_async.call.request import (
     QueueRequest,
 )
 from faasd_async.queue.interface import Hands
-from faasd_async.queue.pigeonhole import Pigeonhole
+from faasd_async.queue.memory.pigeonhole import Pigeonhole
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class MemoryLookup:
                 outcome = Outcome(letter.status, (), b"", 0.0, letter.error)
                 history, state = letter.request.history, buried(letter.reason)
                 return letter.request, Ending(
-                    state, outcome, history, letter.ended_ns, letter.reason, True
+                    state, outcome, history, letter.ended_ns, letter.reason, "buried"
                 )
         return None, None
 

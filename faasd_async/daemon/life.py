@@ -12,89 +12,22 @@ import atexit
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.application.service import IServiceCollection, Service
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import ILogObserver, Logger
 
-from faasd_async import signals
+from faasd_async.daemon import signals
+from faasd_async.daemon.parts import Parts
+from faasd_async.daemon.reloading import Reading, Reloading
+from faasd_async.daemon.systemd import Notifier
 from faasd_async.errors import FaasdAsyncError, StartError
-from faasd_async.gateway.doors import Doors
-from faasd_async.ground import Ground
-from faasd_async.queue.interface import Queue
-from faasd_async.reloading import Reading, Reloading
-from faasd_async.runtime.deployments import Deployments
-from faasd_async.runtime.process.notes import ProcessNotes
 from faasd_async.settings import FunctionSettings
-from faasd_async.statelock import StateLock
-from faasd_async.systemd import Notifier
 
 #: What was aborted is given back within this time, or left to its lease.
 _LETTING_GO_SECONDS = 10.0
-
-
-class Broker(Protocol):
-    """A broker that this daemon runs itself."""
-
-    def start(self) -> Deferred[None]: ...
-
-    def stop(self) -> Deferred[None]: ...
-
-
-class Sweeping(Protocol):
-    """Who removes what an earlier daemon left behind of functions that are gone."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> Deferred[None]: ...
-
-
-class Provider(Protocol):
-    """Somebody else who runs functions, which are deployed here as far as they are known."""
-
-    def start(self) -> Deferred[None]: ...
-
-    async def stop(self) -> None: ...
-
-
-class Onlooker(Protocol):
-    """Who looks, from time to time, at how things are."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-class Hand(Protocol):
-    """Who takes parcels from the queue."""
-
-    def start(self) -> None: ...
-
-    def stop_taking(self) -> None: ...
-
-    def when_idle(self) -> Deferred[None]: ...
-
-    def give_up(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a daemon is made of."""
-
-    lock: StateLock
-    ground: Ground
-    processes: ProcessNotes
-    broker: Broker | None
-    queue: Queue
-    deployments: Deployments
-    sweeping: Sweeping
-    hands: tuple[Hand, ...]
-    doors: Doors
-    provider: Provider | None = None
-    onlookers: tuple[Onlooker, ...] = ()
 
 
 class Daemon(Service):
@@ -159,7 +92,7 @@ class Daemon(Service):
             if why is not None:
                 return why
         queue = self._parts.queue
-        return queue.why_full if queue.ready else "the queue cannot be reached"
+        return queue.why_refused if queue.ready else "the queue cannot be reached"
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         if self._observer is not None:
@@ -229,6 +162,7 @@ class Daemon(Service):
             onlooker.start()
         self._was_ready = True
         self._wait_for(None)
+        parts.doors.let_in()
         self._systemd.ready()
         self._log.info(
             "ready: {count} functions, pid {pid}", count=len(parts.deployments), pid=os.getpid()
@@ -236,8 +170,8 @@ class Daemon(Service):
         self._reloading.start()
 
     def _not_started(self, failure: Any) -> None:
-        if failure.check(CancelledError):
-            return
+        if failure.check(CancelledError) or (not self.running and failure.check(FaasdAsyncError)):
+            return  # it was stopped before it had started
         if failure.check(FaasdAsyncError):
             self._log.critical("cannot start: {reason}", reason=failure.getErrorMessage())
             # twistd has made a log of sys.stderr; whoever typed the command looks at this one.
