@@ -24,7 +24,10 @@ IN_ETC = {
     )
 }
 
-PLUGIN = "twisted/plugins/faasd_async_plugin.py"
+PLUGINS = {
+    "twisted/plugins/faasd_async_plugin.py",
+    "twisted/plugins/faasd_async_reactor.py",
+}
 
 #: What lies in a checkout and is none of the project's files.
 NOT_OURS = shutil.ignore_patterns(
@@ -90,16 +93,16 @@ def test_a_wheel_holds_every_module(in_wheel: set[str]) -> None:
 
 
 @needs_setuptools
-def test_a_wheel_holds_the_plugin(in_wheel: set[str]) -> None:
-    """``twistd`` finds the daemon wherever it is installed."""
-    assert PLUGIN in in_wheel
+def test_a_wheel_holds_the_plugins(in_wheel: set[str]) -> None:
+    """``twistd`` finds the daemon, and the reactor, wherever they are installed."""
+    assert PLUGINS <= in_wheel
 
 
 @needs_setuptools
 def test_a_wheel_holds_nothing_else(in_wheel: set[str]) -> None:
     """No test, no cache and no file of Twisted's own gets into an installation."""
     metadata = {name for name in in_wheel if name.partition("/")[0].endswith(".dist-info")}
-    assert in_wheel - metadata == modules_in("faasd_async") | PAGE | {PLUGIN} | IN_ETC
+    assert in_wheel - metadata == modules_in("faasd_async") | PAGE | PLUGINS | IN_ETC
 
 
 @needs_setuptools
@@ -117,7 +120,7 @@ def test_a_source_archive_holds_what_is_needed_to_go_on(in_sdist: set[str]) -> N
         "etc/faasd-async.toml",
         "pyproject.toml",
         "setup.py",
-        PLUGIN,
+        *PLUGINS,
         *modules_in("benchmarks"),
         *modules_in("faasd_async"),
         *modules_in("tests"),
