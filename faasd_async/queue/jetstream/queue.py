@@ -124,7 +124,7 @@ class JetStreamQueue:
         self._alone = alone
         self._largest_payload_bytes = largest_payload_bytes
         self._answering = Answering(clock, client.flush)
-        self._store = Store(self._jetstream, durability, self._answering)
+        self._store = Store(self._jetstream, durability, lambda: self._answering.why_not)
         self.bodies = JetStreamBodies(clock, self._store)
         self._sweep = BodySweep(
             clock, self._store, self.bodies, alone=alone, now_seconds=now_seconds

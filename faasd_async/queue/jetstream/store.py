@@ -29,7 +29,6 @@ from faasd_async.nats.jetstream import (
     WrongLastSequence,
 )
 from faasd_async.nats.wire import encode_headers
-from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.durability import Durability
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -47,12 +46,19 @@ class Store:
 
     A broker or a disk that is slow is not given more and more: past a bound what is new is refused,
     before it is stored.
+
+    :param why_silent: that the broker does not answer just now, in words, or ``None``.
     """
 
-    def __init__(self, jetstream: JetStream, durability: Durability, answering: Answering) -> None:
+    def __init__(
+        self,
+        jetstream: JetStream,
+        durability: Durability,
+        why_silent: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self.jetstream = jetstream
         self._durability = durability
-        self._answering = answering
+        self._why_silent = why_silent
         self._unanswered = 0
         self._held_bytes = 0
         self.when_full: Callable[[int], object] = lambda size_bytes: None
@@ -170,7 +176,7 @@ class Store:
             return f"the broker is slow: it has not answered {MOST_UNANSWERED} messages yet"
         if self._held_bytes and self._held_bytes + size_bytes > MOST_HELD_BYTES:
             return f"the broker is slow: {self._held_bytes} bytes wait for its answer"
-        return self._answering.why_not or self._durability.why_refused()
+        return self._why_silent() or self._durability.why_refused()
 
 
 def told(do: Callable[[Callable[[QueueError | None], None]], None]) -> Deferred[None]:

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
 from faasd_async.errors import MaybeStored, QueueUnavailable
 from faasd_async.nats.errors import NatsError, NotConnected, RequestTimedOut
 from faasd_async.nats.jetstream import PubAck
-from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.durability import Acknowledged, Promise
 from faasd_async.queue.jetstream.store import MOST_HELD_BYTES, MOST_UNANSWERED, Store
 
@@ -55,7 +53,7 @@ class House:
     def __init__(self) -> None:
         self.jetstream = SlowJetStream()
         self.disk = BrokenDisk()
-        self.store = Store(self.jetstream, self.disk, Answering(Clock(), Deferred))  # type: ignore[arg-type]
+        self.store = Store(self.jetstream, self.disk)  # type: ignore[arg-type]
 
     def put(self, size: int = 1) -> list[object]:
         """Put something; what became of it, ``None`` or an error, once that is known."""
