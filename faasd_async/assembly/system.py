@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from faasd_async.assembly.functions import Functions
 from faasd_async.assembly.shared import Shared
+from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
@@ -39,7 +40,14 @@ class System:
     :ivar live: who is told as it goes on.
     """
 
-    def __init__(self, shared: Shared, functions: Functions, queue: Queue, worker: Worker) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        functions: Functions,
+        queue: Queue,
+        worker: Worker,
+        waiting: Waiting,
+    ) -> None:
         self._shared = shared
         self._functions = functions
         self._queue = queue
@@ -53,6 +61,7 @@ class System:
             deployments,
             self.sheet,
             recall=worker.recall,
+            let_go=waiting.let_go,
             namespace=shared.settings.gateway.namespace,
         )
         self.hour = Hour(

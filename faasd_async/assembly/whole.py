@@ -43,7 +43,7 @@ def assemble(reactor: Any, options: Options) -> Daemon:
     reception = Reception(shared, functions)
     acceptance = reception.acceptance(queue, space)
     poster = callbacks.poster(queue, reception.directory, acceptance)
-    system = System(shared, functions, queue, worker)
+    system = System(shared, functions, queue, worker, waiting)
 
     daemon = Daemon(
         reactor,

@@ -123,7 +123,8 @@ class Cron:
             return max(begins, now + timedelta(seconds=1))
         into_hour = local.minute * 60 + local.second
         if local.hour not in self._hours:
-            return now + timedelta(seconds=min(3600 - into_hour, 1800 - into_hour % 1800))
+            # Clocks are changed at quarters of an hour.
+            return now + timedelta(seconds=900 - into_hour % 900)
         if local.fold and not self._any_hour:
             # The clock shows this for the second time.
             return now + timedelta(seconds=60 - local.second)

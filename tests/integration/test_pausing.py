@@ -13,7 +13,8 @@ from daemon import Daemon, StartDaemon
 from listener import Listener, Received, at
 from raw_http import Response
 from real_nats import RealNats
-from test_call_status import accepted
+from test_call_events import follow, is_in, states
+from test_call_status import accepted, waiting
 from test_calls import function, push
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -166,6 +167,28 @@ async def test_a_purge_removes_what_waits_and_says_how_much(
     running[1].answer(200, b"later")
     callbacks = await listener.when(2, at("/told"))
     assert callbacks[1].body == b"later"
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_waits_for_what_is_purged_is_told(
+    start_daemon: StartDaemon, listener: Listener, reactor: Any
+) -> None:
+    """They are let go at once, not when the wait is over or never; who comes back learns that
+    there is no such call."""
+    daemon = await start_daemon(function("a", listener, "max_inflight = 1"))
+    listener.on_request = lambda request: None
+    await accepted(daemon, "a")
+    await listener.when(1)
+    where = await accepted(daemon, "a", b"2")
+    polling, events = await waiting(daemon, where), await follow(reactor, daemon, where)
+    await is_in(events, "queued")
+    assert (await order(daemon, "function/a/purge"))["purged"] == 1
+    let_go = await polling
+    assert (let_go.status, let_go.header("Retry-After")) == (202, "1")
+    await events.when_answers(1)
+    assert states(events) == ["queued"]
+    for target in (where, f"{where}/result?wait=30s", f"{where}/events"):
+        assert (await daemon.get(target)).status == 404
 
 
 @pytest_twisted.ensureDeferred

@@ -25,6 +25,10 @@ KEEP_ALIVE_SECONDS = 15.0
 _AGAIN_MILLISECONDS = 1000
 
 
+class _Gone(Exception):
+    """A call was purged."""
+
+
 class Events:
     """Tells clients of calls."""
 
@@ -68,29 +72,30 @@ class Events:
         waiter: Waiter,
         write: Callable[[bytes], None],
     ) -> None:
-        is_news = True
         while not waiter.is_over:
-            if is_news:
+            try:
                 step = await self._look(accept, asked)
-                is_news = step is None
-                if step is not None and step.id != last_id:
-                    write(step.written())
-                    last_id = step.id
-                if step is not None and step.is_last:
-                    return
-            if await waiter.when_rung(KEEP_ALIVE_SECONDS):
-                is_news = True
-            else:
+            except _Gone:
+                return
+            if step is not None and step.id != last_id:
+                write(step.written())
+                last_id = step.id
+            if step is not None and step.is_last:
+                return
+            if not await waiter.when_rung(KEEP_ALIVE_SECONDS):
                 write(b":\n\n")
 
     async def _look(self, accept: str, asked: Asked) -> Step | None:
         """How the call is that was accepted so: another one may be, of the same id, meanwhile.
 
         :return: ``None`` if it cannot be found out just now.
+        :raises _Gone: it is not known any more; whoever comes back is told so.
         """
         try:
             known = await self._status.find(Asked(asked.call_id, accept))
             return await self._status.step(known, asked)
         except Refusal as refusal:
+            if refusal.status in (404, 410):
+                raise _Gone from refusal
             self._log.debug("no news of {call_id}: {why}", call_id=asked.call_id, why=refusal.text)
             return None

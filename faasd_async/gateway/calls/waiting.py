@@ -137,6 +137,10 @@ class Waiting:
     def close(self) -> None:
         """Let everybody go: the daemon stops, and whoever comes back will find the next one."""
         self._closed = True
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let everybody go, to come back: some of the calls are gone, and nobody knows which."""
         for line in list(self._lines.values()):
             for waiter in tuple(line.waiters):
                 waiter.is_over = True

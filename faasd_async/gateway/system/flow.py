@@ -29,6 +29,7 @@ class Flow:
 
     :param recall: lets nothing of a source begin that a worker has in hand already, and returns
         those of its calls that have begun.
+    :param let_go: lets go of those who wait for calls: some may be gone.
     :param namespace: the one that may stand behind a function's name.
     """
 
@@ -41,12 +42,14 @@ class Flow:
         sheet: FlowSheet,
         *,
         recall: Callable[[Source], Sequence[QueueRequest]],
+        let_go: Callable[[], None],
         namespace: str,
     ) -> None:
         self._queue = queue
         self._deployments = deployments
         self._sheet = sheet
         self._recall = recall
+        self._let_go = let_go
         self._namespace = namespace
 
     def function(self, name: str) -> OfFunction:
@@ -95,6 +98,7 @@ class Flow:
         for request in running:
             await _asked(self._put_again(request))
         await _asked(self._queue.when_durable())
+        self._let_go()
         purged = max(removed - len(running), 0)
         self._log.warn(
             "an operator has purged {source} of {count} calls", source=source, count=purged

@@ -497,7 +497,14 @@ class FrontDoor:
             static=False,
             now_ns=lambda: NOW_NS,
         )
-        return Flow(self.queue, self.deployments, sheet, recall=recall, namespace="openfaas-fn")
+        return Flow(
+            self.queue,
+            self.deployments,
+            sheet,
+            recall=recall,
+            let_go=self.waiting.let_go,
+            namespace="openfaas-fn",
+        )
 
     def _why_no_room(self, size_bytes: int) -> str | None:
         self.coming.append(size_bytes)

@@ -108,7 +108,8 @@ def test_what_runs_in_every_hour_goes_on_through_both_changes(night: str) -> Non
 
 
 def test_a_change_of_half_an_hour() -> None:
-    """Lord Howe Island has one, and a midnight that Cairo skips is none."""
+    """Lord Howe Island has one, and a midnight that Cairo skips is none. Those of the Chatham
+    Islands begin and end at a quarter."""
     lord_howe = Cron("15 2 * * *", "Australia/Lord_Howe")
     assert times(lord_howe, "2026-10-03T00:00:00", 2) == ["10-04 15:15:00", "10-05 15:15:00"]
     cairo = Cron("0 0 * * *", "Africa/Cairo")
@@ -116,6 +117,8 @@ def test_a_change_of_half_an_hour() -> None:
     assert times(Cron("30 1 24 4 *", "Africa/Cairo"), "2026-04-22T12:00:00", 1) == [
         "04-23 22:30:00"
     ]
+    chatham = Cron("50 3 * * *", "Pacific/Chatham")
+    assert times(chatham, "2027-09-25T00:00:00", 2) == ["09-25 14:05:00", "09-26 14:05:00"]
 
 
 @given(
