@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from faasd_async.call.headers import Headers
 from faasd_async.gateway.refusal import Fields
+
+#: What lies between two commas, or between two semicolons: either may stand in a quoted string, and
+#: one that is never closed goes on to the end. Neither looks at a byte twice.
+_QUOTED = rb'"(?:[^"\\]|\\.)*+"?'
+_PREFERENCE = re.compile(rb'(?:%b|[^,"])++' % _QUOTED, re.DOTALL)
+_PART = re.compile(rb'(?:%b|[^;"])++' % _QUOTED, re.DOTALL)
 
 #: Nobody waits longer than this.
 LONGEST_SECONDS = 300
@@ -34,8 +41,9 @@ def read_preferences(headers: Headers) -> Preferences:
         return NONE
     respond_async, wait_seconds = False, None
     others: list[bytes] = []
-    for preference in b",".join(written).split(b","):
-        name, _, value = preference.partition(b";")[0].partition(b"=")
+    for preference in _PREFERENCE.findall(b",".join(written)):
+        first = _PART.match(preference)
+        name, _, value = (first[0] if first else b"").partition(b"=")
         name, value = name.strip().lower(), value.strip().strip(b'"')
         if name == b"respond-async" and not value:
             respond_async = True

@@ -42,6 +42,10 @@ def fields_of(request: QueueRequest) -> list[bytes]:
         ([b"wait"], Preferences(others=(b"wait",))),
         ([b"wait=" + b"9" * 5000], Preferences(others=(b"wait=" + b"9" * 5000,))),
         ([b", ,"], Preferences(others=())),
+        ([b'x="a, wait=1"'], Preferences(others=(b'x="a, wait=1"',))),
+        ([rb'x="a\", wait=9", wait=1'], Preferences(False, 1, (rb'x="a\", wait=9"',))),
+        ([b'wait=5; x="a;b", respond-async'], Preferences(True, 5)),
+        ([b'x="a, wait=1'], Preferences(others=(b'x="a, wait=1',))),
     ],
 )
 def test_preferences_are_read(written: list[bytes], read: Preferences) -> None:
