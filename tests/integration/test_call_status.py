@@ -218,6 +218,8 @@ async def test_who_has_the_answer_is_not_sent_it_again(
     assert (again.status, again.body, again.header("ETag")) == (304, b"", tag)
     other = await daemon.request(result, method="GET", If_None_Match='"another"')
     assert (other.status, other.body) == (200, b"long")
+    by_query = await daemon.request(f"{result}?wait=1s", method="GET", Prefer="wait=30")
+    assert by_query.header("Preference-Applied") is None
 
 
 @pytest_twisted.ensureDeferred

@@ -85,13 +85,13 @@ class CallsGateway:
         seconds = _wait_seconds(query, preferences)
         query.finish()
         found = await self.results.find(asked, seconds)
-        if preferences.wait_seconds is not None:
+        if preferences.wait_seconds == seconds:
             request.setHeader(b"Preference-Applied", b"wait=%d" % preferences.wait_seconds)
-        return await self.show(request, found)
+        known = request.getHeader(b"if-none-match")
+        return await self.show(request, found.for_one_who_has(known))
 
     async def show(self, request: GatewayRequest, found: Shown) -> bytes:
         """Answer with a result."""
-        found = found.for_one_who_has(request.getHeader(b"if-none-match"))
         if isinstance(found.body, bytes):
             _head(request, found)
             return found.body

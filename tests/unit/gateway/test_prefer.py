@@ -131,8 +131,9 @@ def waits(door: FrontDoor, *fields: str, target: str = "/async-function/f") -> C
 
 
 def test_a_call_that_ends_in_time(door: FrontDoor) -> None:
-    """Its result is the answer, and the receipt's fields are there as well."""
-    client = waits(door, "Prefer: wait=5")
+    """Its result is the answer, whatever its caller has already, and the receipt's fields are there
+    as well."""
+    client = waits(door, "Prefer: wait=5", "If-None-Match: *")
     (request,) = door.store.requests
     door.clock.advance(4.9)
     ended(door, request, replace(ANSWER, status=201))
