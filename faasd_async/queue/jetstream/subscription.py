@@ -96,6 +96,7 @@ class JetStreamSubscription(Generic[Parcel]):
             on_message=self._received,
             on_unused=self._unused,
             on_error=self._failed,
+            give_back=lambda message: self._settlements.settle(message, message.nak),
         )
         self.ask()
 
