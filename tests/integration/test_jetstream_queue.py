@@ -333,6 +333,30 @@ async def test_what_is_given_back_comes_again(house: House) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_is_settled_as_the_connection_ends_is_settled(house: House) -> None:
+    """Nobody knows yet that the connection is gone, and what is said on it is lost. Nothing waits
+    for the end of a lease for that, which is ten minutes here: neither what was given back, nor the
+    removal of what is done."""
+    queue, jetstream = await house.queue(), await house.jetstream()
+    taker = house.taker(queue)
+    await house.put(queue, call("done"), call("rejected"), call("given back"))
+    done, rejected, given_back = [await taker.next() for _ in range(3)]
+    connection = house.client_of(queue)._connection
+    assert connection is not None
+    connection.transport.abortConnection()
+    assert house.client_of(queue).connected
+    done.settle()
+    rejected.reject("nobody can run it")
+    given_back.give_back()
+    again = await taker.next()
+    assert (again.parcel.key.call_id, again.delivered) == ("given back", 2)
+    # They were sent before it, and have been worked through.
+    assert (await house.soon(jetstream.stream_info(CALLS))).state.messages == 1
+    consumer = await house.soon(jetstream.consumer_info(CALLS, taker.subscription.name))
+    assert consumer.num_ack_pending == 1
+
+
+@pytest_twisted.ensureDeferred
 async def test_calls_that_share_an_id_are_calls_of_their_own(house: House) -> None:
     """Settling one is not settling the others."""
     queue = await house.queue()

@@ -27,12 +27,13 @@ class JetStreamMessage:
     :ivar settled: whether it was settled.
     """
 
-    __slots__ = ("_ack_tokens", "_client", "_message", "settled")
+    __slots__ = ("_ack_tokens", "_client", "_message", "_word", "settled")
 
     def __init__(self, client: NatsClient, message: Message) -> None:
         self._client = client
         self._message = message
         self._ack_tokens: list[bytes] | None = None
+        self._word = b""
         self.settled = False
 
     def __repr__(self) -> str:
@@ -142,4 +143,13 @@ class JetStreamMessage:
         if self.settled:
             raise AlreadySettled(f"{self!r} was settled already")
         self._client.publish(self._message.reply, word)
+        self._word = word
         self.settled = True
+
+    def repeat(self) -> None:
+        """Say once more how it was settled: its connection ended, and may have taken that along.
+
+        :raises NotSent: that did not leave either.
+        """
+        if self.settled:
+            self._client.publish(self._message.reply, self._word)

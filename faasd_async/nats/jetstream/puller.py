@@ -74,6 +74,8 @@ class Puller:
     :param on_unused: called with how many of the messages asked for will not come.
     :param on_error: called, after ``on_unused``, when an ask ended in a way that asking again at
         once will not mend: a :class:`PullError`.
+    :param give_back: called with each message that comes after its ask was given up; without it the
+        message is nak'ed, and if that cannot leave comes again after its ``ack_wait``.
     :param expires_seconds: how long an ask waits at the server for messages.
     :param heartbeat_seconds: how often the server shows that it has not forgotten an ask.
     :ivar outstanding: how many messages are asked for.
@@ -88,6 +90,7 @@ class Puller:
         on_message: Callable[[JetStreamMessage], None],
         on_unused: Callable[[int], None],
         on_error: Callable[[NatsError], None],
+        give_back: Callable[[JetStreamMessage], None] | None = None,
         expires_seconds: float = 30.0,
         heartbeat_seconds: float = 10.0,
     ) -> None:
@@ -99,6 +102,7 @@ class Puller:
         self._on_message = on_message
         self._on_unused = on_unused
         self._on_error = on_error
+        self._give_back = give_back or self._nak
         self._consumer = f"{stream}/{consumer}"
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}".encode()
         self._terms = b'"expires":%d,"idle_heartbeat":%d' % (
@@ -214,7 +218,7 @@ class Puller:
             return ConsumerUnreachable(f"nobody answers for the consumer {self._consumer}")
         return PullRefused(status, description)
 
-    def _give_back(self, delivery: JetStreamMessage) -> None:
+    def _nak(self, delivery: JetStreamMessage) -> None:
         try:
             delivery.nak()
         except NatsError as error:

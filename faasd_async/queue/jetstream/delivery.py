@@ -1,12 +1,14 @@
-"""Deliveries out of JetStream, and the settlements that could not be sent at once."""
+"""Deliveries out of JetStream, and the settlements that the broker may not have heard of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from faasd_async.nats.errors import NatsError, NotSent
 from faasd_async.nats.jetstream import JetStreamMessage
@@ -17,33 +19,69 @@ Settlement = Callable[[], None]
 
 
 class Settlements:
-    """Settles deliveries, now or as soon as there is a connection again.
+    """Settles deliveries, now or as soon as it can be sent.
 
     An acknowledgement names its delivery by itself, so it may be sent on a later connection: a
-    broker that was away for a moment need not make a finished call run again.
+    broker that was away for a moment need not make a finished call run again, nor let one that was
+    given back wait for the end of its lease. So what is sent is remembered until the broker has
+    worked through it, and repeated if the connection ends before: that may be one time too many,
+    as when a call was given back and has been handed out to somebody since, who is not alone with
+    it then.
 
+    :param flush: fires when the broker has worked through all that was sent; fails when the
+        connection ends, or there is none.
     :ivar discard_body: removes a body that lies elsewhere.
     """
 
-    _log = Logger()
-
-    def __init__(self, discard_body: Callable[[Any], None]) -> None:
+    def __init__(
+        self, discard_body: Callable[[Any], None], flush: Callable[[], Deferred[None]]
+    ) -> None:
         self.discard_body = discard_body
+        self._flush = flush
+        # Both are bounded by what can be in hand: nothing is delivered without a connection.
         self._unsent: list[Settlement] = []
+        self._unconfirmed: list[JetStreamMessage] = []
+        self._flushing = False
 
-    def settle(self, settlement: Settlement) -> None:
-        """Send a settlement."""
+    def settle(self, message: JetStreamMessage, settlement: Settlement) -> None:
+        """Send a settlement of a delivery."""
         try:
             settlement()
         except NotSent:
-            # Bounded by what can be in hand: nothing is delivered without a connection.
-            self._unsent.append(settlement)
+            self._unsent.append(partial(self.settle, message, settlement))
+        else:
+            self._unconfirmed.append(message)
+        self._have_confirmed()
 
     def send_unsent(self) -> None:
-        """There is a connection: send what had to wait for it."""
+        """There is a connection, or room in it: send what had to wait for it."""
         unsent, self._unsent = self._unsent, []
-        for settlement in unsent:
-            self.settle(settlement)
+        for settle in unsent:
+            settle()
+
+    def _have_confirmed(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._flush().addCallbacks(
+                self._confirmed, self._lost, callbackArgs=(len(self._unconfirmed),)
+            )
+
+    def _confirmed(self, _: None, count: int) -> None:
+        self._flushing = False
+        del self._unconfirmed[:count]
+        # Those that the connection had no room for.
+        self.send_unsent()
+        if self._unconfirmed:
+            self._have_confirmed()
+
+    def _lost(self, failure: Failure) -> None:
+        """The connection is gone: whatever was not confirmed is sent on the next one."""
+        failure.trap(NatsError)
+        self._flushing = False
+        unconfirmed, self._unconfirmed = self._unconfirmed, []
+        for message in unconfirmed:
+            message.forget_content()
+            self._unsent.append(partial(self.settle, message, message.repeat))
 
 
 class JetStreamDelivery(Generic[Parcel]):
@@ -83,19 +121,19 @@ class JetStreamDelivery(Generic[Parcel]):
             self.parcel = replace(cast(Any, self.parcel), body=b"")
 
     def settle(self) -> None:
-        self._settlements.settle(self._message.ack)
+        self._settlements.settle(self._message, self._message.ack)
         body = cast(Any, self.parcel).body
         if type(body) is not bytes:
             self._settlements.discard_body(body)
 
     def settle_moved(self) -> None:
-        self._settlements.settle(self._message.ack)
+        self._settlements.settle(self._message, self._message.ack)
 
     def give_back(self, delay_seconds: float = 0.0) -> None:
-        self._settlements.settle(lambda: self._message.nak(delay_seconds))
+        self._settlements.settle(self._message, lambda: self._message.nak(delay_seconds))
 
     def reject(self, reason: str) -> None:
-        self._settlements.settle(lambda: self._message.term(reason))
+        self._settlements.settle(self._message, lambda: self._message.term(reason))
 
 
 class CountedDelivery(JetStreamDelivery[Parcel]):

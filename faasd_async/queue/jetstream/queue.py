@@ -160,7 +160,7 @@ class JetStreamQueue:
         self._calls = Filling(clock, self._jetstream, CALLS, self._streams.calls_share)
         self._store.when_full = self._calls.refused
         self._callbacks = Filling(clock, self._jetstream, CALLBACKS, self._streams.callbacks_share)
-        self._settlements = Settlements(self.bodies.discard)
+        self._settlements = Settlements(self.bodies.discard, client.flush)
         self._asking = Round(clock)
         self._subscriptions: list[JetStreamSubscription[Any]] = []
         self._inherited: dict[str, int] = {}

@@ -96,6 +96,7 @@ class JetStreamSubscription(Generic[Parcel]):
             on_message=self._received,
             on_unused=self._unused,
             on_error=self._failed,
+            give_back=lambda message: self._settlements.settle(message, message.nak),
         )
         self.ask()
 
@@ -160,7 +161,7 @@ class JetStreamSubscription(Generic[Parcel]):
             parcel = self._read(message)
         except FromTheFuture as reason:
             self._log.error("a parcel has to wait for a newer version: {reason}", reason=reason)
-            self._settlements.settle(lambda: message.nak(_LOOK_AGAIN_SECONDS))
+            self._settlements.settle(message, lambda: message.nak(_LOOK_AGAIN_SECONDS))
             self.top_up()
         except Unreadable as reason:
             self._bury_it(message, str(reason))
@@ -175,11 +176,11 @@ class JetStreamSubscription(Generic[Parcel]):
         """See that what cannot be read is kept for people, and its place here is another's."""
 
         def buried(_: object) -> None:
-            self._settlements.settle(lambda: message.term("unreadable"))
+            self._settlements.settle(message, lambda: message.term("unreadable"))
 
         def not_buried(failure: Failure) -> None:
             self._log.failure("what cannot be read cannot be kept either, for now", failure=failure)
-            self._settlements.settle(lambda: message.nak(_LOOK_AGAIN_SECONDS))
+            self._settlements.settle(message, lambda: message.nak(_LOOK_AGAIN_SECONDS))
 
         burying = self._bury(message, why).addCallbacks(buried, not_buried)
         burying.addBoth(lambda _: self.top_up())

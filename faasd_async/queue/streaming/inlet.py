@@ -6,7 +6,9 @@ That takes milliseconds. From then on it is a call like any other, with a lease 
 as long as it runs; whatever the ack wait is, it runs once.
 
 A message that comes again (its acknowledgement was lost, or its session) is looked for: if it was
-brought in before it is acknowledged, and that is all.
+brought in before it is acknowledged, and that is all. If it comes again while it is brought in, the
+delivery that came last is the one that is acknowledged: the session of the one before may be gone,
+and nobody would take its acknowledgement.
 
 Other members of the group, OpenFaaS' queue-workers or other daemons, want their share. So no more
 is taken than could soon run: so many calls wait at a time that were brought in and have not been
@@ -54,10 +56,14 @@ class _Which(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """A message that waits to be brought in."""
+    """A message that waits to be brought in, or is brought in.
+
+    :ivar again: it may have been brought in before.
+    """
 
     message: StanMessage
     since_seconds: float
+    again: bool
 
 
 class Inlet:
@@ -94,7 +100,8 @@ class Inlet:
         self._bring_in = bring_in
         self._count_waiting = count_waiting
         self._held: dict[_Which, _Held] = {}
-        self._moving: set[_Which] = set()
+        # What is on its way, as it was lent last; ``None``: its session is gone, and took it along.
+        self._moving: dict[_Which, _Held | None] = {}
         self._ahead: dict[CallKey, None] = {}
         self._again: IDelayedCall | None = None
         self._failing = False
@@ -102,7 +109,7 @@ class Inlet:
         self._backoff = Backoff(_FIRST_SECONDS, _LONGEST_SECONDS)
         self._stopping: Deferred[None] | None = None
         # A session takes with it what it had brought: it comes again, perhaps to others.
-        self._forget_session = stan.on_lost(lambda: self._held.clear())
+        self._forget_session = stan.on_lost(self._session_lost)
         self._subscription = stan.subscribe(
             channel,
             group,
@@ -141,10 +148,17 @@ class Inlet:
 
     def _received(self, message: StanMessage) -> None:
         which = _Which(message.sequence, message.timestamp_ns)
-        if which not in self._moving and self._stopping is None:
+        held = _Held(message, self._clock.seconds(), message.redelivered)
+        if which in self._moving:
+            self._moving[which] = held
+        elif self._stopping is None:
             self._held.pop(which, None)
-            self._held[which] = _Held(message, self._clock.seconds())
+            self._held[which] = held
             self._go_on()
+
+    def _session_lost(self) -> None:
+        self._held.clear()
+        self._moving = dict.fromkeys(self._moving)
 
     def _go_on(self) -> None:
         """Bring in what there is room for."""
@@ -152,7 +166,7 @@ class Inlet:
         while self._held and not self._failing and self._room() > 0:
             which = next(iter(self._held))
             held = self._held.pop(which)
-            self._moving.add(which)
+            self._moving[which] = held
             moved = Deferred.fromCoroutine(self._move(which, held))
             moved.addErrback(
                 lambda failure: self._log.failure("a call is not brought in", failure=failure)
@@ -175,32 +189,32 @@ class Inlet:
         return self._most_ahead - max(len(self._ahead), len(self._moving))
 
     async def _move(self, which: _Which, held: _Held) -> None:
-        message, key = held.message, None
+        key = None
         try:
-            request = self._read(message)
+            request = self._read(held.message)
             key = request.key
             # Known before it is written: a worker may be handed it before we hear that it is.
             self._ahead[key] = None
-            await self._bring_in(request, message.redelivered)
+            await self._bring_in(request, held.again)
             self._backoff.steady()
             self._told = ""
-            self._acknowledge(message)
+            self._acknowledge(self._moving[which])
         except UnreadableMessage as reason:
             self._log.error(
                 "message {sequence} of channel {channel} is no call, and dropped: {reason}",
-                sequence=message.sequence,
+                sequence=which.sequence,
                 channel=self.channel,
                 reason=reason,
             )
-            self._acknowledge(message)
+            self._acknowledge(held)
         except NotNew:
             self._forget(key)
-            self._acknowledge(message)
+            self._acknowledge(self._moving[which])
         except QueueError as reason:
             self._forget(key)
-            self._hold_again(which, held, reason)
+            self._hold_again(which, self._moving[which], reason)
         finally:
-            self._moving.discard(which)
+            del self._moving[which]
             self._leave_if_done()
         self._go_on()
 
@@ -208,15 +222,19 @@ class Inlet:
         if key is not None:
             self._ahead.pop(key, None)
 
-    def _hold_again(self, which: _Which, held: _Held, reason: QueueError) -> None:
+    def _hold_again(self, which: _Which, held: _Held | None, reason: QueueError) -> None:
         if str(reason) != self._told:
             self._told = str(reason)
             self._log.warn("calls have to stay in NATS Streaming: {reason}", reason=reason)
-        if self._stopping is None:
+        if held is not None and self._stopping is None:
             self._failing = True
-            self._held = {which: held, **self._held}
+            # Nobody knows whether it was stored: the answer may be what was lost.
+            self._held = {which: held._replace(again=True), **self._held}
 
-    def _acknowledge(self, message: StanMessage) -> None:
+    def _acknowledge(self, held: _Held | None) -> None:
+        if held is None:
+            return  # it comes again
+        message = held.message
         try:
             message.ack()
         except NatsError as reason:

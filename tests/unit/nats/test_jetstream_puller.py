@@ -1,6 +1,7 @@
 """Pulling: whatever becomes of an ask, what was lent for it is given back, exactly."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from memory_server import Connection, MemoryServer
@@ -21,7 +22,9 @@ from faasd_async.nats.jetstream import (
 class Owner:
     """Somebody who pulls, and counts."""
 
-    def __init__(self, server: MemoryServer) -> None:
+    def __init__(
+        self, server: MemoryServer, give_back: Callable[[JetStreamMessage], None] | None = None
+    ) -> None:
         self.server = server
         self.client = server.connected()[0]
         self.messages: list[JetStreamMessage] = []
@@ -34,6 +37,7 @@ class Owner:
             on_message=self.messages.append,
             on_unused=self.unused.append,
             on_error=self.errors.append,
+            give_back=give_back,
             expires_seconds=30,
             heartbeat_seconds=10,
         )
@@ -192,6 +196,17 @@ def test_late_message(owner: Owner, server: MemoryServer) -> None:
     ask.deliver(ask.sid())
     assert owner.messages == []
     assert server.last.heard() == b"PUB $JS.ACK.S.c.1.1.1.1.0  4\r\n-NAK\r\n"
+
+
+def test_late_message_of_somebody_who_can_wait(server: MemoryServer) -> None:
+    """Whoever knows what to do while nothing can be sent is handed it, and settles it."""
+    late: list[JetStreamMessage] = []
+    owner = Owner(server, late.append)
+    ask = owner.ask(2)
+    owner.puller.stop()
+    ask.deliver(ask.sid())
+    (message,) = late
+    assert (owner.messages, message.settled) == ([], False)
 
 
 def test_disconnected(owner: Owner, server: MemoryServer) -> None:

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from faasd_async.call.ids import CallKey
 from faasd_async.call.openfaas.message import UnreadableMessage
 from faasd_async.call.request import QueueRequest
-from faasd_async.errors import QueueUnavailable
+from faasd_async.errors import MaybeStored, QueueUnavailable
 from faasd_async.nats import NotConnected
 from faasd_async.nats.stan import StanMessage
 from faasd_async.queue.streaming.inlet import Inlet, NotNew
@@ -39,6 +39,7 @@ class Stan:
         self.acked: list[int] = []
         self.connected = True
         self.max_in_flight = 0
+        self._session = 1
 
     def subscribe(
         self,
@@ -57,9 +58,17 @@ class Stan:
         self.lost.append(observer)
         return lambda: self.lost.remove(observer)
 
+    def lose(self) -> None:
+        """The session; there is another one at once."""
+        self._session += 1
+        for observer in list(self.lost):
+            observer()
+
     def give(self, sequence: int, *, redelivered: bool = False) -> None:
+        session = self._session
+
         def acknowledge() -> None:
-            if not self.connected:
+            if not self.connected or session != self._session:
                 raise NotConnected("gone")
             self.acked.append(sequence)
 
@@ -180,6 +189,39 @@ def test_a_call_that_comes_again_while_it_is_stored_is_passed_over(house: House)
     house.stan.give(1, redelivered=True)
     house.stored(1)
     assert (house.moving, house.stan.acked) == ([], [1])
+
+
+def test_a_call_that_comes_again_in_another_session_is_acknowledged_there(house: House) -> None:
+    """While it is stored: what it came in before is gone, and with it the place to acknowledge
+    it. It would take up one of the places in flight until its ack wait was over."""
+    house.stan.give(1)
+    house.stan.lose()
+    house.stan.give(1, redelivered=True)
+    house.stored(1)
+    assert (house.moving, house.stan.acked) == ([], [1])
+
+
+def test_a_call_that_was_not_stored_in_a_session_that_is_gone_is_another_s(house: House) -> None:
+    """It comes again, perhaps to another member, who begins it: it is not kept here as well. Given
+    to us, it is looked for."""
+    house.stan.give(1)
+    house.stan.lose()
+    house.failed(1, QueueUnavailable("not now"))
+    house.clock.pump([1] * 5)
+    assert house.moving == []
+    house.stan.give(1, redelivered=True)
+    assert house.again == {"call-1": True}
+    house.stored(1)
+    assert house.stan.acked == [1]
+
+
+def test_a_call_that_is_tried_again_is_looked_for(house: House) -> None:
+    """It may have been stored, and moved on, though we did not hear of it."""
+    house.stan.give(1)
+    assert not house.again["call-1"]
+    house.failed(1, MaybeStored("no answer"))
+    house.clock.advance(0.05)
+    assert house.again["call-1"]
 
 
 def test_a_call_that_was_there_before_is_acknowledged(house: House) -> None:
