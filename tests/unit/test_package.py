@@ -95,7 +95,7 @@ def test_a_wheel_holds_every_module(in_wheel: set[str]) -> None:
 @needs_setuptools
 def test_a_wheel_holds_the_plugins(in_wheel: set[str]) -> None:
     """``twistd`` finds the daemon, and the reactor, wherever they are installed."""
-    assert PLUGINS <= in_wheel
+    assert in_wheel >= PLUGINS
 
 
 @needs_setuptools

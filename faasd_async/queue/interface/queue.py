@@ -122,7 +122,7 @@ class Queue(Protocol):
         """Store a callback, unless it is stored already; it is durable with :meth:`when_durable`.
 
         One that was stored and is gone again (it was delivered, or given up) is stored anew: ask
-        :meth:`Records.find_posting` where that may be.
+        :meth:`.Records.find_posting` where that may be.
         """
 
     def put_callback_then(
