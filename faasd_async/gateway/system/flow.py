@@ -121,10 +121,19 @@ class Flow:
         """A purge takes along what runs, which comes to its end after a crash, too.
 
         Said to have waited for its time, it is looked up when it is handed out, and found to run or
-        to have ended.
+        to have ended. It may have been put a moment ago, and is to be there all the same.
         """
         not_before_ns = request.not_before_ns or request.start_time_ns
-        return self._queue.put_call(replace(request, not_before_ns=not_before_ns))
+        there: Deferred[None] = Deferred()
+
+        def stored(reason: QueueError | None) -> None:
+            if reason is None:
+                there.callback(None)
+            else:
+                there.errback(reason)
+
+        self._queue.put_call_then(replace(request, not_before_ns=not_before_ns), stored)
+        return there
 
 
 def _about(source: Source) -> Sheet:
