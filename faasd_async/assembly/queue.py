@@ -15,12 +15,7 @@ from faasd_async.assembly.store import EMBEDDED_PAYLOAD_BYTES, Store
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.jetstream import JetStreamQueue
-from faasd_async.queue.jetstream.durability import (
-    Acknowledged,
-    Barrier,
-    Durability,
-    SomebodyElses,
-)
+from faasd_async.queue.jetstream.durability import Acknowledged, Barrier, Durability, SomebodyElses
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.streams import StoreDisk
 from faasd_async.settings import Settings

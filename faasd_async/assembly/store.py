@@ -71,7 +71,10 @@ class Store:
         return server
 
     def newest_seconds(self) -> float:
-        """What the clock of somebody else's broker shows is told when we reach it."""
+        """What our clock cannot be behind of if it is set: when the broker stored something last.
+
+        :return: Unix seconds; 0 with somebody else's, whose clock is asked when we reach it.
+        """
         return newest_below(self.directory) if self.broker else 0.0
 
     def wall_clock(self, newest_seconds: Callable[[], float]) -> WallClock:

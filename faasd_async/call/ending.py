@@ -16,7 +16,6 @@ State = Literal["succeeded", "failed", "dead", "cancelled", "expired"]
 #: took its daemon down too often, its time was over, or nobody can read it.
 Reason = Literal["exhausted", "failed", "crashed", "expired", "orphaned", "unreadable"]
 
-
 #: Why an answer is nobody's to see: its function's ``results.keep`` is none, or it is larger than
 #: ``results.max_bytes``, or large where ``keep`` is short; ``keep`` is over; a dead letter alone is
 #: left; or the record does not say which of the first four.

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _ABSOLUTE_FORM = re.compile(rb"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+_FUNCTION = re.compile(rb"/(async-)?function/([-a-zA-Z_0-9.]+)(?=[/?]|\Z)")
+
 #: So many targets are known: most callers use the same few, again and again.
 _REMEMBERED = 256
-
-_FUNCTION = re.compile(rb"/(async-)?function/([-a-zA-Z_0-9.]+)(?=[/?]|\Z)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The daemon's life: its parts come up in order and go down in order.
 
 Up: the doors are bound (before privileges are dropped), then lock, the end of what an earlier
-daemon left running, broker, functions, queue, and last the worker and the poster. Down: doors,
-deliveries, what is in hand, then queue, functions, broker, lock. A part that has to be up before
-another stands before it in both lists.
+daemon left running, broker, functions, queue, and last the worker and the poster; then whoever
+waits at a socket of systemd's is let in. Down: doors, deliveries, what is in hand, then queue,
+functions, broker, lock. A part that has to be up before another stands before it in both lists.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Wishes(NamedTuple):
     max_attempts: int = 0
 
 
-_NONE = Wishes()
+_NO_WISHES = Wishes()
 
 
 class Acceptance:
@@ -287,7 +287,7 @@ class Acceptance:
             raise no_room(why)
         said = read_orders(arrival.headers)
         now_ns = self._now_ns()
-        wishes = _NONE
+        wishes = _NO_WISHES
         if not ORDERS.isdisjoint(said):
             wishes = self._wishes(arrival, said, deployment, now_ns)
         repeatable = wishes.repeatable

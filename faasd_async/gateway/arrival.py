@@ -30,6 +30,9 @@ OURS = frozenset((b"host", b"x-call-id", b"x-start-time"))
 #: Leaves out of header fields what is not for functions.
 Withhold = Callable[[list[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]]
 
+#: Of a call id that stands in a path as it is.
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")
+
 
 class Arrival(NamedTuple):
     """A request as a door received it.
@@ -63,12 +66,9 @@ class Tracing(NamedTuple):
         )
 
 
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+\Z")
-
-
 def path_of(call_id: str) -> str:
     """Where a call can be asked after."""
-    if _UNRESERVED.match(call_id):
+    if _UNRESERVED.fullmatch(call_id):
         return f"/call/{call_id}"
     return f"/call/{quote(call_id, safe='', errors='surrogateescape')}"
 

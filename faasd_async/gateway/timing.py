@@ -13,11 +13,7 @@ from typing import NamedTuple
 from faasd_async.call.moments import NoMoment, parse_moment
 from faasd_async.gateway.refusal import Refusal
 from faasd_async.settings.mistakes import Refusal as NoDuration
-from faasd_async.settings.quantities import (
-    LONGEST_SECONDS,
-    parse_duration,
-    parse_duration_or_zero,
-)
+from faasd_async.settings.quantities import LONGEST_SECONDS, parse_duration, parse_duration_or_zero
 
 #: The names, lower-case.
 TIMING_FIELDS = frozenset((b"x-delay", b"x-not-before", b"x-expires"))

@@ -21,7 +21,6 @@ _SERVED_BY = b"X-Served-By: " + SERVED_BY
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PHRASES[499] = b"Client Closed Request"
 
-
 _ACCEPTED = b"HTTP/1.1 202 Accepted\r\n%b\r\nDate: %%b\r\nContent-Length: 0\r\n%%b\r\n" % _SERVED_BY
 
 

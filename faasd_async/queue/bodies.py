@@ -7,6 +7,7 @@ to be kept or discarded then.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 from twisted.internet.defer import Deferred
@@ -99,6 +100,12 @@ class Bodies(Protocol):
 
     def discard(self, body: StoredBody) -> None:
         """It is not wanted any more, whoever it belonged to."""
+
+    def spare(self, bodies: Iterable[StoredBody]) -> Callable[[], None]:
+        """Take none of them for forgotten, though their parcels are not there for a moment.
+
+        :return: ends that.
+        """
 
     def drop_held(self, body: StoredBody) -> None:
         """It comes to no parcel. If it is not held it has one, and stays."""

@@ -19,6 +19,7 @@ from faasd_async.call.request import QueueRequest
 from faasd_async.errors import BodyGone
 from faasd_async.nats import NatsClient
 from faasd_async.nats.jetstream import JetStream
+from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.body_sweep import GRACE_SECONDS, BodySweep
 from faasd_async.queue.jetstream.durability import Acknowledged
@@ -47,7 +48,7 @@ class House:
         self.reactor = reactor
         self.nats = nats
         self.jetstream = JetStream(client)
-        self.store = Store(self.jetstream, Acknowledged())
+        self.store = Store(self.jetstream, Acknowledged(), Answering(reactor, client.flush))
         self.bodies = JetStreamBodies(reactor, self.store)
 
     def pause(self) -> None:
@@ -117,6 +118,20 @@ async def test_what_has_an_owner_or_is_held_stays(house: House, alone: bool) -> 
     house.bodies.keep(left)
     await house.sweep(alone=alone, later_seconds=2 * GRACE_SECONDS)
     there = [await house.is_there(each) for each in (owned, held, left)]
+    assert there == [True, True, False]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_spared_stays_for_so_long(house: House) -> None:
+    """Its owner is away for a moment; by two orders at once, perhaps."""
+    body = await house.stored()
+    house.bodies.keep(body)
+    first, second = house.bodies.spare([body]), house.bodies.spare(iter([body]))
+    there = []
+    for end in (first, second, lambda: None):
+        await house.sweep(alone=True)
+        there.append(await house.is_there(body))
+        end()
     assert there == [True, True, False]
 
 

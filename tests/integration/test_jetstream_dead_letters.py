@@ -22,6 +22,7 @@ from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import ConnectionDropped, NoResponders
 from faasd_async.nats.jetstream import JetStream
 from faasd_async.queue.interface import Page, Selection
+from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.dead_letters import PAGE_BYTES, JetStreamDeadLetters
 from faasd_async.queue.jetstream.durability import Acknowledged
@@ -44,7 +45,7 @@ class House:
         self.nats = nats
         self.client = client
         self.jetstream = JetStream(client)
-        store = Store(self.jetstream, Acknowledged())
+        store = Store(self.jetstream, Acknowledged(), Answering(client.clock, client.flush))
         bodies = JetStreamBodies(client.clock, store)
         self.letters = JetStreamDeadLetters(store, bodies, lambda: None)
         self.records = JetStreamRecords(

@@ -282,6 +282,33 @@ async def test_large_calls_that_never_run_leave_nothing(start_daemon: StartDaemo
 
 
 @pytest_twisted.ensureDeferred
+async def test_large_calls_that_run_at_a_purge_keep_their_bodies(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """All of them come whole after a crash: what is swept up behind the purge is nobody's."""
+    count = 8
+    listener.on_request = lambda request: None
+    config = function("slow", listener, f"max_inflight = {count}") + function("late", listener)
+    daemon = await start_daemon(config)
+    await order(daemon, "function/late/pause")
+    id_of(await daemon.request("/async-function/late", body(99)))
+    contents = [body(number, 9 * MIB) for number in range(count)]
+    for content in contents:
+        id_of(await daemon.request("/async-function/slow", content))
+    await listener.when(count)
+    await order(daemon, "queues/default/purge")
+    swept = await daemon.says(r"(\d+) bodies in FAAS_CALLS belonged to nothing")
+    assert swept[1] == "1"  # that of the one that waited
+    await daemon.kill()
+    listener.on_request = Received.answer
+    daemon = await start_daemon(config)
+    again = (await listener.when(2 * count))[count:]
+    assert {sha256(each.body) for each in again} == {sha256(each) for each in contents}
+    await when_empty(daemon)
+    assert await daemon.stop() == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_large_call_is_put_off_across_a_kill_and_tried_again(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:

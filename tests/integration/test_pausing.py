@@ -221,6 +221,28 @@ async def test_what_runs_at_a_purge_comes_to_its_end_after_a_crash(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_replayed_call_that_runs_at_a_purge_comes_to_its_end_after_a_crash(
+    start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """As any other, although the very same call was put into the queue a moment ago."""
+    config = function("a", listener)
+    listener.on_request = lambda request: request.answer(400)
+    daemon = await start_daemon(config)
+    call = await accepted(daemon, "a", b"1")
+    await daemon.says("is a dead letter now")
+    listener.on_request = lambda request: None
+    letters = "/system/dead-letters" + call.removeprefix("/call")
+    replayed = await daemon.request(f"{letters}/replay", method="POST", Host="localhost")
+    assert replayed.status == 202
+    await listener.when(2)
+    assert await order(daemon, "function/a/purge") == {"function": "a", "purged": 0}
+    await daemon.kill()
+    listener.on_request = Received.answer
+    await start_daemon(config)
+    await listener.when(3)
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_call_that_asks_for_a_retry_after_a_purge_ends(
     start_daemon: StartDaemon, listener: Listener
 ) -> None:

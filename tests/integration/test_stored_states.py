@@ -17,6 +17,7 @@ from stored_state import CONFIG, KEYED, LARGE, LATER, PORT, RECORDED, WAITING, a
 from faasd_async.backup.broker import started
 from faasd_async.nats.jetstream import JetStream
 from faasd_async.queue.interface import Selection
+from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.durability import Acknowledged
@@ -67,7 +68,7 @@ async def test_a_stored_state_is_drained(
 async def test_a_stored_dead_letter_is_read(reactor: Any, packed: Path, tmp_path: Path) -> None:
     """Whole, with its attempts; a daemon would let go of one that is older than seven days."""
     async with started(reactor, unpack(packed, tmp_path), None) as client:
-        store = Store(JetStream(client), Acknowledged())
+        store = Store(JetStream(client), Acknowledged(), Answering(reactor, client.flush))
         letters = JetStreamDeadLetters(store, JetStreamBodies(reactor, store), lambda: None)
         page = await letters.look_through(Selection(), 0, 10)
     (filed,) = page.letters

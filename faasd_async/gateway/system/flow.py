@@ -12,6 +12,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from faasd_async.call.body import is_stored
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import without_namespace
 from faasd_async.errors import MaybeStored, QueueError
@@ -94,9 +95,13 @@ class Flow:
     async def purge(self, source: Source) -> Sheet:
         """Remove what waits; what runs comes to its end. As :meth:`sheet`."""
         running = self._recall(source)
-        removed = await _asked(self._queue.backlog.purge(source))
-        for request in running:
-            await _asked(self._put_again(request))
+        spared = self._spare_bodies(running)
+        try:
+            removed = await _asked(self._queue.backlog.purge(source))
+            for request in running:
+                await _asked(self._put_again(request))
+        finally:
+            spared()
         await _asked(self._queue.when_durable())
         self._let_go()
         purged = max(removed - len(running), 0)
@@ -105,14 +110,34 @@ class Flow:
         )
         return _about(source) | {"purged": purged}
 
+    def _spare_bodies(self, running: Sequence[QueueRequest]) -> Callable[[], None]:
+        """Of those that a purge takes along and that are put again, until they are.
+
+        :return: ends that.
+        """
+        if self._queue.bodies is None:
+            return lambda: None
+        return self._queue.bodies.spare(
+            request.body for request in running if is_stored(request.body)
+        )
+
     def _put_again(self, request: QueueRequest) -> Deferred[None]:
         """A purge takes along what runs, which comes to its end after a crash, too.
 
         Said to have waited for its time, it is looked up when it is handed out, and found to run or
-        to have ended.
+        to have ended. It may have been put a moment ago, and is to be there all the same.
         """
         not_before_ns = request.not_before_ns or request.start_time_ns
-        return self._queue.put_call(replace(request, not_before_ns=not_before_ns))
+        there: Deferred[None] = Deferred()
+
+        def stored(reason: QueueError | None) -> None:
+            if reason is None:
+                there.callback(None)
+            else:
+                there.errback(reason)
+
+        self._queue.put_call_then(replace(request, not_before_ns=not_before_ns), stored)
+        return there
 
 
 def _about(source: Source) -> Sheet:

@@ -38,7 +38,6 @@ class KeyedCalls(Protocol):
         """Store a call, unless it was accepted before.
 
         :param delay_seconds: it is to be taken after that.
-
         :return: how it was accepted before, or ``None``; durable either way. Fails as
-            :meth:`Queue.put_call`.
+            :meth:`.Queue.put_call`.
         """

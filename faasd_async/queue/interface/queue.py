@@ -83,10 +83,12 @@ class Queue(Protocol):
     def put_call_then(
         self, request: QueueRequest, stored: Callable[[QueueError | None], None]
     ) -> None:
-        """As :meth:`put_call`; *stored* is called once, perhaps at once."""
+        """As :meth:`put_call`, but each time anew; *stored* is called once, perhaps at once. A body
+        that lies elsewhere is where those of calls are."""
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
-        """Store a call.
+        """Store a call. One that was tried before, or replayed, is stored once, if it is put twice
+        within two minutes.
 
         :return: fires when it is durable. Fails with
             :class:`~faasd_async.errors.QueueUnavailable` (surely not stored),
@@ -122,7 +124,7 @@ class Queue(Protocol):
         """Store a callback, unless it is stored already; it is durable with :meth:`when_durable`.
 
         One that was stored and is gone again (it was delivered, or given up) is stored anew: ask
-        :meth:`Records.find_posting` where that may be.
+        :meth:`.Records.find_posting` where that may be.
         """
 
     def put_callback_then(

@@ -20,7 +20,7 @@ class Records(Protocol):
     """What is known of calls apart from the calls themselves.
 
     Nothing here waits for the disk: whoever writes several things asks once, at the end, with
-    :meth:`Queue.when_durable`.
+    :meth:`.Queue.when_durable`.
     """
 
     def record_ending(
@@ -33,7 +33,7 @@ class Records(Protocol):
         then, and is as long on the disk as the record is. So is one that is kept for a shorter
         time than the record, which has to be there for as long as the call may come again.
 
-        :return: whether this is the call's first; fails as :meth:`Queue.put_call` does.
+        :return: whether this is the call's first; fails as :meth:`.Queue.put_call` does.
         """
 
     def record_ending_then(

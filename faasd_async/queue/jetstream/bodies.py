@@ -12,7 +12,7 @@ Nothing here waits for the disk: what is stored before a call is on it when the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from secrets import token_hex
 from typing import cast
@@ -91,6 +91,7 @@ class JetStreamBodies:
         self._store = store
         self._tokens = DeferredSemaphore(_PIECES_UNDER_WAY)
         self.held: set[str] = set()
+        self._spared: list[frozenset[str]] = []
         self.piece_bytes = PIECE_BYTES
 
     # -- in
@@ -180,6 +181,15 @@ class JetStreamBodies:
     def drop_held(self, body: StoredBody) -> None:
         if body.name in self.held:
             self._remove(body.name)
+
+    def spare(self, bodies: Iterable[StoredBody]) -> Callable[[], None]:
+        names = frozenset(body.name for body in bodies)
+        self._spared.append(names)
+        return lambda: self._spared.remove(names)
+
+    def is_looked_after(self, name: str) -> bool:
+        """Whether somebody sees to it, so that it is not to be swept up."""
+        return name in self.held or any(name in names for names in self._spared)
 
     def put(self, body: Body, reason: QueueError | None) -> None:
         if isinstance(reason, _SURELY_NOT_PUT):

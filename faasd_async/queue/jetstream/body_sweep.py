@@ -110,7 +110,10 @@ class BodySweep:
             self._behind[kind] = behind[-1] if len(behind) == _MOST_LOOKED_AT else ""
             removed = 0
             for name in behind:
-                if name not in self._bodies.held and await self._is_debris(stream, name):
+                if self._bodies.is_looked_after(name) or not await self._is_debris(stream, name):
+                    continue
+                # It may have lost its owner, for a moment, while that was found out.
+                if not self._bodies.is_looked_after(name):
                     await self._bodies.remove(name)
                     removed += 1
             if removed:

@@ -8,13 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from twisted.internet.defer import Deferred, succeed
 
 from faasd_async.call.request import QueueRequest
-from faasd_async.queue.interface import (
-    Depth,
-    OfFunction,
-    Source,
-    Waiting,
-    is_of,
-)
+from faasd_async.queue.interface import Depth, OfFunction, Source, Waiting, is_of
 from faasd_async.queue.memory.pigeonhole import Entry, Pigeonhole
 
 

@@ -9,11 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from faasd_async.call.ending import DeadCallback, DeadLetter, Kind, Letter
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest, QueueRequest
-from faasd_async.queue.interface import (
-    Filed,
-    Page,
-    Selection,
-)
+from faasd_async.queue.interface import Filed, Page, Selection
 
 
 class MemoryDeadLetters:

@@ -10,9 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from faasd_async.call.body import Body
 from faasd_async.call.once import Repeatable, repeatable
 from faasd_async.call.request import QueueRequest
-from faasd_async.queue.interface import (
-    Accepted,
-)
+from faasd_async.queue.interface import Accepted
 
 
 class MemoryKeyedCalls:

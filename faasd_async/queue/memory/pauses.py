@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, succeed
 
-from faasd_async.queue.interface import (
-    Source,
-)
+from faasd_async.queue.interface import Source
 from faasd_async.queue.paused import Paused
 
 

@@ -10,12 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
 from faasd_async.errors import QueueError
 from faasd_async.queue.bodies import Bodies
-from faasd_async.queue.interface import (
-    Delivery,
-    Source,
-    Subscription,
-    is_of,
-)
+from faasd_async.queue.interface import Delivery, Source, Subscription, is_of
 from faasd_async.queue.memory.backlog import MemoryBacklog
 from faasd_async.queue.memory.dead_letters import MemoryDeadLetters
 from faasd_async.queue.memory.find import Memories, MemoryLookup, MemoryPeers

@@ -21,10 +21,7 @@ from faasd_async.queue.jetstream.stored.message import (
     Unreadable,
     noted_in,
 )
-from faasd_async.queue.jetstream.subjects import (
-    read_about_subject,
-    read_queued_subject,
-)
+from faasd_async.queue.jetstream.subjects import read_about_subject, read_queued_subject
 
 _QUEUE = b"Faas-Queue"
 _CALLBACK = b"Faas-Callback"

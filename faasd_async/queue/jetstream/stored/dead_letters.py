@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from faasd_async.call.ending import (
-    DeadCallback,
-    DeadLetter,
-    Reason,
-    Undelivered,
-)
+from faasd_async.call.ending import DeadCallback, DeadLetter, Reason, Undelivered
 from faasd_async.call.history import Attempt
 from faasd_async.queue.jetstream.stored.message import (
     Fields,
@@ -25,9 +20,7 @@ from faasd_async.queue.jetstream.stored.parcels import (
     write_callback,
     write_request,
 )
-from faasd_async.queue.jetstream.subjects import (
-    read_queued_subject,
-)
+from faasd_async.queue.jetstream.subjects import read_queued_subject
 
 _DEATH = b"Faas-Death"
 
@@ -49,7 +42,7 @@ def write_dead_letter(letter: DeadLetter) -> tuple[Fields, bytes]:
 
 
 def read_dead_letter(message: Message) -> DeadLetter:
-    """As :func:`read_request`."""
+    """As :func:`.parcels.read_request`."""
     request = read_request(message)
     death = decoded(message, message.headers.get(_DEATH), _Death)
     return DeadLetter(request, death.reason, death.status, death.error, death.ended_ns)
@@ -66,7 +59,8 @@ def write_unreadable(why: str, ended_ns: int) -> Fields:
 def read_unreadable(message: Message) -> str | None:
     """Why what a letter holds could not be read; ``None`` if it could.
 
-    As :func:`read_ending`.
+    :raises Unreadable: nor can the letter itself.
+    :raises FromTheFuture: its format is not known yet.
     """
     noted_in(message)
     written = message.headers.get(_DEATH)
@@ -97,7 +91,7 @@ def write_dead_callback(letter: DeadCallback) -> tuple[Fields, bytes]:
 
 
 def read_dead_callback(message: Message) -> DeadCallback:
-    """As :func:`read_callback`."""
+    """As :func:`.parcels.read_callback`."""
     callback = read_callback_as(message, lambda subject: read_queued_subject(subject)[1:])
     failure = decoded(message, message.headers.get(_DEATH), _Failure)
     return DeadCallback(

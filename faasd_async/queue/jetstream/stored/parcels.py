@@ -30,10 +30,7 @@ from faasd_async.queue.jetstream.stored.message import (
     in_ascii,
     noted_in,
 )
-from faasd_async.queue.jetstream.subjects import (
-    read_callback_subject,
-    read_queued_subject,
-)
+from faasd_async.queue.jetstream.subjects import read_callback_subject, read_queued_subject
 
 _CALLBACK_URL = b"Faas-Callback-Url"
 _REPLAYS = b"Faas-Replays"
