@@ -70,8 +70,11 @@ class Past:
 
     def _is_early(self, run: Run) -> bool:
         """Whether the wait before its next attempt is not over. One that seems to last longer than
-        any wait can is over: the clock was set back."""
-        early_seconds = (run.history.not_before_ns - self._now_ns()) / 1e9
+        any wait can is over, and so is one that seems not to have begun: the clock was set back."""
+        now_ns, attempts = self._now_ns(), run.history.attempts
+        if attempts and now_ns < attempts[-1].at_ns:
+            return False
+        early_seconds = (run.history.not_before_ns - now_ns) / 1e9
         deployment = self._deployments.get(run.request.function)
         longest_seconds = LONGEST_ASKED_SECONDS
         if deployment is not None:

@@ -11,6 +11,7 @@ import pytest_twisted
 from daemon import Daemon, StartDaemon, free_port
 from listener import Listener, Received, at
 from raw_http import Response
+from test_pausing import until
 from twisted.internet.defer import gatherResults
 
 LETTERS = "/system/dead-letters"
@@ -111,6 +112,7 @@ async def test_a_dead_letter_outlives_daemon_and_broker(
     daemon = await start_daemon(config)
     await daemon.request("/async-function/f", b"body")
     await dead(daemon, 1)
+    await until(daemon, lambda known: known["f"]["in_flight"] == 0)
     await daemon.kill()
 
     daemon = await start_daemon(config)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from faasd_async.call.moments import rfc3339
+from faasd_async.call.moments import NoMoment, parse_moment, rfc3339
 from faasd_async.functions.roster import Roster
 from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.query import Query, mistake
@@ -90,14 +89,11 @@ class LogLines:
         except NoDuration:
             pass
         try:
-            moment = datetime.fromisoformat(text)
-            if moment.tzinfo is not None:
-                return round(moment.timestamp() * 1e9)
-        except (ValueError, OverflowError):
-            pass
-        raise mistake(
-            "since", repr(text[:40]), 'a time such as "2030-01-31T08:00:00Z", or a duration'
-        )
+            return parse_moment(text)
+        except NoMoment:
+            raise mistake(
+                "since", repr(text[:40]), 'a time such as "2030-01-31T08:00:00Z", or a duration'
+            ) from None
 
     async def tell(self, asked: Asked, request: GatewayRequest) -> None:
         """Write what there is, and, if it is asked for, what comes, until the client goes, the

@@ -156,6 +156,16 @@ def test_a_call_that_comes_before_its_time_goes_back_for_the_rest(house: House) 
     assert [each.attempt for each in house.invoked] == [1, 2]
 
 
+def test_a_clock_that_is_set_back_makes_no_wait_longer(house: House) -> None:
+    """By an hour, while a call waits for its next attempt: the broker has measured the wait."""
+    house.starts(f=retry(min_wait_seconds=20))
+    house.puts("1")
+    house.invoked[0].answers(503)
+    house.set_back_seconds = 3600
+    house.passes(20)
+    assert [each.attempt for each in house.invoked] == [1, 2]
+
+
 @pytest.mark.parametrize(
     "asked", [b"17", formatdate(BEGAN_NS / 1e9 + 17, usegmt=True).encode()], ids=str
 )

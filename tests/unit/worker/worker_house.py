@@ -325,6 +325,7 @@ class House:
 
     :ivar invoked: every invocation so far.
     :ivar may_have_crashed: whether the worker is told that somebody before it did.
+    :ivar set_back_seconds: by how much the clock on the wall has been.
     :ivar events: what was logged.
     """
 
@@ -339,13 +340,14 @@ class House:
         self.static = False
         self.may_have_crashed = True
         self.clock = Clock()
+        self.set_back_seconds = 0
         self.deployments = Deployments(lambda _: PaperFunction(self.invoked))
         self.worker: Worker | None = None
         self._functions: dict[str, FunctionSettings] = {}
         self._failures_taken = 0
 
     def now_ns(self) -> int:
-        return BEGAN_NS + round(self.clock.seconds() * 1e9)
+        return BEGAN_NS + round((self.clock.seconds() - self.set_back_seconds) * 1e9)
 
     # the daemon
 
