@@ -215,9 +215,9 @@ async def test_what_runs_at_a_purge_comes_to_its_end_after_a_crash(
     await daemon.kill()
     listener.on_request = Received.answer
     daemon = await start_daemon(config)
-    await listener.when(2, at("/told"))
-    ran = [each.body for each in listener.requests if at("/a/")(each)]
-    assert sorted(ran) == [b"1", b"2", b"2"]
+    # The callback that was under way at the kill may come twice.
+    await listener.when(2, lambda request: at("/a/")(request) and request.body == b"2")
+    assert [each.body for each in listener.requests if at("/a/")(each)].count(b"1") == 1
 
 
 @pytest_twisted.ensureDeferred
