@@ -27,6 +27,7 @@ class Run:
     :ivar is_recollected: what was noted of it before is in *history*.
     :ivar recalled: it was purged: it is not to begin, or to be tried again.
     :ivar cancelled: it is not to go on: somebody else has written its end.
+    :ivar replay: a delivery of the same call replayed, which comes after this one is settled.
     """
 
     delivery: Delivery[QueueRequest]
@@ -38,6 +39,7 @@ class Run:
     is_recollected: bool = False
     recalled: bool = False
     cancelled: bool = False
+    replay: Delivery[QueueRequest] | None = None
 
     @property
     def request(self) -> QueueRequest:

@@ -241,12 +241,7 @@ class Worker:
         self._leases.hold(delivery)
         running = self._runs.get(key)
         if running is not None:
-            # Our lease was lost, or it was purged and put again, yet the call still runs: this
-            # delivery is the one to settle.
-            self._leases.drop(running.delivery)
-            if running.recalled:
-                running.delivery.settle_moved()
-            running.delivery = delivery
+            self._take_again(running, delivery)
             lane.top_up()
             return
         run = self._runs[key] = Run(delivery, delivery.parcel.history)
@@ -260,6 +255,20 @@ class Worker:
             if delivery.left_behind and delivery.delivered > 1:
                 self._lanes.returning.add(run)
             self._detours.approach(run, lane)
+
+    def _take_again(self, run: Run, delivery: Delivery[QueueRequest]) -> None:
+        if delivery.parcel.generation > run.request.generation:
+            # Its dead letter was seen, and replayed, before the call was settled.
+            if run.replay is not None:
+                self._leases.drop(run.replay)
+            run.replay = delivery
+            return
+        # Our lease was lost, or it was purged and put again, yet the call still runs: this delivery
+        # is the one to settle.
+        self._leases.drop(run.delivery)
+        if run.recalled:
+            run.delivery.settle_moved()
+        run.delivery = delivery
 
     def _begin(self, run: Run, lane: Lane, deployment: Deployment) -> None:
         run.begun, run.begun_ns = True, self._now_ns()
@@ -292,3 +301,5 @@ class Worker:
             # It came and went without a token, whose return would have made the lane ask again.
             lane.waiting.discard(run)
             lane.top_up()
+        if run.replay is not None:
+            self._take(run.replay, lane)

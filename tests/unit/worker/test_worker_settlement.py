@@ -54,6 +54,19 @@ def test_the_order_of_an_end(house: House, status: int, callback: Any, pages: li
     assert house.diary.pages == pages
 
 
+def test_a_replay_that_comes_before_its_call_is_settled(house: House) -> None:
+    """Somebody saw the dead letter as soon as it was written: either is settled by itself, and the
+    replay runs as it was put."""
+    house.starts(f={})
+    house.puts("1", body=b"old")
+    house.puts("1", body=b"edited", generation=1)
+    assert [each.invocation.body for each in house.invoked] == [b"old"]
+    house.invoked[0].answers(500)
+    assert [each.invocation.body for each in house.invoked] == [b"old", b"edited"]
+    house.invoked[1].answers()
+    assert house.left() == []
+
+
 def test_the_callback_is_the_calls(house: House) -> None:
     """To its URL, under its key, with the answer's body."""
     house.starts(f={})
