@@ -30,6 +30,13 @@ from faasd_async.gateway.openapi.parts import (
 _STATES = one_of("scheduled", "queued", "running", "retrying", *get_args(State))
 _NEXT = "3-1-1042"
 
+_MESSAGE: dict[str, Part] = {
+    "size": INTEGER,
+    "headers": list_of({"type": "array", "items": STRING, "minItems": 2, "maxItems": 2}),
+    "body": maybe(STRING),
+    "body_encoding": one_of("utf-8", "base64", "stored"),
+}
+
 SCHEMAS: Part = {
     "ListedCall": record(
         "A call in a line; `changed` is when it came to where it is.",
@@ -53,22 +60,20 @@ SCHEMAS: Part = {
         next=STRING,
     ),
     "CalledWith": record(
-        "What a call was called with; `null` if nobody has it any more.",
+        "What a call was called with, and answered; `null` if nobody has it, or not yet.",
         {
             "id": STRING,
             "request": maybe(
                 record(
                     "Of a body of more than 64 KiB, the beginning.",
-                    {
-                        "target": STRING,
-                        "size": INTEGER,
-                        "callback_url": maybe(STRING),
-                        "headers": list_of(
-                            {"type": "array", "items": STRING, "minItems": 2, "maxItems": 2}
-                        ),
-                        "body": maybe(STRING),
-                        "body_encoding": one_of("utf-8", "base64", "stored"),
-                    },
+                    {"target": STRING, "callback_url": maybe(STRING), **_MESSAGE},
+                    sha256=STRING,
+                )
+            ),
+            "result": maybe(
+                record(
+                    "The function's answer, likewise.",
+                    {"status": INTEGER, **_MESSAGE},
                     sha256=STRING,
                 )
             ),
@@ -96,6 +101,14 @@ _REQUEST: Part = {
     "callback_url": None,
     "headers": [["Content-Type", "text/plain"]],
     "body": "Hi",
+    "body_encoding": "utf-8",
+}
+
+_RESULT: Part = {
+    "status": 200,
+    "size": 2,
+    "headers": [["Content-Type", "text/plain"]],
+    "body": "Ho",
     "body_encoding": "utf-8",
 }
 
@@ -139,8 +152,8 @@ def _request() -> Part:
     return operation(
         "showRequest",
         "operations",
-        "What a call was called with, as long as the queue or a dead letter has it",
-        {"200": sheet("It.", "CalledWith", {"id": ID, "request": _REQUEST})},
+        "What a call was called with and answered, as long as anybody has it",
+        {"200": sheet("It.", "CalledWith", {"id": ID, "request": _REQUEST, "result": _RESULT})},
         _ASKED,
         parameters=(in_path("call_id", "The call's id.", ID), shared("accept")),
     )

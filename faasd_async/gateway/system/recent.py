@@ -1,4 +1,5 @@
-"""The calls that there are, listed for an operator; and what one of them was called with."""
+"""The calls that there are, listed for an operator; and what one of them was called with, and
+answered."""
 
 from __future__ import annotations
 
@@ -9,11 +10,12 @@ from typing import Literal, get_args
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from faasd_async.call.body import Body
 from faasd_async.call.ending import DeadLetter, State
 from faasd_async.call.ids import TokenTooLong
 from faasd_async.call.known import Grip
 from faasd_async.call.moments import rfc3339
-from faasd_async.call.request import QueueRequest
+from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.gateway.arrival import path_of
 from faasd_async.gateway.query import Query, mistake
 from faasd_async.gateway.refusal import answered
@@ -93,7 +95,8 @@ class RecentCalls:
         return [_sheet(call, None) for call in page.calls]
 
     async def request(self, call_id: str, query: Query) -> Sheet:
-        """What a call was called with, as long as the queue or a dead letter has it.
+        """What a call was called with, as long as the queue or a dead letter has it, and what came
+        of it, as long as that is kept.
 
         :raises Refusal: 400, 503.
         """
@@ -103,9 +106,11 @@ class RecentCalls:
         request = None if known is None else known.request
         if request is None:
             request = await self._dead(call_id, accept)
+        ending = None if known is None else known.ending
         return {
             "id": shown(call_id),
             "request": None if request is None else _request(request),
+            "result": None if ending is None or ending.withheld else _result(ending.outcome),
         }
 
     async def _dead(self, call_id: str, accept: str | None) -> QueueRequest | None:
@@ -159,15 +164,26 @@ def _state(call: Listed, grip: Grip | None) -> CallState:
 
 
 def _request(request: QueueRequest) -> Sheet:
-    body = request.body
+    return {
+        "target": request.target.decode("latin-1"),
+        "size": len(request.body),
+        "callback_url": None if request.callback is None else str(request.callback),
+        **message_sheet(request.headers, _beginning(request.body), secrets=False),
+    }
+
+
+def _result(outcome: Outcome) -> Sheet:
+    return {
+        "status": outcome.status,
+        "size": len(outcome.body),
+        **message_sheet(outcome.headers, _beginning(outcome.body), secrets=False),
+    }
+
+
+def _beginning(body: Body) -> Body:
     if isinstance(body, bytes) and len(body) > _SHOWN_BYTES:
         body = body[:_SHOWN_BYTES]
         with suppress(UnicodeDecodeError):
             # A character that is cut in two is left out.
             body = codecs.getincrementaldecoder("utf-8")().decode(body).encode()
-    return {
-        "target": request.target.decode("latin-1"),
-        "size": len(request.body),
-        "callback_url": None if request.callback is None else str(request.callback),
-        **message_sheet(request.headers, body, secrets=False),
-    }
+    return body

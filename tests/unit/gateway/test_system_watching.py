@@ -14,6 +14,7 @@ from faasd_async.call.callback_url import parse
 from faasd_async.call.ending import DeadLetter
 from faasd_async.call.ids import CallKey
 from faasd_async.call.known import Grip
+from faasd_async.call.request import Outcome
 from faasd_async.gateway.system.live import EVERY_SECONDS, MOST_WATCHERS
 
 HERE = IPv4Address("TCP", "127.0.0.1", 40123)
@@ -113,10 +114,26 @@ def test_what_a_call_was_called_with(door: FrontDoor) -> None:
 def test_a_dead_letter_still_has_it(door: FrontDoor) -> None:
     """When a call has ended well nobody has."""
     ended(door, call())
-    assert told(door, f"calls/{ID}") == {"id": ID, "request": None}
+    assert told(door, f"calls/{ID}")["request"] is None
     door.queue.dead_letters.put(DeadLetter(call(body=b"Hi"), "failed", 500, "", ACCEPTED_NS))
     assert told(door, f"calls/{ID}")["request"]["body"] == "Hi"
     assert told(door, "calls/nobody")["request"] is None
+
+
+def test_what_a_call_was_answered(door: FrontDoor) -> None:
+    """Whatever its status, as long as it is kept; of a long body the beginning."""
+    put = call()
+    door.queue.put_call(put)
+    assert told(door, f"calls/{ID}")["result"] is None
+    outcome = Outcome(500, ((b"X-A", b"b"),), b"a" * (64 * 1024 + 1), 0.5)
+    ended(door, put, outcome=outcome)
+    assert told(door, f"calls/{ID}")["result"] == {
+        "status": 500,
+        "size": 64 * 1024 + 1,
+        "headers": [["X-A", "b"]],
+        "body": "a" * 64 * 1024,
+        "body_encoding": "utf-8",
+    }
 
 
 # -- again and again

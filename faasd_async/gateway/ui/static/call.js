@@ -4,7 +4,7 @@ import { ask, at, segment } from "./api.js";
 import { empty, fill, h, heading, pill } from "./dom.js";
 import { duration, mood, when } from "./format.js";
 import { bar, life } from "./life.js";
-import { answer, fields, request } from "./message.js";
+import { request } from "./message.js";
 import { doing, sure } from "./notice.js";
 
 const UNDELIVERED = new Set(["pending", "waiting"]);
@@ -119,18 +119,18 @@ async function showRequest(id, accept, place, signal) {
 }
 
 async function showResult(call, path, accept, place, signal) {
-  const url = at(`${path}/result`, { accept });
-  const got = await fetch(url);
-  const body = await got.arrayBuffer();
-  if (signal.aborted) return;
-  const shown = ["content-type", "x-function-status", "x-duration-seconds"]
-    .filter((name) => got.headers.has(name))
-    .map((name) => [name, got.headers.get(name)]);
   const last = call.attempts.at(-1);
   const took = last ? `${call.status} after ${duration(last.seconds)}` : String(call.status ?? "");
-  const error = call.error ? h("p", {}, call.error) : null;
-  const save = body.byteLength
-    ? h("a", { class: "button small", href: url, download: `result-${call.id}` }, "Save")
-    : null;
-  fill(place, h("p", { class: "request-line" }, took), error, fields(shown), answer(body), save);
+  const lead = [h("p", { class: "request-line" }, took), call.error ? h("p", {}, call.error) : null];
+  try {
+    const { result } = await ask(`/system/calls/${segment(call.id)}`, { query: { accept } });
+    if (signal.aborted) return;
+    const url = at(`${path}/result`, { accept });
+    const save = result?.size
+      ? h("a", { class: "button small", href: url, download: `result-${call.id}` }, "Save")
+      : null;
+    fill(place, ...lead, result ? request(result) : h("p", { class: "facts" }, "No answer is kept."), save);
+  } catch (reason) {
+    fill(place, ...lead, h("p", { class: "facts" }, reason.message));
+  }
 }

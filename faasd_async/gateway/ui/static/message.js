@@ -13,7 +13,7 @@ export function fields(pairs) {
   );
 }
 
-// As the operator's routes tell it.
+// As the operator's routes tell either.
 export function request(sheet) {
   return h(
     "div",
