@@ -22,7 +22,7 @@ from faasd_async.call.posting import Posting
 from faasd_async.call.request import CallbackRequest
 from faasd_async.callback.receivers import Receivers
 from faasd_async.errors import QueueError, QueueFull
-from faasd_async.queue.interface import DeadLetters, Records
+from faasd_async.queue.interface import DeadLetters, Records, told
 
 Stored = Callable[[QueueError | None], None]
 
@@ -71,16 +71,7 @@ class Outbox:
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
         """As :meth:`put_callback_then`."""
-        done: Deferred[None] = Deferred()
-
-        def stored(reason: QueueError | None) -> None:
-            if reason is None:
-                done.callback(None)
-            else:
-                done.errback(reason)
-
-        self.put_callback_then(callback, stored)
-        return done
+        return told(lambda stored: self.put_callback_then(callback, stored))
 
     def _is_crowded_out(self, callback: CallbackRequest, stored: Stored) -> bool:
         """Whether a callback is given up; then *stored* is told of that."""

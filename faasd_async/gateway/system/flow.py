@@ -19,7 +19,7 @@ from faasd_async.errors import MaybeStored, QueueError
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal, unknown_function
 from faasd_async.gateway.system.flow_sheet import FlowSheet, Sheet
 from faasd_async.gateway.system.letter_sheet import shown
-from faasd_async.queue.interface import OfFunction, OfQueue, Queue, Source
+from faasd_async.queue.interface import OfFunction, OfQueue, Queue, Source, told
 from faasd_async.runtime.deployments import Deployment
 
 T = TypeVar("T")
@@ -128,16 +128,8 @@ class Flow:
         to have ended. It may have been put a moment ago, and is to be there all the same.
         """
         not_before_ns = request.not_before_ns or request.start_time_ns
-        there: Deferred[None] = Deferred()
-
-        def stored(reason: QueueError | None) -> None:
-            if reason is None:
-                there.callback(None)
-            else:
-                there.errback(reason)
-
-        self._queue.put_call_then(replace(request, not_before_ns=not_before_ns), stored)
-        return there
+        again = replace(request, not_before_ns=not_before_ns)
+        return told(lambda stored: self._queue.put_call_then(again, stored))
 
 
 def _about(source: Source) -> Sheet:

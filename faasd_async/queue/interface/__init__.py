@@ -13,6 +13,7 @@ from faasd_async.queue.interface.queue import Queue
 from faasd_async.queue.interface.records import Records
 from faasd_async.queue.interface.schedules import Schedules, Tick
 from faasd_async.queue.interface.source import OfFunction, OfQueue, Source, is_of
+from faasd_async.queue.interface.telling import told
 from faasd_async.queue.interface.waiting import Backlog, Depth, Pauses, Waiting
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "Tick",
     "Waiting",
     "is_of",
+    "told",
 ]

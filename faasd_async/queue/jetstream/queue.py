@@ -20,7 +20,7 @@ from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage
 from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.bodies import BodyKind
-from faasd_async.queue.interface import Delivery, Source, Subscription
+from faasd_async.queue.interface import Delivery, Source, Subscription, told
 from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.asking import Round
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
@@ -47,7 +47,7 @@ from faasd_async.queue.jetstream.recovery import (
     remove_settled,
 )
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
-from faasd_async.queue.jetstream.store import Store, told
+from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored.parcels import (
     first_written,
     read_callback,

@@ -29,6 +29,7 @@ from faasd_async.nats.jetstream import (
     WrongLastSequence,
 )
 from faasd_async.nats.wire import encode_headers
+from faasd_async.queue.interface import told
 from faasd_async.queue.jetstream.durability import Durability
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -177,23 +178,6 @@ class Store:
         if self._held_bytes and self._held_bytes + size_bytes > MOST_HELD_BYTES:
             return f"the broker is slow: {self._held_bytes} bytes wait for its answer"
         return self._why_silent() or self._durability.why_refused()
-
-
-def told(do: Callable[[Callable[[QueueError | None], None]], None]) -> Deferred[None]:
-    """What *do* tells by a call, as a Deferred.
-
-    :param do: is given what it has to call once: with ``None``, or with why it failed.
-    """
-    done: Deferred[None] = Deferred()
-
-    def tell(reason: QueueError | None) -> None:
-        if reason is None:
-            done.callback(None)
-        else:
-            done.errback(reason)
-
-    do(tell)
-    return done
 
 
 def queue_error(error: NatsError) -> QueueError:
