@@ -230,6 +230,7 @@ async def test_a_replayed_call_that_runs_at_a_purge_comes_to_its_end_after_a_cra
     daemon = await start_daemon(config)
     call = await accepted(daemon, "a", b"1")
     await daemon.says("is a dead letter now")
+    await until(daemon, lambda known: known["a"]["in_flight"] == 0)
     listener.on_request = lambda request: None
     letters = "/system/dead-letters" + call.removeprefix("/call")
     replayed = await daemon.request(f"{letters}/replay", method="POST", Host="localhost")
