@@ -107,6 +107,8 @@ class StanDouble:
     :ivar refuses: why publishes are not stored, if they are not.
     :ivar pongs: whether pings are answered.
     :ivar hears_acks: whether acknowledgements of deliveries arrive.
+    :ivar lets_leave: whether those who leave a group are answered.
+    :ivar left: each request to leave one.
     :ivar given: each delivery: channel, sequence and client.
     :ivar acked: each acknowledgement: channel and sequence.
     """
@@ -127,6 +129,8 @@ class StanDouble:
         self.refuses = ""
         self.pongs = True
         self.hears_acks = True
+        self.lets_leave = True
+        self.left: list[Message] = []
         self.given: list[tuple[str, int, str]] = []
         self.acked: list[tuple[str, int]] = []
         self._client = client
@@ -315,7 +319,15 @@ class StanDouble:
                     self._remove_member(channel, group, member)
         if message.subject == self.subject("unsub"):
             raise AssertionError("somebody has made a group forget how far it had come")
-        self._answer(message, messages.CloseResponse())
+        self.left.append(message)
+        if self.lets_leave:
+            self._answer(message, messages.CloseResponse())
+        self._look()
+
+    def let_leave(self) -> None:
+        """Answer those who wait to have left their group."""
+        for message in self.left:
+            self._answer(message, messages.CloseResponse())
 
     def _remove_member(self, channel: str, group: Group, member: Member) -> None:
         group.members.remove(member)

@@ -290,3 +290,22 @@ async def test_whoever_stops_leaves_the_rest_to_the_others(house: House) -> None
     assert group.data == [b"1"]
     with pytest.raises(NoSession):
         house.publish(client, b"2")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_group_is_left_before_the_session_ends(house: House) -> None:
+    """NATS Streaming looks for who leaves a group once it has dealt with all that came before, and
+    calls it an error if the end of the session has overtaken that."""
+    client, other = await house.client(), await house.client("other")
+    kept = Group(client)
+    await house.publish(client, b"1")
+    await house.nats.soon(kept.when(1))
+    house.double.lets_leave = False
+    house.forget(client)
+    stopped = client.stop()
+    await house.double.when(lambda: bool(house.double.left))
+    await house.publish(other, b"said later than what the one who leaves has said")
+    assert "me" in house.double.store.clients
+    house.double.let_leave()
+    await house.nats.soon(stopped)
+    assert list(house.double.store.clients) == ["other"]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -128,8 +128,7 @@ class StanClient:
         self._stopped = True
         self._forget_opening()
         self._forget_ping()
-        for subscription in list(self._subscriptions):
-            subscription.stop()
+        await gatherResults([each.stop() for each in list(self._subscriptions)])
         session, self._session = self._session, None
         if session is not None:
             try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from faasd_async.nats.client import NatsClient
 from faasd_async.nats.errors import NatsError, NotConnected
@@ -135,16 +137,23 @@ class StanSubscription:
         if self._inbox is not None:
             self._inbox.unsubscribe()
 
-    def stop(self) -> None:
-        """Leave the group, which has what was not acknowledged come to others."""
+    def stop(self) -> Deferred[None]:
+        """Leave the group, which has what was not acknowledged come to others.
+
+        Fires when the server has seen to it, or will not: a session that ended before that would
+        make it search for a member whom it has forgotten.
+        """
         said = self.farewell()
         self.unbind()
         self._stopped(self)
-        if said is not None:
-            try:
-                self._client.publish(*said)
-            except NatsError as reason:
-                self._log.debug("cannot leave {name}: {reason}", name=self.channel, reason=reason)
+        if said is None:
+            return succeed(None)
+        leaving = self._client.request(*said, timeout_seconds=self._request_seconds)
+        return leaving.addCallbacks(_left, self._cannot_leave)
+
+    def _cannot_leave(self, failure: Failure) -> None:
+        failure.trap(NatsError)
+        self._log.debug("cannot leave {name}: {reason}", name=self.channel, reason=failure.value)
 
     def _received(self, message: Message) -> None:
         try:
@@ -169,3 +178,7 @@ class StanSubscription:
             raise NotConnected("the session that a message came in is gone")
         ack = messages.Ack(subject=self.channel, sequence=sequence)
         self._client.publish(ack_inbox, messages.write(ack))
+
+
+def _left(_answer: Message) -> None:
+    """The server has seen to it."""

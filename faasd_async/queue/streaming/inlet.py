@@ -108,6 +108,7 @@ class Inlet:
         self._told = ""
         self._backoff = Backoff(_FIRST_SECONDS, _LONGEST_SECONDS)
         self._stopping: Deferred[None] | None = None
+        self._leaving = False
         # A session takes with it what it had brought: it comes again, perhaps to others.
         self._forget_session = stan.on_lost(self._session_lost)
         self._subscription = stan.subscribe(
@@ -140,9 +141,9 @@ class Inlet:
 
     def _leave_if_done(self) -> None:
         stopping = self._stopping
-        if stopping is not None and not self._moving and not stopping.called:
-            self._subscription.stop()
-            stopping.callback(None)
+        if stopping is not None and not self._moving and not self._leaving:
+            self._leaving = True
+            self._subscription.stop().chainDeferred(stopping)
 
     # -- messages
 
