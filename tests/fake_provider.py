@@ -34,6 +34,11 @@ def sheet(name: str, **parts: Any) -> Sheet:
     }  # fmt: skip
 
 
+def _as_go_writes(each: Sheet) -> Sheet:
+    """Without what is zero or empty."""
+    return {key: value for key, value in each.items() if value or key in ("image", "namespace")}
+
+
 class FakeProvider(Resource):
     """The whole of it.
 
@@ -105,7 +110,7 @@ class FakeProvider(Resource):
     ) -> bytes:
         if request.method == b"GET":
             there = [each for (where, _), each in self.functions.items() if where == namespace]
-            return _json(request, there)
+            return _json(request, [_as_go_writes(each) for each in there])
         if request.method == b"DELETE":
             namespace = ordered.get("namespace") or NAMESPACE
             if self.functions.pop((namespace, ordered["functionName"]), None) is None:
@@ -125,7 +130,7 @@ class FakeProvider(Resource):
         if found is None:
             return _said(request, 404, "not found")
         usage = {"usage": {"cpu": 1.5, "totalMemoryBytes": 4096}} if "usage" in said else {}
-        return _json(request, {**found, **usage})
+        return _json(request, _as_go_writes({**found, **usage}))
 
     def _scale_function(
         self, request: Request, name: str, namespace: str, said: dict[str, str], ordered: Sheet
@@ -170,9 +175,17 @@ class FakeProvider(Resource):
     def _namespaces(self, request: Request, *_: Any) -> bytes:
         return _json(request, self.namespaces)
 
-    def _namespace(self, request: Request, name: str, *_: Any) -> bytes:
+    def _namespace(
+        self, request: Request, name: str, _: str, said: dict[str, str], ordered: Sheet
+    ) -> bytes:
+        if request.method == b"POST":
+            self.namespaces.append(ordered["name"])
+            return _said(request, 201, "")
         if name not in self.namespaces:
             return _said(request, 404, "not found")
+        if request.method == b"DELETE":
+            self.namespaces.remove(name)
+            return _said(request, 202, "")
         return _json(request, {"name": name, "labels": {"openfaas": "true"}, "annotations": {}})
 
     def _info(self, request: Request, *_: Any) -> bytes:

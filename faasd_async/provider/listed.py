@@ -39,13 +39,13 @@ _VARIABLES = (
 
 
 class Listed(msgspec.Struct, rename="camel"):
-    """What counts of a sheet."""
+    """What counts of a sheet; Go leaves out what is zero or empty."""
 
     name: str
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     env_vars: dict[str, str] | None = None
-    replicas: int = 1
+    replicas: int = 0
 
 
 def name_here(name: str, namespace: str, own_namespace: str) -> str:

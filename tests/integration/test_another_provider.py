@@ -240,6 +240,18 @@ async def test_annotations_of_its_functions_count(pair: Pair, listener: Listener
 
 
 @pytest_twisted.ensureDeferred
+async def test_namespaces_are_the_providers(pair: Pair) -> None:
+    """They are made and removed there, in the words of ``faas-cli``."""
+    made = await pair.system("POST", "namespace/", {"name": "made", "labels": {"a": "b"}})
+    assert made.status == 201
+    assert await pair.told("namespaces") == ["openfaas-fn", "staging", "made"]
+    assert (await pair.system("PUT", "namespace/made", {"name": "made"})).status == 202
+    assert (await pair.system("DELETE", "namespace/made", {"name": "made"})).status == 202
+    assert await pair.told("namespaces") == ["openfaas-fn", "staging"]
+    assert (await pair.system("DELETE", "namespace/made", {"name": "made"})).status == 404
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_function_without_replicas_is_scaled_up(pair: Pair) -> None:
     """The first call waits for it."""
     pair.neighbour.fake.answer = lambda request, body: body

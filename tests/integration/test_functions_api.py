@@ -83,6 +83,9 @@ async def test_a_namespace_may_stand_behind_every_name(start_daemon: StartDaemon
     assert (await told(daemon, "namespace/openfaas-fn"))["name"] == "openfaas-fn"
     for path in ("functions?namespace=b", "function/a?namespace=b", "namespace/b", "function/a.b"):
         await refused(daemon, "GET", path, None, 404)
+    assert "openfaas-fn" in await refused(daemon, "POST", "namespace/", {"name": "b"}, 400)
+    for method in ("PUT", "DELETE"):
+        await refused(daemon, method, "namespace/openfaas-fn", {"name": "openfaas-fn"}, 400)
     other = deployment("a", command="cat", namespace="b")
     assert "openfaas-fn" in await refused(daemon, "POST", "functions", other, 404)
     gone = {"functionName": "a.openfaas-fn", "namespace": "openfaas-fn"}

@@ -54,15 +54,30 @@ def paths() -> Part:
         "/system/logs": {"get": _logs()},
         "/system/info": {"get": _read("getInfo", "What this is", type="object")},
         "/system/namespaces": {"get": _read("listNamespaces", "The namespace", type="array")},
-        "/system/namespace/{name}": {
-            "get": _read(
-                "getNamespace",
-                "The namespace, described",
-                in_path("name", "The one that there is.", "openfaas-fn"),
-                type="object",
-            )
-        },
+        "/system/namespace/": {"post": _namespace_order("createNamespace", "Make one", "201")},
+        "/system/namespace/{name}": _namespace(),
     }
+
+
+def _namespace() -> Part:
+    name = in_path("name", "The one that there is, or another provider's.", "openfaas-fn")
+    return {
+        "get": _read("getNamespace", "The namespace, described", name, type="object"),
+        "put": _namespace_order("updateNamespace", "Change one", "202", name),
+        "delete": _namespace_order("removeNamespace", "Remove one", "202", name),
+    }
+
+
+def _namespace_order(identifier: str, summary: str, status: str, *parameters: Part) -> Part:
+    return operation(
+        identifier,
+        "provider",
+        summary,
+        {status: empty("Another provider has done it.")},
+        _CHANGES | {"400": "There is no other provider, and one namespace."},
+        parameters=parameters,
+        body=_body({"name": "staging"}, "name"),
+    )
 
 
 def _read(identifier: str, summary: str, *parameters: Part, type: str) -> Part:

@@ -139,6 +139,17 @@ class SystemGateway:
     async def namespace(self, request: GatewayRequest, name: str) -> bytes:
         return json(request, 200, await self._provider.about_namespace(named(name)))
 
+    @app.route("/namespace/", methods=["POST"])
+    async def create_namespace(self, request: GatewayRequest) -> bytes:
+        await self._provider.order_namespace("POST", "", request.read_body())
+        return done(request, 201)
+
+    @app.route("/namespace/<name>", methods=["PUT", "DELETE"])
+    async def change_namespace(self, request: GatewayRequest, name: str) -> bytes:
+        method = request.method.decode()
+        await self._provider.order_namespace(method, named(name), request.read_body())
+        return done(request, 202)
+
     @app.route("/functions", methods=_READ_ONLY)
     async def functions(self, request: GatewayRequest) -> bytes:
         return json(request, 200, await self._provider.functions.page(Query(request.args)))

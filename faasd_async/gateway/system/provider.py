@@ -8,6 +8,7 @@ from typing import Protocol
 from faasd_async import __version__
 from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.query import Query
+from faasd_async.gateway.refusal import Refusal
 from faasd_async.gateway.system.functions import Sheet
 from faasd_async.gateway.system.orders import Namespace
 
@@ -83,3 +84,11 @@ class Provider:
         """
         self.namespace.expect(name)
         return {"name": self.namespace.name, "labels": {}, "annotations": {}}
+
+    async def order_namespace(self, method: str, name: str, body: bytes) -> None:
+        """
+        :raises Refusal: 400, there is but one; or it is not carried out.
+        """
+        raise Refusal(
+            400, f"without another provider there is one namespace, {self.namespace.name}"
+        )

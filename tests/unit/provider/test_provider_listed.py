@@ -62,9 +62,10 @@ def test_what_cannot_be_read_is_left_out() -> None:
 
 
 def test_without_scaling_from_zero_it_is_called_as_it_is() -> None:
-    """Replicas of which there are none are for the provider to tell of."""
-    assert read({"name": "a", "replicas": 0})[0]["a"].replicas == 0
-    assert read({"name": "a", "replicas": 0}, scale_from_zero="false")[0]["a"].replicas == 1
+    """Replicas of which there are none are for the provider to tell of. Go leaves out a zero."""
+    for none in ({"name": "a", "replicas": 0}, {"name": "a"}):
+        assert read(none)[0]["a"].replicas == 0
+        assert read(none, scale_from_zero="false")[0]["a"].replicas == 1
 
 
 def test_there_are_so_many_at_most() -> None:

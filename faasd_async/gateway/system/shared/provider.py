@@ -54,3 +54,10 @@ class SharedProvider(Provider):
         if self.namespace.is_meant(name):
             return await super().about_namespace(name)
         return await self._theirs.told(f"namespace/{quote(name, safe='')}", dict[str, object])
+
+    async def order_namespace(self, method: str, name: str, body: bytes) -> None:
+        """All but one are the provider's.
+
+        :raises Refusal: it is not carried out.
+        """
+        await self._theirs.order(method, f"namespace/{quote(name, safe='')}", body)
