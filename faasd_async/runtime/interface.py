@@ -7,9 +7,9 @@ callbacks or gateways. The gateway streams a reply on; the worker gathers it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.body import Body
@@ -27,8 +27,7 @@ class FlowingBody(Protocol):
         """Read it from its beginning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """One HTTP request to a function.
 
     :ivar function: the deployment's name.

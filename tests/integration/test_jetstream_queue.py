@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import pytest
 import pytest_twisted
+from msgspec.structs import replace
 from real_nats import QUICK, RealNats
 from twisted.internet.defer import Deferred, DeferredQueue, gatherResults, succeed
 from twisted.internet.task import LoopingCall

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
 from faasd_async.call.ending import Ending, callback_url_of

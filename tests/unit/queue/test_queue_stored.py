@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from faasd_async.call.callback_url import parse
 from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Withheld
@@ -114,8 +115,7 @@ A_CALLBACK = CallbackRequest("f", CallKey("c", "0"), parse(b"http://h"), (), b""
 A_CALL = QueueRequest("f", "q", CallKey("c", "0"), 7, b"/", (), b"body")
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A message, its headers as they travel."""
 
     subject: bytes
