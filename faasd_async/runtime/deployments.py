@@ -87,7 +87,11 @@ class Deployment:
         It is free when nothing is left of the invocation: the end of a process that passed its
         limit is told at once, and the process takes a moment to die.
         """
-        self.runtime.when_over().addCallback(lambda _: self.tokens.release())
+        over = self.runtime.when_over()
+        if over is None:
+            self.tokens.release()
+        else:
+            over.addCallback(lambda _: self.tokens.release())
 
     async def when_idle(self) -> None:
         """Wait until every token is back; then none is free any more."""

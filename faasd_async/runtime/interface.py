@@ -117,10 +117,11 @@ class Runtime(Protocol):
             :class:`~faasd_async.errors.NotHandedOver` if the function surely saw nothing.
         """
 
-    def when_over(self) -> Deferred[None]:
+    def when_over(self) -> Deferred[None] | None:
         """What was told to be over may not quite be: a process that is made to end has a moment.
 
-        :return: fires when nothing is left of the invocations that were over when it was asked.
+        :return: fires when nothing is left of the invocations that were over when it was asked;
+            ``None``: nothing is.
         """
 
 

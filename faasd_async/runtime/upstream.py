@@ -102,9 +102,8 @@ class Upstream:
         """How many invocations are under way, those of :meth:`exchange` not counted."""
         return len(self._under_way)
 
-    def when_over(self) -> Deferred[None]:
+    def when_over(self) -> None:
         """At once: what a function does behind a connection that was closed cannot be seen."""
-        return succeed(None)
 
     def exchange(self, invocation: Invocation) -> Deferred[Reply]:
         """Run one invocation without a limit of time."""
