@@ -52,6 +52,7 @@ from faasd_async.queue.jetstream.stored.parcels import (
     first_written,
     read_callback,
     read_request,
+    read_waiting,
     write_callback,
     write_request,
 )
@@ -451,7 +452,7 @@ class JetStreamQueue:
         room: Callable[[], int],
     ) -> Subscription:
         return self._take(
-            CALLS, self._streams.layout.consumer(source), read_request, on_delivery, room
+            CALLS, self._streams.layout.consumer(source), read_waiting, on_delivery, room
         )
 
     def take_callbacks(

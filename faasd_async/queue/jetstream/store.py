@@ -97,13 +97,13 @@ class Store:
     ) -> None:
         """As :meth:`put`; *stored* is called once, perhaps at once."""
 
-        def acknowledged(ack: PubAck | NatsError) -> None:
+        def acknowledged(reason: NatsError | None) -> None:
             self._unanswered -= 1
-            stored(queue_error(ack) if isinstance(ack, NatsError) else None)
+            stored(None if reason is None else queue_error(reason))
 
         self._unanswered += 1
         try:
-            self.jetstream.publish_then(subject, payload, header_block, acknowledged)
+            self.jetstream.store_then(subject, payload, header_block, acknowledged)
         except NatsError as reason:
             acknowledged(reason)
 
@@ -132,17 +132,17 @@ class Store:
             self._held_bytes -= size
             done(reason)
 
-        def acknowledged(ack: PubAck | NatsError) -> None:
+        def acknowledged(reason: NatsError | None) -> None:
             self._unanswered -= 1
-            if isinstance(ack, NatsError):
-                if isinstance(ack, StreamFull):
-                    self.when_full(size + len(subject) + len(header_block) + _ABOUT_BYTES)
-                durable(queue_error(ack))
-            else:
+            if reason is None:
                 self._durability.when_durable(durable)
+                return
+            if isinstance(reason, StreamFull):
+                self.when_full(size + len(subject) + len(header_block) + _ABOUT_BYTES)
+            durable(queue_error(reason))
 
         try:
-            self.jetstream.publish_then(subject, payload, header_block, acknowledged)
+            self.jetstream.store_then(subject, payload, header_block, acknowledged)
         except NatsError as reason:
             acknowledged(reason)
 

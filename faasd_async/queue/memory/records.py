@@ -74,6 +74,12 @@ class MemoryRecords:
         self.postings[name] = posting
         return succeed(None)
 
+    def note_posting_then(
+        self, name: CallbackName, posting: Posting, noted: Callable[[QueueError | None], None]
+    ) -> None:
+        noting = self.note_posting(name, posting)
+        noting.addCallbacks(noted, lambda failure: noted(failure.value))
+
     def find_posting(self, name: CallbackName) -> Deferred[Posting | None]:
         return succeed(self.postings.get(name))
 
