@@ -251,13 +251,13 @@ class Poster:
         if noted is None:
             self._end(post)
             return
-        token: Deferred[Any] = post.receiver.slots.acquire()
-        if not token.called:
-            post.work = token
-            token.addCallback(self._send, post, noted).addErrback(self._failed, post)
+        slots = post.receiver.slots
+        if not slots.take():
+            post.work = slots.acquire()
+            post.work.addCallback(self._send, post, noted).addErrback(self._failed, post)
             return
         try:
-            self._send(token, post, noted)
+            self._send(slots, post, noted)
         except Exception:
             self._failed(Failure(), post)
 

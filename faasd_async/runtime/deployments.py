@@ -7,6 +7,7 @@ one, a synchronous caller that finds none free is turned away.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TypeVar, overload
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
@@ -20,6 +21,8 @@ from faasd_async.runtime.collect import invoker_of
 from faasd_async.runtime.interface import Invocation, Readiness, Reply, Runtime
 from faasd_async.runtime.tokens import Room, Tokens, nobody
 from faasd_async.settings import FunctionSettings
+
+T = TypeVar("T")
 
 
 class Deployment:
@@ -127,6 +130,16 @@ class Deployments(Mapping[str, Deployment]):
 
     def __getitem__(self, name: str) -> Deployment:
         return self._deployed[name]
+
+    @overload
+    def get(self, name: str, /) -> Deployment | None: ...
+
+    @overload
+    def get(self, name: str, /, default: Deployment | T) -> Deployment | T: ...
+
+    def get(self, name: str, /, default: object = None) -> object:
+        """As any mapping's, for less: it is asked several times for each call."""
+        return self._deployed.get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._deployed)

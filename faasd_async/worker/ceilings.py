@@ -15,6 +15,8 @@ from faasd_async.worker.adaptive import REFUSALS, Ceiling
 class Trial:
     """One call, tried: what becomes of it tells how many more its function can take."""
 
+    __slots__ = ("_answered", "_ceiling", "_ceilings", "_function", "_round")
+
     def __init__(self, ceilings: Ceilings, deployment: Deployment, ceiling: Ceiling) -> None:
         self._ceilings = ceilings
         self._function = deployment.name

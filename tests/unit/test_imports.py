@@ -30,6 +30,8 @@ WALLS: dict[str, frozenset[str]] = {
     "lines": frozenset(),
     # Deadlines by the thousand.
     "wheel": frozenset(),
+    # Tokens that can be had at once.
+    "semaphore": frozenset(),
     # Writing to a socket at once.
     "direct": frozenset(),
     # The loop that tells of events.
@@ -71,6 +73,7 @@ WALLS: dict[str, frozenset[str]] = {
             "queue.bodies",
             "queue.interface",
             "queue.leases",
+            "semaphore",
             "settings",
             "wheel",
         }
@@ -86,6 +89,7 @@ WALLS: dict[str, frozenset[str]] = {
             "runtime.collect",
             "runtime.deployments",
             "runtime.interface",
+            "semaphore",
             "settings",
         }
     ),
