@@ -44,6 +44,10 @@ class StoredFields(Sequence[Field]):
         """Whether all of them may be sent as they stand here."""
         return _NOT_AS_IT_IS.search(self.lines) is None
 
+    def may_hold(self, name: bytes) -> bool:
+        """Whether there can be a field of this name, in lower case, among them."""
+        return name in self.lines.lower()
+
     def with_one_more(self, field: Field) -> StoredFields:
         return StoredFields(b"%b\r\n%b: %b" % (self.lines, *field))
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from faasd_async.call.ending import Ending, callback_url_of
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
+from faasd_async.call.http_form import StoredFields
 from faasd_async.call.ids import CallKey, encode_token
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.call.trace import of_callback
@@ -66,7 +67,7 @@ def write_letter(
     )
     if request.traceparent:
         fields = replaced(fields, _trace(request))
-    hops = first(request.headers, _HOPS)
+    hops = _hops(request.headers)
     if hops is not None:
         fields.append((HOPS, hops))
     return CallbackRequest(
@@ -78,6 +79,12 @@ def write_letter(
         generation=request.generation,
         traceparent=request.traceparent,
     )
+
+
+def _hops(headers: Headers) -> bytes | None:
+    if type(headers) is StoredFields and not headers.may_hold(_HOPS):
+        return None
+    return first(headers, _HOPS)
 
 
 @lru_cache(1)

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from faasd_async.call.headers import end_to_end, first
 from faasd_async.call.http_form import StoredFields
 from faasd_async.call.request import CallbackRequest
+from faasd_async.call.retry_after import ASKING_CODES
 from faasd_async.call.route import cut
 from faasd_async.callback.address import Place, place_of
 from faasd_async.callback.receivers import SLOTS
@@ -140,6 +141,14 @@ class _Sending(Exchange):
         self._alarm = wheel.after(limit_seconds, self._pass_by)
 
     # -- what the exchange tells
+
+    def go_on(self, status: int, fields: Fields, pieces: list[bytes], complete: bool) -> None:
+        if complete and not self.over and status not in ASKING_CODES:
+            # Nothing of it matters but the status; and it has ended.
+            self.over, self.status = True, status
+            self._tell("")
+        else:
+            super().go_on(status, fields, pieces, complete)
 
     def replied(self, status: int, fields: Fields) -> None:
         self._retry_after = first(fields, b"retry-after")

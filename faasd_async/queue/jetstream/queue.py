@@ -50,7 +50,7 @@ from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored.parcels import (
     first_written,
-    read_callback,
+    read_fresh_callback,
     read_request,
     read_waiting,
     write_callback,
@@ -461,7 +461,8 @@ class JetStreamQueue:
         room: Callable[[], int],
     ) -> Subscription:
         consumer = self._streams.layout.callback_consumer
-        deliver = partial(CountedDelivery[CallbackRequest], filling=self._callbacks)
+        # Not of a certain parcel: to say so costs more than to make one.
+        deliver: Any = partial(CountedDelivery, filling=self._callbacks)
         return self._take(CALLBACKS, consumer, _read_callback, on_delivery, room, deliver)
 
     def _take(
@@ -502,4 +503,4 @@ class JetStreamQueue:
 
 
 def _read_callback(message: JetStreamMessage) -> CallbackRequest:
-    return read_callback(message, message.timestamp_ns)
+    return read_fresh_callback(message, message.timestamp_ns)

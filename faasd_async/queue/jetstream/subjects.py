@@ -89,7 +89,9 @@ def read_queued_subject(subject: str) -> tuple[str, str, CallKey]:
 
 def about_subject(kind: str, function: str, key: CallKey) -> str:
     """:param kind: ``callback``, ``outcome`` or ``attempt``."""
-    return ".".join((f"faas.{kind}", *map(encode_token, (function, *key))))
+    call_id, accept = key
+    about = f"{encode_token(function)}.{encode_token(call_id)}.{encode_token(accept)}"
+    return f"faas.{kind}.{about}"
 
 
 def read_about_subject(subject: str) -> tuple[str, CallKey]:

@@ -50,6 +50,12 @@ _NOTED_OF_MOST = re.compile(
     rb"(?:Faas-Callback-Url: ([!-~]+)\r\n)?\r\n"
 )
 
+#: Likewise of callbacks: where they go, and what JetStream was told when they were put.
+_NOTED_OF_MOST_CALLBACKS = re.compile(
+    rb"NATS/1\.0\r\nFaas-Format: 1\r\nFaas-Callback-Url: ([!-~]+)\r\n"
+    rb"(?:Nats-[^\r]*\r\n)*\r\n"
+)
+
 
 class Travelling(Message, Protocol):
     """A message as it comes, its headers not read yet."""
@@ -153,6 +159,20 @@ def write_callback(callback: CallbackRequest) -> tuple[Fields, bytes]:
     if callback.traceparent:
         fields.append((TRACEPARENT, callback.traceparent))
     return fields, http_form.write(_target(callback.url), callback.headers, callback.body)
+
+
+def read_fresh_callback(message: Travelling, since_ns: int) -> CallbackRequest:
+    """As :func:`read_callback`, of a callback as it comes out of the queue."""
+    noted = _NOTED_OF_MOST_CALLBACKS.fullmatch(message.header_block)
+    if noted is None:
+        return read_callback(message, since_ns)
+    try:
+        function, key = read_callback_subject(message.subject.decode())
+        _, headers, body = http_form.read(message.payload)
+        url = callback_url.parse(noted[1])
+    except ValueError as reason:
+        raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
+    return CallbackRequest(function, key, url, headers, body, since_ns=since_ns)
 
 
 def read_callback(message: Message, since_ns: int = 0) -> CallbackRequest:
