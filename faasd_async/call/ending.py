@@ -23,7 +23,7 @@ Reason = Literal["exhausted", "failed", "crashed", "expired", "orphaned", "unrea
 Withheld = Literal["unwanted", "large", "brief", "over", "buried", "unsaid"]
 
 
-class Ending(msgspec.Struct, frozen=True):
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """The terminal record of a call: whoever writes it first has ended the call.
 
     :ivar outcome: the last answer; without headers and body where results are not kept.
@@ -55,7 +55,7 @@ def callback_url_of(request: QueueRequest, ending: Ending) -> CallbackUrl | None
 Kind = Literal["call", "callback"]
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """A call that did not succeed, whole, kept for somebody to look at.
 
     :ivar request: with what was tried of it.
@@ -88,7 +88,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
 Undelivered = Literal["exhausted", "gone", "looped", "refused", "crowded"]
 
 
-class DeadCallback(msgspec.Struct, frozen=True):
+class DeadCallback(msgspec.Struct, frozen=True, gc=False):
     """A callback that could not be delivered, whole.
 
     :ivar status: the endpoint's last answer; 0 if there was none.
@@ -118,7 +118,7 @@ class DeadCallback(msgspec.Struct, frozen=True):
         return self.callback.key
 
 
-class SealedLetter(msgspec.Struct, frozen=True):
+class SealedLetter(msgspec.Struct, frozen=True, gc=False):
     """A dead letter that this version cannot read, but can tell from others.
 
     :ivar why: what is the matter with it.

@@ -16,7 +16,7 @@ CRASHED = "the daemon or its machine went away during this attempt"
 FAILED_INSIDE = "the daemon failed during this attempt: that is a bug, and its log has it"
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One begun invocation.
 
     :ivar at_ns: when it began, Unix nanoseconds; 0 if nobody is left who knows.
@@ -30,7 +30,7 @@ class Attempt(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class History(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True, gc=False):
     """A call's attempts.
 
     :ivar attempts: in their order.

@@ -20,7 +20,7 @@ MOST_KEPT = 20
 PostingState = Literal["waiting", "delivered", "given_up"]
 
 
-class Posting(msgspec.Struct, frozen=True):
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """A callback's tries.
 
     :ivar tries: how many there were. Deliveries that came to nothing without a try are not

@@ -15,7 +15,7 @@ from faasd_async.call.ids import CallKey
 NOT_TRIED = History()
 
 
-class QueueRequest(msgspec.Struct, frozen=True):
+class QueueRequest(msgspec.Struct, frozen=True, gc=False):
     """An HTTP request for a function, accepted and waiting to be made.
 
     :ivar function: the deployment's name, without a namespace.
@@ -60,7 +60,7 @@ class QueueRequest(msgspec.Struct, frozen=True):
         return max(self.start_time_ns, self.not_before_ns)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one invocation.
 
     :ivar status: the function's HTTP status, or the one that tells why there is none.
@@ -90,7 +90,7 @@ class CallbackName(NamedTuple):
     replays: int = 0
 
 
-class CallbackRequest(msgspec.Struct, frozen=True):
+class CallbackRequest(msgspec.Struct, frozen=True, gc=False):
     """An outcome on its way to a caller: one POST, whole.
 
     :ivar url: where it goes.
