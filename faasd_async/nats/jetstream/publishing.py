@@ -14,10 +14,6 @@ from faasd_async.nats.jetstream.model import PubAck
 from faasd_async.nats.wire import HeaderPairs, Message
 
 OnAck: TypeAlias = Callable[[PubAck | NatsError], None]
-OnStored: TypeAlias = Callable[[NatsError | None], None]
-
-#: How an acknowledgement begins; a refusal does otherwise.
-_ACK = b'{"stream":"'
 
 
 class _Refusal(msgspec.Struct, frozen=True):
@@ -120,25 +116,3 @@ class Publisher:
             headers=header_block,
             timeout_seconds=self._timeout_seconds if timeout_seconds is None else timeout_seconds,
         )
-
-    def store_then(
-        self, subject: bytes, payload: bytes, header_block: bytes, on_stored: OnStored
-    ) -> None:
-        """As :meth:`publish_then`, for somebody who wants to know no more than that it is stored,
-        or why not.
-        """
-
-        def on_reply(reply: Message | NatsError) -> None:
-            if type(reply) is Message and _is_plain_ack(reply.payload):
-                on_stored(None)
-            else:
-                ack = read_ack(reply)
-                on_stored(ack if isinstance(ack, NatsError) else None)
-
-        self._client.request_then(
-            subject, payload, on_reply, headers=header_block, timeout_seconds=self._timeout_seconds
-        )
-
-
-def _is_plain_ack(payload: bytes) -> bool:
-    return payload.startswith(_ACK) and payload.endswith(b"}")

@@ -97,13 +97,13 @@ class Store:
     ) -> None:
         """As :meth:`put`; *stored* is called once, perhaps at once."""
 
-        def acknowledged(reason: NatsError | None) -> None:
+        def acknowledged(ack: PubAck | NatsError) -> None:
             self._unanswered -= 1
-            stored(None if reason is None else queue_error(reason))
+            stored(queue_error(ack) if isinstance(ack, NatsError) else None)
 
         self._unanswered += 1
         try:
-            self.jetstream.store_then(subject, payload, header_block, acknowledged)
+            self.jetstream.publish_then(subject, payload, header_block, acknowledged)
         except NatsError as reason:
             acknowledged(reason)
 
@@ -132,17 +132,17 @@ class Store:
             self._held_bytes -= size
             done(reason)
 
-        def acknowledged(reason: NatsError | None) -> None:
+        def acknowledged(ack: PubAck | NatsError) -> None:
             self._unanswered -= 1
-            if reason is None:
+            if isinstance(ack, NatsError):
+                if isinstance(ack, StreamFull):
+                    self.when_full(size + len(subject) + len(header_block) + _ABOUT_BYTES)
+                durable(queue_error(ack))
+            else:
                 self._durability.when_durable(durable)
-                return
-            if isinstance(reason, StreamFull):
-                self.when_full(size + len(subject) + len(header_block) + _ABOUT_BYTES)
-            durable(queue_error(reason))
 
         try:
-            self.jetstream.store_then(subject, payload, header_block, acknowledged)
+            self.jetstream.publish_then(subject, payload, header_block, acknowledged)
         except NatsError as reason:
             acknowledged(reason)
 

@@ -31,12 +31,6 @@ class SlowJetStream:
             raise self.refusal
         self.unanswered.append(on_ack)
 
-    def store_then(self, subject: bytes, payload: bytes, block: bytes, on_stored: Any) -> None:
-        def answered(answer: PubAck | NatsError) -> None:
-            on_stored(answer if isinstance(answer, NatsError) else None)
-
-        self.publish_then(subject, payload, block, answered)
-
     def answers(self, answer: PubAck | NatsError = ACK) -> None:
         self.unanswered.pop(0)(answer)
 
