@@ -254,14 +254,19 @@ class Poster:
         slots = post.receiver.slots
         if not slots.take():
             post.work = slots.acquire()
-            post.work.addCallback(self._send, post, noted).addErrback(self._failed, post)
+            post.work.addCallbacks(
+                self._send, self._failed, callbackArgs=(post, noted), errbackArgs=(post,)
+            )
             return
+        self._send(slots, post, noted)
+
+    def _send(self, _: object, post: _Post, noted: Posting) -> None:
         try:
-            self._send(slots, post, noted)
+            self._send_now(post, noted)
         except Exception:
             self._failed(Failure(), post)
 
-    def _send(self, _: object, post: _Post, noted: Posting) -> None:
+    def _send_now(self, post: _Post, noted: Posting) -> None:
         if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
             post.delivery.give_back(self._receivers.away_seconds(post.receiver))
             post.receiver.slots.release()
