@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.history import Attempt, History
@@ -22,8 +23,7 @@ Reason = Literal["exhausted", "failed", "crashed", "expired", "orphaned", "unrea
 Withheld = Literal["unwanted", "large", "brief", "over", "buried", "unsaid"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """The terminal record of a call: whoever writes it first has ended the call.
 
     :ivar outcome: the last answer; without headers and body where results are not kept.
@@ -55,8 +55,7 @@ def callback_url_of(request: QueueRequest, ending: Ending) -> CallbackUrl | None
 Kind = Literal["call", "callback"]
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     """A call that did not succeed, whole, kept for somebody to look at.
 
     :ivar request: with what was tried of it.
@@ -89,8 +88,7 @@ class DeadLetter:
 Undelivered = Literal["exhausted", "gone", "looped", "refused", "crowded"]
 
 
-@dataclass(frozen=True, slots=True)
-class DeadCallback:
+class DeadCallback(msgspec.Struct, frozen=True, gc=False):
     """A callback that could not be delivered, whole.
 
     :ivar status: the endpoint's last answer; 0 if there was none.
@@ -120,8 +118,7 @@ class DeadCallback:
         return self.callback.key
 
 
-@dataclass(frozen=True, slots=True)
-class SealedLetter:
+class SealedLetter(msgspec.Struct, frozen=True, gc=False):
     """A dead letter that this version cannot read, but can tell from others.
 
     :ivar why: what is the matter with it.

@@ -6,7 +6,8 @@ over used none up; one whose daemon died under it did.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 #: What an attempt says whose daemon did not live to see its end.
 CRASHED = "the daemon or its machine went away during this attempt"
@@ -15,8 +16,7 @@ CRASHED = "the daemon or its machine went away during this attempt"
 FAILED_INSIDE = "the daemon failed during this attempt: that is a bug, and its log has it"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One begun invocation.
 
     :ivar at_ns: when it began, Unix nanoseconds; 0 if nobody is left who knows.
@@ -30,8 +30,7 @@ class Attempt:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True, gc=False):
     """A call's attempts.
 
     :ivar attempts: in their order.

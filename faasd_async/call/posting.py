@@ -6,8 +6,10 @@ queue: whoever takes it next, after a restart too, reads the note.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from faasd_async.call.history import Attempt
 
@@ -18,8 +20,7 @@ MOST_KEPT = 20
 PostingState = Literal["waiting", "delivered", "given_up"]
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """A callback's tries.
 
     :ivar tries: how many there were. Deliveries that came to nothing without a try are not
@@ -35,7 +36,7 @@ class Posting:
     not_before_ns: int = 0
     status: int = 0
     error: str = ""
-    attempts: tuple[Attempt, ...] = field(default=(), compare=False)
+    attempts: tuple[Attempt, ...] = ()
 
     def with_try(self, attempt: Attempt) -> Posting:
         """One more, which has failed."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from faasd_async.call.body import Body
 from faasd_async.call.callback_url import CallbackUrl
@@ -14,8 +15,7 @@ from faasd_async.call.ids import CallKey
 NOT_TRIED = History()
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRequest:
+class QueueRequest(msgspec.Struct, frozen=True, gc=False):
     """An HTTP request for a function, accepted and waiting to be made.
 
     :ivar function: the deployment's name, without a namespace.
@@ -60,8 +60,7 @@ class QueueRequest:
         return max(self.start_time_ns, self.not_before_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one invocation.
 
     :ivar status: the function's HTTP status, or the one that tells why there is none.
@@ -91,8 +90,7 @@ class CallbackName(NamedTuple):
     replays: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackRequest:
+class CallbackRequest(msgspec.Struct, frozen=True, gc=False):
     """An outcome on its way to a caller: one POST, whole.
 
     :ivar url: where it goes.
@@ -111,7 +109,7 @@ class CallbackRequest:
     generation: int = 0
     replays: int = 0
     traceparent: bytes = b""
-    since_ns: int = field(default=0, compare=False)
+    since_ns: int = 0
 
     @property
     def name(self) -> CallbackName:

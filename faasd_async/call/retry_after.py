@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 #: A wait that somebody asks for is believed up to this.
 LONGEST_ASKED_SECONDS = 24 * 3600.0
 
-_ASKING_CODES = frozenset((429, 503))
+#: Who answers one of these may ask for a wait.
+ASKING_CODES = frozenset((429, 503))
 
 
 def asked_seconds(status: int, retry_after: bytes | None, now_seconds: float) -> float | None:
@@ -17,7 +18,7 @@ def asked_seconds(status: int, retry_after: bytes | None, now_seconds: float) ->
     :param now_seconds: Unix time.
     :return: ``None`` if it asks for nothing, or is not one that may (429 and 503).
     """
-    if status not in _ASKING_CODES or retry_after is None:
+    if status not in ASKING_CODES or retry_after is None:
         return None
     text = retry_after.decode("latin-1").strip()
     if text.isascii() and text.isdigit():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import lru_cache
 
 from faasd_async.call.ending import Ending, callback_url_of
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
+from faasd_async.call.http_form import StoredFields
 from faasd_async.call.ids import CallKey, encode_token
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.call.trace import of_callback
@@ -14,8 +16,26 @@ from faasd_async.call.trace import of_callback
 #: How many calls came before this one, each the callback of another.
 HOPS = b"X-Call-Hops"
 
-#: What a function may not say in its callback: these are put there when it is sent.
-_NOT_ITS_OWN = (b"host", HOPS.lower(), b"webhook-timestamp", b"webhook-signature")
+_HOPS = HOPS.lower()
+
+#: What a function may not say in its callback: some of these are put there when it is sent, the
+#: others identify the call and are ours alone.
+_NOT_ITS_OWN = frozenset(
+    (
+        b"host",
+        _HOPS,
+        b"webhook-timestamp",
+        b"webhook-signature",
+        b"webhook-id",
+        b"x-call-id",
+        b"x-duration-seconds",
+        b"x-function-name",
+        b"x-function-status",
+        b"x-retry",
+        b"x-retry-max",
+        b"x-start-time",
+    )
+)
 
 
 def write_letter(
@@ -34,8 +54,8 @@ def write_letter(
     outcome = ending.outcome
     fields = end_to_end(outcome.headers, without=_NOT_ITS_OWN)
     if first(fields, b"date") is None:
-        fields.append((b"Date", formatdate(now_seconds(), usegmt=True).encode()))
-    ours: tuple[tuple[bytes, bytes], ...] = (
+        fields.append((b"Date", _date(int(now_seconds()))))
+    fields += (
         (b"Webhook-Id", webhook_id(request.key, request.generation)),
         (b"X-Call-Id", request.key.call_id.encode()),
         (b"X-Duration-Seconds", b"%f" % outcome.duration_seconds),
@@ -45,22 +65,34 @@ def write_letter(
         (b"X-Retry-Max", b"%d" % (most_attempts - 1)),
         (b"X-Start-Time", b"%d" % request.start_time_ns),
     )
-    ours = (*ours, *_trace(request))
-    hops = first(request.headers, HOPS.lower())
+    if request.traceparent:
+        fields = replaced(fields, _trace(request))
+    hops = _hops(request.headers)
+    if hops is not None:
+        fields.append((HOPS, hops))
     return CallbackRequest(
         function=request.function,
         key=request.key,
         url=url,
-        headers=replaced(fields, ours if hops is None else (*ours, (HOPS, hops))),
+        headers=fields,
         body=outcome.body,
         generation=request.generation,
         traceparent=request.traceparent,
     )
 
 
+def _hops(headers: Headers) -> bytes | None:
+    if type(headers) is StoredFields and not headers.may_hold(_HOPS):
+        return None
+    return first(headers, _HOPS)
+
+
+@lru_cache(1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
 def _trace(request: QueueRequest) -> Headers:
-    if not request.traceparent:
-        return ()
     name = webhook_id(request.key, request.generation)
     return of_callback(request.traceparent, request.headers, name)
 

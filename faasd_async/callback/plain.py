@@ -14,18 +14,20 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from faasd_async.call.headers import end_to_end, first
+from faasd_async.call.http_form import StoredFields
 from faasd_async.call.request import CallbackRequest
+from faasd_async.call.retry_after import ASKING_CODES
 from faasd_async.call.route import cut
 from faasd_async.callback.address import Place, place_of
 from faasd_async.callback.receivers import SLOTS
 from faasd_async.callback.tried import Try
 from faasd_async.callback.way_out import CONNECT_SECONDS
-from faasd_async.callback.written import LONGEST_ANSWER_BYTES, fields_of
+from faasd_async.callback.written import LONGEST_ANSWER_BYTES, USER_AGENT, fields_of
 from faasd_async.http.errors import ExchangeError
 from faasd_async.http.exchange import Exchange
 from faasd_async.http.pool import Pool
 from faasd_async.http.reader import Fields
-from faasd_async.http.request import write_head
+from faasd_async.http.request import write_head, write_head_of
 from faasd_async.wheel import Alarm, Wheel
 
 #: Idle connections are let go before most servers would close them.
@@ -66,12 +68,7 @@ class PlainSender:
             place = place_of(callback.url)
         except ValueError as reason:
             return succeed(Try(0, 0.0, str(reason)))
-        fields = [
-            (b"Host", place.authority),
-            *end_to_end(fields_of(callback), without=(b"host",)),
-            (b"Content-Length", b"%d" % len(callback.body)),
-        ]
-        head = write_head(b"POST", place.target, fields)
+        head = _head(callback, place, len(callback.body))
         sending = _Sending(head, callback.body, self._reactor.seconds)
         sending.begin(self._wheel, self._timeout_seconds(callback.function))
         tried = sending.tried
@@ -97,6 +94,20 @@ class PlainSender:
             idle_seconds=IDLE_SECONDS,
         )
         return pool
+
+
+def _head(callback: CallbackRequest, place: Place, body_bytes: int) -> bytes:
+    headers = callback.headers
+    if type(headers) is StoredFields and headers.go_on and callback.url.username is None:
+        stored = headers.with_one_more(USER_AGENT).lines
+        parts = place.authority, stored, body_bytes
+        return write_head_of(b"POST", place.target, b"\r\nHost: %b%b\r\nContent-Length: %d" % parts)
+    fields = [
+        (b"Host", place.authority),
+        *end_to_end(fields_of(callback), without=(b"host",)),
+        (b"Content-Length", b"%d" % body_bytes),
+    ]
+    return write_head(b"POST", place.target, fields)
 
 
 class _Sending(Exchange):
@@ -130,6 +141,14 @@ class _Sending(Exchange):
         self._alarm = wheel.after(limit_seconds, self._pass_by)
 
     # -- what the exchange tells
+
+    def go_on(self, status: int, fields: Fields, pieces: list[bytes], complete: bool) -> None:
+        if complete and not self.over and status not in ASKING_CODES:
+            # Nothing of it matters but the status; and it has ended.
+            self.over, self.status = True, status
+            self._tell("")
+        else:
+            super().go_on(status, fields, pieces, complete)
 
     def replied(self, status: int, fields: Fields) -> None:
         self._retry_after = first(fields, b"retry-after")

@@ -15,9 +15,11 @@ the barrier, and then the queue forgets it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -73,11 +75,13 @@ class CallbackObserver(Protocol):
 class _Post:
     """One callback in hand.
 
+    :ivar name: what tells it from others.
     :ivar delivery: the newest of its deliveries: the one that will be settled.
     :ivar work: what is going on; cancelling it gives the callback back.
     :ivar began_ns: when the try began, Unix nanoseconds.
     """
 
+    name: CallbackName
     delivery: Delivery[CallbackRequest]
     receiver: Receiver
     work: Deferred[Any] = field(default_factory=Deferred)
@@ -167,7 +171,8 @@ class Poster:
 
     def _take(self, delivery: Delivery[CallbackRequest]) -> None:
         callback = delivery.parcel
-        in_hand = self._posts.get(callback.name)
+        name = callback.name
+        in_hand = self._posts.get(name)
         receiver = self._receivers.find(callback.url)
         if in_hand is not None:
             # Our lease was lost, yet we are at it still: this delivery is the one to settle.
@@ -175,7 +180,7 @@ class Poster:
             in_hand.delivery = delivery
             self._leases.hold(delivery)
         elif self._has_place(callback, receiver) or self._why_crowded_out(callback):
-            self._begin(_Post(delivery, receiver))
+            self._begin(_Post(name, delivery, receiver))
         else:
             delivery.give_back(self._receivers.away_seconds(receiver))
         self._top_up_within(0)
@@ -203,7 +208,7 @@ class Poster:
     def _begin(self, post: _Post) -> None:
         self._receivers.hold(post.receiver)
         self._leases.hold(post.delivery)
-        self._posts[post.callback.name] = post
+        self._posts[post.name] = post
         if _is_fresh(post.delivery) and not self._queue.callbacks_full:
             self._try(NOT_POSTED, post)
         else:
@@ -246,11 +251,22 @@ class Poster:
         if noted is None:
             self._end(post)
             return
-        token: Deferred[Any] = post.receiver.slots.acquire()
-        post.work = token
-        token.addCallback(self._send, post, noted).addErrback(self._failed, post)
+        slots = post.receiver.slots
+        if not slots.take():
+            post.work = slots.acquire()
+            post.work.addCallbacks(
+                self._send, self._failed, callbackArgs=(post, noted), errbackArgs=(post,)
+            )
+            return
+        self._send(slots, post, noted)
 
     def _send(self, _: object, post: _Post, noted: Posting) -> None:
+        try:
+            self._send_now(post, noted)
+        except Exception:
+            self._failed(Failure(), post)
+
+    def _send_now(self, post: _Post, noted: Posting) -> None:
         if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
             post.delivery.give_back(self._receivers.away_seconds(post.receiver))
             post.receiver.slots.release()
@@ -294,7 +310,8 @@ class Poster:
             return
         self._observer.called_back(post.callback, tried.status, tried.seconds)
         # On its way before the acknowledgement is: nobody has to wait for it.
-        self._note(post.callback, Posting("delivered", noted.tries + 1, status=tried.status))
+        posting = Posting("delivered", noted.tries + 1, status=tried.status)
+        self._queue.records.note_posting_then(post.name, posting, partial(self._told, post))
         post.delivery.settle()
         self._end(post)
 
@@ -394,13 +411,20 @@ class Poster:
 
         def failed(failure: Failure) -> None:
             failure.trap(QueueError)
-            self._log.warn(
-                "what was tried of the callback of {call_id} cannot be noted: {reason}",
-                call_id=callback.key.call_id,
-                reason=failure.value,
-            )
+            self._cannot_note(callback, failure.value)
 
         return self._queue.records.note_posting(callback.name, posting).addErrback(failed)
+
+    def _told(self, post: _Post, reason: QueueError | None) -> None:
+        if reason is not None:
+            self._cannot_note(post.callback, reason)
+
+    def _cannot_note(self, callback: CallbackRequest, reason: object) -> None:
+        self._log.warn(
+            "what was tried of the callback of {call_id} cannot be noted: {reason}",
+            call_id=callback.key.call_id,
+            reason=reason,
+        )
 
     # -- the end of the work
 
@@ -431,7 +455,7 @@ class Poster:
             post.delivery.give_back(_BROKEN_AGAIN_SECONDS)
 
     def _end(self, post: _Post) -> None:
-        del self._posts[post.callback.name]
+        del self._posts[post.name]
         self._receivers.let_go(post.receiver)
         self._leases.drop(post.delivery)
         self._top_up_within(0)

@@ -30,11 +30,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from faasd_async.call.callback_url import CallbackUrl
+from faasd_async.semaphore import Semaphore
 
 #: How many callbacks are sent to one receiver at a time.
 SLOTS = 8
@@ -89,7 +89,7 @@ class Receiver:
     """
 
     where: Where
-    slots: DeferredSemaphore = field(default_factory=lambda: DeferredSemaphore(SLOTS))
+    slots: Semaphore = field(default_factory=lambda: Semaphore(SLOTS))
     held: int = 0
     answers: bool = False
     failures: int = 0

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.body import StoredBody, is_stored

@@ -7,7 +7,7 @@ from base64 import b64encode
 from faasd_async import __version__
 from faasd_async.call.request import CallbackRequest
 
-_USER_AGENT = (b"User-Agent", f"faasd-async/{__version__}".encode())
+USER_AGENT = (b"User-Agent", f"faasd-async/{__version__}".encode())
 
 #: What an endpoint may say to a callback before it is cut short.
 LONGEST_ANSWER_BYTES = 64 * 1024
@@ -15,7 +15,7 @@ LONGEST_ANSWER_BYTES = 64 * 1024
 
 def fields_of(callback: CallbackRequest) -> list[tuple[bytes, bytes]]:
     """The header fields, without ``Host`` and those that frame the body."""
-    fields = [*callback.headers, _USER_AGENT]
+    fields = [*callback.headers, USER_AGENT]
     url = callback.url
     if url.username is not None:
         pair = f"{url.username}:{url.password or ''}".encode()

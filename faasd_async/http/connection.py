@@ -8,7 +8,9 @@ transport has nothing to send, so nothing can overtake it.
 
 from __future__ import annotations
 
+import select
 import socket
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -57,6 +59,7 @@ class Connection(TwistedProtocol):
         self._reader = ReplyReader()
         self._exchange: Exchange | None = None
         self._socket: socket.socket | None = None
+        self._poll: Callable[[int], object] | None = None
         self._paused = False
         self._uploaded = True
         self._used = False
@@ -98,15 +101,8 @@ class Connection(TwistedProtocol):
         """Whether the peer has closed it, and the reactor does not know yet."""
         if self._lost:
             return True
-        if self._socket is None:
-            return False
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True  # an end, or an answer to nothing
+        # What there is to be read is an end, or an answer to nothing.
+        return self._poll is not None and bool(self._poll(0))
 
     def is_its_own_peer(self) -> bool:
         """Whether the port nobody listens on was the very one that the kernel picked for our end of
@@ -147,6 +143,9 @@ class Connection(TwistedProtocol):
         # Nothing else may stand between: neither TLS nor a wrapper of somebody's.
         if isinstance(self.transport, TcpConnection) and not self.transport.TLS:
             self._socket = self.transport.getHandle()
+            looking = select.poll()
+            looking.register(self._socket, select.POLLIN)
+            self._poll = looking.poll
         if ITCPTransport.providedBy(self.transport):
             # The last piece of a big body is not to wait until the one before is acknowledged.
             self._transport.setTcpNoDelay(True)
@@ -171,7 +170,7 @@ class Connection(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._lost = True
-        self._socket = None
+        self._socket = self._poll = None
         self._keeper.dropped(self)
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

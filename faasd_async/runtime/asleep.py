@@ -37,7 +37,7 @@ class Asleep:
     def invoke(self, invocation: Invocation, timeout_seconds: float) -> Deferred[Reply]:
         return Deferred.fromCoroutine(self._invoke(invocation, timeout_seconds))
 
-    def when_over(self) -> Deferred[None]:
+    def when_over(self) -> Deferred[None] | None:
         return self._runtime.when_over()
 
     async def _invoke(self, invocation: Invocation, timeout_seconds: float) -> Reply:

@@ -7,6 +7,7 @@ one, a synchronous caller that finds none free is turned away.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TypeVar, overload
 from weakref import WeakValueDictionary
 
 from msgspec.structs import replace
@@ -20,6 +21,8 @@ from faasd_async.runtime.collect import invoker_of
 from faasd_async.runtime.interface import Invocation, Readiness, Reply, Runtime
 from faasd_async.runtime.tokens import Room, Tokens, nobody
 from faasd_async.settings import FunctionSettings
+
+T = TypeVar("T")
 
 
 class Deployment:
@@ -87,7 +90,11 @@ class Deployment:
         It is free when nothing is left of the invocation: the end of a process that passed its
         limit is told at once, and the process takes a moment to die.
         """
-        self.runtime.when_over().addCallback(lambda _: self.tokens.release())
+        over = self.runtime.when_over()
+        if over is None:
+            self.tokens.release()
+        else:
+            over.addCallback(lambda _: self.tokens.release())
 
     async def when_idle(self) -> None:
         """Wait until every token is back; then none is free any more."""
@@ -123,6 +130,16 @@ class Deployments(Mapping[str, Deployment]):
 
     def __getitem__(self, name: str) -> Deployment:
         return self._deployed[name]
+
+    @overload
+    def get(self, name: str, /) -> Deployment | None: ...
+
+    @overload
+    def get(self, name: str, /, default: Deployment | T) -> Deployment | T: ...
+
+    def get(self, name: str, /, default: object = None) -> object:
+        """As any mapping's, for less: it is asked several times for each call."""
+        return self._deployed.get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._deployed)

@@ -7,9 +7,9 @@ callbacks or gateways. The gateway streams a reply on; the worker gathers it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.body import Body
@@ -27,8 +27,7 @@ class FlowingBody(Protocol):
         """Read it from its beginning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """One HTTP request to a function.
 
     :ivar function: the deployment's name.
@@ -118,10 +117,11 @@ class Runtime(Protocol):
             :class:`~faasd_async.errors.NotHandedOver` if the function surely saw nothing.
         """
 
-    def when_over(self) -> Deferred[None]:
+    def when_over(self) -> Deferred[None] | None:
         """What was told to be over may not quite be: a process that is made to end has a moment.
 
-        :return: fires when nothing is left of the invocations that were over when it was asked.
+        :return: fires when nothing is left of the invocations that were over when it was asked;
+            ``None``: nothing is.
         """
 
 

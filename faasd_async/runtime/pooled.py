@@ -144,6 +144,15 @@ class _WholeCall(Exchange):
 
     # -- what the exchange tells
 
+    def go_on(self, status: int, fields: Fields, pieces: list[bytes], complete: bool) -> None:
+        if not complete or self.status or self.over or not self._is_small(pieces):
+            super().go_on(status, fields, pieces, complete)
+            return
+        # All of it has come at once, as most answers do.
+        body = pieces[0] if pieces else b""
+        self.status, self.over = status, True
+        self._tell(Answer(status, _end_to_end(fields), body))
+
     def replied(self, status: int, fields: Fields) -> None:
         self._fields = _end_to_end(fields)
         most_bytes = self._most_bytes
@@ -155,6 +164,12 @@ class _WholeCall(Exchange):
             self._pieces.append(piece)
         else:
             self._receive_much(piece)
+
+    def _is_small(self, pieces: list[bytes]) -> bool:
+        if len(pieces) > 1:
+            return False
+        size = len(pieces[0]) if pieces else 0
+        return size <= self._most_bytes and size <= _PLAIN_BYTES
 
     def _receive_much(self, piece: bytes) -> None:
         if self._size_bytes > self._most_bytes:
@@ -333,6 +348,7 @@ def _not_reached(function: str, address: str, why: str) -> NotHandedOver:
 
 
 def _end_to_end(fields: Fields) -> Headers:
-    named = named_by_connection(fields)
-    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
+    if HOP_BY_HOP.isdisjoint([field[0].lower() for field in fields]):
+        return fields
+    dropped = HOP_BY_HOP | named_by_connection(fields)
     return [field for field in fields if field[0].lower() not in dropped]

@@ -32,6 +32,15 @@ def write_head(method: bytes, target: bytes, headers: Headers) -> bytes:
         raise InvocationBroken(str(reason)) from None
 
 
+def write_head_of(method: bytes, target: bytes, lines: bytes) -> bytes:
+    """As :func:`write_head`, of fields that are written already; see
+    :func:`faasd_async.http.request.write_head_of`."""
+    try:
+        return request.write_head_of(method, target, lines)
+    except Unsendable as reason:
+        raise InvocationBroken(str(reason)) from None
+
+
 @implementer(IPullProducer)
 class RawRequest(Request):
     """A request for Twisted's HTTP client, which writes its own head.

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 
 from faasd_async.call.headers import end_to_end
+from faasd_async.call.http_form import StoredFields
 from faasd_async.errors import InvocationError, NotHandedOver
 from faasd_async.http.endpoint import host_endpoint
 from faasd_async.runtime.collect import gather_whole
@@ -23,7 +24,7 @@ from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Invocation, Reply, WhenWhole
 from faasd_async.runtime.pooled import PooledClient
 from faasd_async.runtime.reactor import IRuntimeReactor
-from faasd_async.runtime.request import write_head
+from faasd_async.runtime.request import write_head, write_head_of
 from faasd_async.runtime.tls import HandshakenEndpoint
 from faasd_async.wheel import Wheel
 
@@ -54,6 +55,7 @@ class Upstream:
         parts = urlsplit(url)
         self._function = function
         self._host_field = (b"Host", parts.netloc.encode("ascii"))
+        self._host_line = b"\r\n%b: %b" % self._host_field
         self._base = parts.path.rstrip("/").encode("ascii")
         wheel = Wheel(reactor)
         self._under_way = UnderWay(reactor, wheel)
@@ -102,9 +104,8 @@ class Upstream:
         """How many invocations are under way, those of :meth:`exchange` not counted."""
         return len(self._under_way)
 
-    def when_over(self) -> Deferred[None]:
+    def when_over(self) -> None:
         """At once: what a function does behind a connection that was closed cannot be seen."""
-        return succeed(None)
 
     def exchange(self, invocation: Invocation) -> Deferred[Reply]:
         """Run one invocation without a limit of time."""
@@ -137,12 +138,18 @@ class Upstream:
     def _head(self, invocation: Invocation) -> bytes:
         if self._stopped:
             raise NotHandedOver(f"{self._function} is stopped")
+        target = self._base + invocation.target
+        headers = invocation.headers
+        if type(headers) is StoredFields and headers.go_on:
+            length = b"\r\nContent-Length: %d" % len(invocation.body)
+            lines = self._host_line + headers.lines + length
+            return write_head_of(invocation.method, target, lines)
         fields = [
             self._host_field,
-            *end_to_end(invocation.headers, without=(b"host",)),
+            *end_to_end(headers, without=(b"host",)),
             (b"Content-Length", b"%d" % len(invocation.body)),
         ]
-        return write_head(invocation.method, self._base + invocation.target, fields)
+        return write_head(invocation.method, target, fields)
 
 
 def _tls_endpoint(reactor: IRuntimeReactor, url: str) -> IStreamClientEndpoint:

@@ -61,6 +61,16 @@ class Ceiling:
             return 0
         return max(self.width - running, 0)
 
+    def is_wide(self, now_seconds: float) -> bool:
+        """Whether it bounds nothing: what it would let begin is what is configured. How many run
+        need not be told then, as nothing is to be found out."""
+        return self.width >= self.most and now_seconds >= self.closed_until_seconds
+
+    @property
+    def round(self) -> int:
+        """That of a call that begins now, as :meth:`begin` tells it."""
+        return self._round
+
     def begin(self, running: int) -> int:
         """A call begins.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import CancelledError, DeferredSemaphore
+from twisted.internet.defer import CancelledError
 
 from faasd_async.errors import NotHandedOver
 from faasd_async.runtime.deployments import Deployment, Deployments
+from faasd_async.semaphore import Semaphore
 from faasd_async.worker.expiry import is_too_old
 from faasd_async.worker.lane import Lane
 from faasd_async.worker.lanes import Lanes
@@ -25,7 +26,7 @@ class Admission:
         self,
         deployments: Deployments,
         lanes: Lanes,
-        tokens: DeferredSemaphore,
+        tokens: Semaphore,
         now_ns: Callable[[], int],
     ) -> None:
         self._deployments = deployments
@@ -48,8 +49,8 @@ class Admission:
             or not deployment.tokens.take()
         ):
             return None
-        # There is one, so this does not wait.
-        self._tokens.acquire()
+        # It was seen above that there is one.
+        self._tokens.take()
         return deployment
 
     async def wait(self, run: Run, lane: Lane) -> Deployment:

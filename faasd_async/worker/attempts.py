@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.body import StoredBody
 from faasd_async.call.history import Attempt
+from faasd_async.call.http_form import StoredFields
 from faasd_async.call.request import Outcome
 from faasd_async.errors import InvocationError, NotHandedOver
 from faasd_async.queue.bodies import Bodies
@@ -53,14 +54,16 @@ class Attempts:
 
     def _invocation(self, run: Run) -> Invocation:
         request = run.request
-        number = len(run.history.attempts) + 1
-        body = request.body
+        attempt = b"X-Attempt", b"%d" % (len(run.history.attempts) + 1)
+        headers, body = request.headers, request.body
         return Invocation(
             function=request.function,
             call_id=request.key.call_id,
             method=b"POST",
             target=request.target,
-            headers=[*request.headers, (b"X-Attempt", b"%d" % number)],
+            headers=headers.with_one_more(attempt)
+            if type(headers) is StoredFields
+            else [*headers, attempt],
             body=body if isinstance(body, bytes) else self._flowing(body),
             spill=self._spill,
         )

@@ -15,11 +15,15 @@ from faasd_async.worker.adaptive import REFUSALS, Ceiling
 class Trial:
     """One call, tried: what becomes of it tells how many more its function can take."""
 
+    __slots__ = ("_answered", "_ceiling", "_ceilings", "_function", "_round")
+
     def __init__(self, ceilings: Ceilings, deployment: Deployment, ceiling: Ceiling) -> None:
         self._ceilings = ceilings
         self._function = deployment.name
         self._ceiling = ceiling
-        self._round = ceiling.begin(ceilings.inside(deployment))
+        if ceiling.width < ceiling.most:
+            ceiling.begin(ceilings.inside(deployment))
+        self._round = ceiling.round
         self._answered = False
 
     def answered(self, status: int, asked_seconds: float | None) -> None:
@@ -107,7 +111,7 @@ class Ceilings:
     def room(self, deployment: Deployment, free: int) -> int:
         """How many of *free* tokens may be used now."""
         ceiling = self._ceilings.get(deployment.name)
-        if ceiling is None:
+        if ceiling is None or ceiling.is_wide(self._clock.seconds()):
             return free
         return min(free, ceiling.room(self.inside(deployment), self._clock.seconds()))
 

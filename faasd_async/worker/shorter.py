@@ -7,7 +7,8 @@ history of thousands of attempts, a callback URL as long as a book.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from faasd_async.call.ending import Ending
 

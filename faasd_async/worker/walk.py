@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from faasd_async.call.ending import Ending
 from faasd_async.call.headers import first
 from faasd_async.call.request import Outcome, QueueRequest
-from faasd_async.call.retry_after import asked_seconds
+from faasd_async.call.retry_after import ASKING_CODES, asked_seconds
 from faasd_async.errors import QueueError
 from faasd_async.runtime.deployments import Deployment
 from faasd_async.runtime.interface import Answer
@@ -124,18 +124,19 @@ class Walk:
         walks, run, deployment = self._walks, self.run, self.deployment
         outcome = walks.attempts.conclude(run, self._began_seconds, whole)
         now_ns = walks.now_ns()
-        retry_after = first(outcome.headers, b"retry-after")
-        asked = asked_seconds(outcome.status, retry_after, now_ns / 1e9)
-        self.trial.answered(outcome.status, asked)
+        status, request = outcome.status, run.request
+        asked = None
+        if status in ASKING_CODES:
+            asked = asked_seconds(status, first(outcome.headers, b"retry-after"), now_ns / 1e9)
+        self.trial.answered(status, asked)
         attempts = len(run.history.attempts)
-        walks.attempted(run.request, outcome, attempts)
-        policy, asked_attempts = deployment.settings.retry, run.request.max_attempts
-        if wants_retry(policy, outcome.status, attempts, asked_attempts):
+        walks.attempted(request, outcome, attempts)
+        if wants_retry(deployment.settings.retry, status, attempts, request.max_attempts):
             self._forget()
             walks.overseer.wants_retry(self, outcome)
             return
         self._ending = _ending(run, deployment, outcome, now_ns)
-        walks.settlement.end_then(run.request, self._ending, self._ended)
+        walks.settlement.end_then(request, self._ending, self._ended)
 
     def _ended(self, reason: Exception | None) -> None:
         if self._over:

@@ -7,8 +7,8 @@ been sent off or it has not, and the call goes back all the same, to wait for as
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.ids import CallKey
@@ -24,6 +24,7 @@ from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.queue.interface import Delivery, Queue, Source, is_of
 from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
+from faasd_async.semaphore import Semaphore
 from faasd_async.worker.admission import Admission
 from faasd_async.worker.aside import Aside
 from faasd_async.worker.asking import Asking
@@ -95,7 +96,7 @@ class Worker:
             may_have_crashed=may_have_crashed,
             now_ns=now_ns,
         )
-        tokens = DeferredSemaphore(max_inflight)
+        tokens = Semaphore(max_inflight)
         self._lanes = Lanes(clock, queue, deployments, tokens, static=static, take=self._take)
         self._admission = Admission(deployments, self._lanes, tokens, now_ns)
         self._aside = Aside(self._lanes, leases, way_back)

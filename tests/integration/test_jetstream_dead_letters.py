@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from msgspec.structs import replace
 from real_nats import RealNats
 from twisted.internet.defer import Deferred, gatherResults
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_twisted
+from msgspec.structs import replace
 from test_jetstream_queue import CALLBACK, House, call, house
 from twisted.internet.defer import Deferred, gatherResults
 

@@ -7,13 +7,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from msgspec.structs import replace
 from real_nats import QUICK, RealNats
 from recorded_stan import RECORDED
 from stan_double import StanDouble, Store

@@ -26,15 +26,17 @@ def publish(subject: bytes, payload: bytes, reply: bytes, header_block: bytes) -
 
     :raises BadSubject: white space in subject or reply would make other fields of them.
     """
-    if subject.split() != [subject] or (reply and reply.split() != [reply]):
+    subjects = b"%b %b" % (subject, reply)
+    if subjects.split() != ([subject, reply] if reply else [subject]):
         raise BadSubject(f"cannot publish to {subject[:80]!r} with reply to {reply[:80]!r}")
-    if len(subject) + len(reply) > SUBJECTS_BYTES:
+    if len(subjects) > SUBJECTS_BYTES + 1:
         raise BadSubject(f"{subject[:80]!r} is longer than a control line may be")
+    size = len(payload)
     if header_block:
-        sizes = (len(header_block), len(header_block) + len(payload))
-        head = b"HPUB %b %b %d %d" % (subject, reply, *sizes)
-        return b"%b\r\n%b%b\r\n" % (head, header_block, payload)
-    return b"PUB %b %b %d\r\n%b\r\n" % (subject, reply, len(payload), payload)
+        head = len(header_block)
+        parts = subjects, head, head + size, header_block, payload
+        return b"HPUB %b %d %d\r\n%b%b\r\n" % parts
+    return b"PUB %b %d\r\n%b\r\n" % (subjects, size, payload)
 
 
 def subscribe(sid: bytes, subject: bytes, queue: bytes) -> bytes:

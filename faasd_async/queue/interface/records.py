@@ -68,5 +68,10 @@ class Records(Protocol):
     def note_posting(self, name: CallbackName, posting: Posting) -> Deferred[None]:
         """Remember what was tried of a callback, or that nothing more is to be done with it."""
 
+    def note_posting_then(
+        self, name: CallbackName, posting: Posting, noted: Callable[[QueueError | None], None]
+    ) -> None:
+        """As :meth:`note_posting`; *noted* is called once, perhaps at once."""
+
     def find_posting(self, name: CallbackName) -> Deferred[Posting | None]:
         """What was noted last."""

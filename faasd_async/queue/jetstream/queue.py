@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -50,8 +50,9 @@ from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored.parcels import (
     first_written,
-    read_callback,
+    read_fresh_callback,
     read_request,
+    read_waiting,
     write_callback,
     write_request,
 )
@@ -451,7 +452,7 @@ class JetStreamQueue:
         room: Callable[[], int],
     ) -> Subscription:
         return self._take(
-            CALLS, self._streams.layout.consumer(source), read_request, on_delivery, room
+            CALLS, self._streams.layout.consumer(source), read_waiting, on_delivery, room
         )
 
     def take_callbacks(
@@ -460,7 +461,8 @@ class JetStreamQueue:
         room: Callable[[], int],
     ) -> Subscription:
         consumer = self._streams.layout.callback_consumer
-        deliver = partial(CountedDelivery[CallbackRequest], filling=self._callbacks)
+        # Not of a certain parcel: to say so costs more than to make one.
+        deliver: Any = partial(CountedDelivery, filling=self._callbacks)
         return self._take(CALLBACKS, consumer, _read_callback, on_delivery, room, deliver)
 
     def _take(
@@ -501,4 +503,4 @@ class JetStreamQueue:
 
 
 def _read_callback(message: JetStreamMessage) -> CallbackRequest:
-    return read_callback(message, message.timestamp_ns)
+    return read_fresh_callback(message, message.timestamp_ns)

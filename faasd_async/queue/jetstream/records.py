@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from faasd_async.errors import AlreadyStored, QueueError, QueueUnavailable
 from faasd_async.nats.errors import BadHeader, NatsError
 from faasd_async.nats.jetstream import MessageNotFound, StoredMessage
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
+from faasd_async.queue.interface import told
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.store import Store, queue_error
 from faasd_async.queue.jetstream.stored.acceptance import accepted_fields
@@ -52,6 +54,9 @@ _HISTORY_SECONDS = 48 * 3600
 #: any wait between two of them; that it was delivered, for as long as its call may come again.
 _POSTING_SECONDS = 7 * 24 * 3600
 _POSTED_SECONDS = _RECORD_SECONDS
+
+#: What is noted of callbacks is mostly one of so many.
+_REMEMBERED = 64
 
 _FIRST_ALONE = (b"Nats-Expected-Last-Subject-Sequence", b"0")
 
@@ -206,10 +211,13 @@ class JetStreamRecords:
         return self._find(about_subject("attempt", function, key), generation, read_history)
 
     def note_posting(self, name: CallbackName, posting: Posting) -> Deferred[None]:
-        fields, payload = write_posting(posting)
-        seconds = _POSTED_SECONDS if posting.over else _POSTING_SECONDS
-        fields += [(b"Nats-Rollup", b"sub"), _ttl(seconds)]
-        return self._store.put(posting_subject(name), fields, payload).addCallback(lambda _: None)
+        return told(lambda noted: self.note_posting_then(name, posting, noted))
+
+    def note_posting_then(
+        self, name: CallbackName, posting: Posting, noted: Callable[[QueueError | None], None]
+    ) -> None:
+        header_block, payload = _written_posting(posting)
+        self._store.put_then(posting_subject(name).encode(), header_block, payload, noted)
 
     def find_posting(self, name: CallbackName) -> Deferred[Posting | None]:
         return self._find(posting_subject(name), 0, read_posting)
@@ -292,6 +300,14 @@ def reason_of(failure: Failure) -> QueueError:
     """Why something could not be stored or found."""
     reason = failure.value
     return reason if isinstance(reason, QueueError) else QueueUnavailable(repr(reason))
+
+
+@lru_cache(_REMEMBERED)
+def _written_posting(posting: Posting) -> tuple[bytes, bytes]:
+    """Headers and payload: nearly all say that the first try was answered 200."""
+    fields, payload = write_posting(posting)
+    seconds = _POSTED_SECONDS if posting.over else _POSTING_SECONDS
+    return encode_headers([*fields, (b"Nats-Rollup", b"sub"), _ttl(seconds)]), payload
 
 
 def _ttl(seconds: int) -> tuple[bytes, bytes]:

@@ -81,13 +81,17 @@ def read_queued_subject(subject: str) -> tuple[str, str, CallKey]:
     parts = subject.split(".")
     if len(parts) != 6 or parts[0] != "faas":
         raise ForeignSubject(subject)
-    queue, function, call_id, accept = map(decode_token, parts[2:])
+    # Most tokens are names as they are: that is seen of all of them in one go.
+    tokens = map(decode_token, parts[2:]) if "_" in subject else parts[2:]
+    queue, function, call_id, accept = tokens
     return queue, function, CallKey(call_id, accept)
 
 
 def about_subject(kind: str, function: str, key: CallKey) -> str:
     """:param kind: ``callback``, ``outcome`` or ``attempt``."""
-    return ".".join((f"faas.{kind}", *map(encode_token, (function, *key))))
+    call_id, accept = key
+    about = f"{encode_token(function)}.{encode_token(call_id)}.{encode_token(accept)}"
+    return f"faas.{kind}.{about}"
 
 
 def read_about_subject(subject: str) -> tuple[str, CallKey]:
@@ -95,7 +99,7 @@ def read_about_subject(subject: str) -> tuple[str, CallKey]:
     parts = subject.split(".")
     if len(parts) != 5 or parts[0] != "faas":
         raise ForeignSubject(subject)
-    function, call_id, accept = map(decode_token, parts[2:])
+    function, call_id, accept = map(decode_token, parts[2:]) if "_" in subject else parts[2:]
     return function, CallKey(call_id, accept)
 
 

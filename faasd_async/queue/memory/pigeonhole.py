@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+from msgspec.structs import replace
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from faasd_async.queue.interface import Delivery

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
 from faasd_async.call.ending import Ending, callback_url_of
@@ -73,6 +73,12 @@ class MemoryRecords:
     def note_posting(self, name: CallbackName, posting: Posting) -> Deferred[None]:
         self.postings[name] = posting
         return succeed(None)
+
+    def note_posting_then(
+        self, name: CallbackName, posting: Posting, noted: Callable[[QueueError | None], None]
+    ) -> None:
+        noting = self.note_posting(name, posting)
+        noting.addCallbacks(noted, lambda failure: noted(failure.value))
 
     def find_posting(self, name: CallbackName) -> Deferred[Posting | None]:
         return succeed(self.postings.get(name))

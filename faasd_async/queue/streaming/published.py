@@ -8,8 +8,7 @@ else, OpenFaaS' own queue-worker perhaps, is remembered until so many others hav
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.history import History

@@ -115,9 +115,8 @@ class HttpRuntime:
             invoked = Deferred.fromCoroutine(self._invoke(invocation))
         return self._under_way.bound(self._function, timeout_seconds, invoked)
 
-    def when_over(self) -> Deferred[None]:
+    def when_over(self) -> None:
         """At once: what the server does behind a connection that was closed cannot be seen."""
-        return succeed(None)
 
     async def _invoke(self, invocation: Invocation) -> Reply:
         await self._when_ready()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_twisted
+from msgspec.structs import replace
 from raw_peer import MIB, NEVER, OK, ClockedReactor, Listener, Upstream, call, make
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint

@@ -16,7 +16,7 @@ from faasd_async.call.headers import (
     named_by_connection,
     replaced,
 )
-from faasd_async.call.http_form import UnreadableForm, read, write
+from faasd_async.call.http_form import StoredFields, UnreadableForm, read, write
 
 NAMES = st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}", fullmatch=True)
 VALUES = st.binary(max_size=30).map(lambda raw: raw.translate(None, b"\x00\r\n"))
@@ -34,6 +34,30 @@ def test_a_stored_request_can_be_read_back(
 ) -> None:
     """Byte for byte: target, fields in order and case, body."""
     assert read(write(target, headers, body)) == (target, headers, body)
+
+
+@given(FIELDS, NAMES, VALUES)
+def test_stored_fields_are_a_sequence_of_pairs(
+    headers: list[tuple[bytes, bytes]], name: bytes, value: bytes
+) -> None:
+    """Whatever is asked of a list of them can be asked of these; so can be that there is one
+    more."""
+    _, fields, _ = read(write(b"/", headers, b""))
+    assert isinstance(fields, StoredFields)
+    more = fields.with_one_more((name, value))
+    assert list(more) == [*headers, (name, value)]
+    assert (len(more), more[-1], more[:1]) == (len(headers) + 1, (name, value), [*more][:1])
+    assert list(reversed(more)) == [(name, value), *reversed(headers)]
+    assert more != fields
+    assert fields == tuple(headers)
+    assert more.may_hold(name.lower())
+
+
+@given(LIKELY_FIELDS)
+def test_stored_fields_go_on_if_all_of_them_do(headers: list[tuple[bytes, bytes]]) -> None:
+    """None is for one hop alone, none is written anew."""
+    fields = StoredFields(b"".join(b"\r\n%b: %b" % field for field in headers))
+    assert fields.go_on == (end_to_end(headers, without=(b"host",)) == headers)
 
 
 def test_a_stored_request_is_http() -> None:

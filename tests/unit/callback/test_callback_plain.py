@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from faasd_async.call.callback_url import parse
+from faasd_async.call.http_form import read, write
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import CallbackRequest
 from faasd_async.callback import plain
@@ -126,6 +127,22 @@ def test_what_our_client_sends(receivers: Receivers) -> None:
             agent,
         ]
     )
+    peer.says(OK)
+
+
+@pytest.mark.parametrize("url", [b"http://h/back", b"http://me:s3cr3t@h/back"])
+@pytest.mark.parametrize("fields", [HEADERS, (*HEADERS, (b"Host", b"else"), (b"TE", b"x"))])
+def test_our_client_sends_what_is_stored_as_if_it_were_not(
+    receivers: Receivers, url: bytes, fields: Any
+) -> None:
+    """Which is how a callback comes out of the queue: its fields are not looked at."""
+    receivers.send(callback(url, fields))
+    peer = receivers.take()
+    sent = peer.value()
+    peer.clear()
+    peer.says(OK)
+    receivers.send(callback(url, read(write(b"/", fields, b""))[1]))
+    assert peer.value() == sent
     peer.says(OK)
 
 

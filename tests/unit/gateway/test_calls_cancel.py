@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from calls_there import ANSWER, CALLBACK, ID, TRIED, PaperHands, call, ended, take
 from front_door import NOW_NS, Answer, FrontDoor, request
+from msgspec.structs import replace
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 from calls_there import ACCEPTED_NS, ID, SECOND_NS, TRIED, PaperHands, call, ended
 from front_door import Client, FrontDoor
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail
 
 from faasd_async.call.known import Grip, Known

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from calls_there import ANSWER, CALLBACK, ID, call, ended
 from front_door import Client, FrontDoor
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail
 
 from faasd_async.call.ending import DeadLetter, Ending

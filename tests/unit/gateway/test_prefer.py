@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from calls_there import ANSWER, ended
 from front_door import Client, FrontDoor
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from faasd_async.call.headers import first
 from faasd_async.call.request import QueueRequest

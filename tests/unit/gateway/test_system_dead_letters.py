@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from front_door import NOW_NS, Answer, Client, Failures, FrontDoor, request
+from msgspec.structs import replace
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail
 

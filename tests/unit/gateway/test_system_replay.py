@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 from test_system_dead_letters import dead_callback, letter
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock

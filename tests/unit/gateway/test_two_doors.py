@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from front_door import FrontDoor, Run, request
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from faasd_async.call.ids import CallKey
 from faasd_async.call.request import QueueRequest

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from functools import partial
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from faasd_async.call.callback_url import parse
+from faasd_async.call.callback_url import CallbackUrl, parse
 from faasd_async.call.ending import DeadCallback, DeadLetter, Ending, Withheld
 from faasd_async.call.history import Attempt, History
 from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
+from faasd_async.queue.jetstream.stored import parcels
 from faasd_async.queue.jetstream.stored.dead_letters import (
     read_dead_callback,
     read_dead_letter,
@@ -26,7 +29,9 @@ from faasd_async.queue.jetstream.stored.dead_letters import (
 from faasd_async.queue.jetstream.stored.message import FORMAT, Fields, FromTheFuture, Unreadable
 from faasd_async.queue.jetstream.stored.parcels import (
     read_callback,
+    read_fresh_callback,
     read_request,
+    read_waiting,
     write_callback,
     write_request,
 )
@@ -114,13 +119,16 @@ A_CALLBACK = CallbackRequest("f", CallKey("c", "0"), parse(b"http://h"), (), b""
 A_CALL = QueueRequest("f", "q", CallKey("c", "0"), 7, b"/", (), b"body")
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A message, its headers as they travel."""
 
     subject: bytes
     headers: Headers
     payload: bytes
+
+    @property
+    def header_block(self) -> bytes:
+        return encode_headers(self.headers.pairs)
 
 
 def stored(subject: str, written: tuple[Fields, bytes]) -> Stored:
@@ -147,7 +155,19 @@ def altered(message: Stored, name: bytes, value: bytes | None) -> Stored:
 @given(REQUESTS)
 def test_a_call_can_be_read_back(request: QueueRequest) -> None:
     """All of it: ids from the subject, the rest from headers and payload."""
-    assert read_request(stored(subject_of(request), write_request(request))) == request
+    message = stored(subject_of(request), write_request(request))
+    assert read_request(message) == request
+    assert read_waiting(message) == request
+
+
+@pytest.mark.parametrize("callback", [None, parse(b"http://u:p@h:81/back?x=1")])
+def test_most_calls_are_read_at_a_glance(
+    callback: CallbackUrl | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of which no more is noted than when they came, and where their end is told."""
+    request = replace(A_CALL, callback=callback)
+    monkeypatch.setattr(parcels, "read_request", None)
+    assert read_waiting(stored(subject_of(request), write_request(request))) == request
 
 
 @given(FIELDS)
@@ -165,7 +185,19 @@ def test_no_header_of_a_callers_becomes_one_of_the_brokers(
 def test_a_callback_can_be_read_back(callback: CallbackRequest) -> None:
     """Its URL with the credentials, and how often it and its call were replayed."""
     subject = callback_subject(callback.name)
-    assert read_callback(stored(subject, write_callback(callback))) == callback
+    fields, payload = write_callback(callback)
+    message = stored(subject, (fields, payload))
+    assert read_callback(message) == callback
+    put = [*fields, (b"Nats-Msg-Id", b"x"), (b"Nats-Expected-Last-Subject-Sequence", b"0")]
+    message = replace(message, headers=decode_headers(encode_headers(put)))
+    assert read_fresh_callback(message, 7) == replace(callback, since_ns=7)
+
+
+def test_most_callbacks_are_read_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were not replayed, nor their calls."""
+    monkeypatch.setattr(parcels, "read_callback", None)
+    message = stored(callback_subject(A_CALLBACK.name), write_callback(A_CALLBACK))
+    assert read_fresh_callback(message, 0) == A_CALLBACK
 
 
 @pytest.mark.parametrize(
@@ -254,6 +286,11 @@ def test_an_answer_that_is_kept_no_longer_is_there_for_the_callback_alone() -> N
 
 READERS = {
     "call": (read_request, stored(subject_of(A_CALL), write_request(A_CALL))),
+    "waiting call": (read_waiting, stored(subject_of(A_CALL), write_request(A_CALL))),
+    "fresh callback": (
+        partial(read_fresh_callback, since_ns=7),
+        stored(callback_subject(A_CALLBACK.name), write_callback(A_CALLBACK)),
+    ),
     "callback": (
         read_callback,
         stored(

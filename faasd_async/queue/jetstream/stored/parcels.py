@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
 import msgspec
 
@@ -42,8 +44,24 @@ _MAX_ATTEMPTS = b"Faas-Max-Attempts"
 #: Of so many callback URLs the target is kept: most go where others went a moment ago.
 _REMEMBERED = 256
 
-#: What is noted of nearly every call: the format and the time.
-_NOTED_OF_MOST = 2
+#: All that is noted of nearly every call: the format, the time, and perhaps a callback.
+_NOTED_OF_MOST = re.compile(
+    rb"NATS/1\.0\r\nFaas-Format: 1\r\nFaas-Start-Time: (\d+)\r\n"
+    rb"(?:Faas-Callback-Url: ([!-~]+)\r\n)?\r\n"
+)
+
+#: Likewise of callbacks: where they go, and what JetStream was told when they were put.
+_NOTED_OF_MOST_CALLBACKS = re.compile(
+    rb"NATS/1\.0\r\nFaas-Format: 1\r\nFaas-Callback-Url: ([!-~]+)\r\n"
+    rb"(?:Nats-[^\r]*\r\n)*\r\n"
+)
+
+
+class Travelling(Message, Protocol):
+    """A message as it comes, its headers not read yet."""
+
+    @property
+    def header_block(self) -> bytes: ...
 
 
 def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
@@ -78,6 +96,21 @@ def first_written(request: QueueRequest) -> tuple[bytes, bytes]:
     return encode_headers(fields), payload
 
 
+def read_waiting(message: Travelling) -> QueueRequest:
+    """As :func:`read_request`, of a call as it comes out of the queue."""
+    noted = _NOTED_OF_MOST.fullmatch(message.header_block)
+    if noted is None:
+        return read_request(message)
+    started, url = noted.groups()
+    try:
+        queue, function, key = read_queued_subject(message.subject.decode())
+        target, headers, body = http_form.read(message.payload)
+        callback = callback_url.parse(url) if url else None
+        return QueueRequest(function, queue, key, int(started), target, headers, body, callback)
+    except ValueError as reason:
+        raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
+
+
 def read_request(message: Message) -> QueueRequest:
     """
     :raises Unreadable: it is no call.
@@ -89,8 +122,6 @@ def read_request(message: Message) -> QueueRequest:
         elsewhere = body_in(message, noted.get(BODY))
         target, headers, body = http_form.read(message.payload, elsewhere)
         started_ns = int(noted.get(START_TIME, b""))
-        if len(noted) == _NOTED_OF_MOST:
-            return QueueRequest(function, queue, key, started_ns, target, headers, body)
         url, history = noted.get(_CALLBACK_URL), noted.get(HISTORY)
         on_failure = noted.get(_ON_FAILURE_URL)
         return QueueRequest(
@@ -128,6 +159,20 @@ def write_callback(callback: CallbackRequest) -> tuple[Fields, bytes]:
     if callback.traceparent:
         fields.append((TRACEPARENT, callback.traceparent))
     return fields, http_form.write(_target(callback.url), callback.headers, callback.body)
+
+
+def read_fresh_callback(message: Travelling, since_ns: int) -> CallbackRequest:
+    """As :func:`read_callback`, of a callback as it comes out of the queue."""
+    noted = _NOTED_OF_MOST_CALLBACKS.fullmatch(message.header_block)
+    if noted is None:
+        return read_callback(message, since_ns)
+    try:
+        function, key = read_callback_subject(message.subject.decode())
+        _, headers, body = http_form.read(message.payload)
+        url = callback_url.parse(noted[1])
+    except ValueError as reason:
+        raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
+    return CallbackRequest(function, key, url, headers, body, since_ns=since_ns)
 
 
 def read_callback(message: Message, since_ns: int = 0) -> CallbackRequest:

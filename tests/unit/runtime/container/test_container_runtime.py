@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from paper_engine import IMAGE, IMAGE_ID, PaperEngine
@@ -333,7 +333,9 @@ def test_a_call_that_waits_for_a_container_may_be_answered_at_length(
     reply, store = FlowingReply(200, (), Idle()), Store()
     told: list[Answer | Exception] = []
     monkeypatch.setattr(house.runtime, "invoke", lambda *_: succeed(reply))
-    house.runtime.invoke_whole(dataclasses.replace(CALL, spill=store), 1000.0, 1000, told.append)
+    house.runtime.invoke_whole(
+        msgspec.structs.replace(CALL, spill=store), 1000.0, 1000, told.append
+    )
     reply.feed(b"at length")
     reply.finish()
     assert told == [Answer(200, (), StoredBody("there", 9, ""))]
