@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from faasd_async.call.body import Body, is_stored
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
-from faasd_async.call.ids import adopt_call_key
+from faasd_async.call.ids import adopt_call_key, draw_call_key
 from faasd_async.call.known import CallName
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key, why_another
 from faasd_async.call.request import QueueRequest
@@ -25,13 +25,15 @@ from faasd_async.gateway.arrival import (
     Directory,
     Tracing,
     Withhold,
+    around,
     forwarded,
     path_of,
     trace,
 )
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.authentication import Authentication, without_password
-from faasd_async.gateway.deadlines import Deadlines
+from faasd_async.gateway.deadlines import Deadlines, Wait
+from faasd_async.gateway.letterhead import Letterhead, letterhead
 from faasd_async.gateway.orders import ORDERS, read_orders
 from faasd_async.gateway.refusal import (
     Fields,
@@ -50,6 +52,9 @@ from faasd_async.runtime.deployments import Deployment
 #: The fields that do not go on to the function.
 _KEPT = OURS | TIMING_FIELDS | {MAX_ATTEMPTS_FIELD}
 
+#: Those of which something follows besides that they go on.
+_SAY_MORE = ORDERS | {b"x-call-id", b"authorization", TRACEPARENT}
+
 
 class CallStore(Protocol):
     """What this door needs of a queue."""
@@ -64,17 +69,32 @@ class CallStore(Protocol):
     def keyed(self) -> KeyedCalls: ...
 
     def put_call_then(
-        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+        self,
+        request: QueueRequest,
+        stored: Callable[[QueueError | None], None],
+        written: bytes | None = None,
     ) -> None: ...
 
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]: ...
 
 
 class Receipt(NamedTuple):
-    """A 202's header fields, and what they are about."""
+    """A 202.
 
-    fields: Fields
+    :ivar name: the call it is about.
+    :ivar start_time_ns: when that was accepted, Unix nanoseconds.
+    :ivar more: header fields besides those of any 202.
+    """
+
     name: CallName
+    start_time_ns: int
+    more: Fields = ()
+
+    @property
+    def fields(self) -> Fields:
+        key = self.name.key
+        location = (b"Location", path_of(key.call_id).encode())
+        return (*Tracing(key, self.start_time_ns).fields, location, *self.more)
 
 
 class Wishes(NamedTuple):
@@ -193,45 +213,44 @@ class Acceptance:
                 del answer, receipt
         return receipt
 
-    def take(self, arrival: Arrival, answered: Callable[[Receipt | Refusal], None]) -> None:
-        """As :meth:`accept`; *answered* is called once, perhaps at once."""
+    def take(
+        self,
+        arrival: Arrival,
+        answered: Callable[[Receipt | Refusal], None],
+        deployment: Deployment | None = None,
+    ) -> None:
+        """As :meth:`accept`; *answered* is called once, perhaps at once.
+
+        :param deployment: whom it is for, if the door has looked already, and at the body's size.
+        """
         scales.weigh(len(arrival.body))
         began_seconds = self._seconds()
         try:
-            deployment = self._admit(arrival)
-            auth = deployment.settings.auth
-            if auth is not None and not arrival.inside:
-                self._authentication.admit(auth, arrival.headers)
-            verify = deployment.settings.verify
-            if verify is not None:
-                answered = self._verification.admit(deployment.name, verify, arrival, answered)
-            request, tracing = self._read(arrival, deployment)
+            if deployment is None:
+                deployment = self._admit(arrival)
+            settings = deployment.settings
+            if settings.auth is not None and not arrival.inside:
+                self._authentication.admit(settings.auth, arrival.headers)
+            if settings.verify is not None:
+                answered = self._verification.admit(
+                    settings.name, settings.verify, arrival, answered
+                )
+            request, written = self._read(arrival, deployment)
         except Refusal as refusal:
             self._let_fall(arrival.body)
             answered(refusal)
             return
-        wait = self._deadlines.begin(
-            lambda: answered(of_queue_error(MaybeStored(), tracing.fields))
-        )
-
-        def stored(reason: QueueError | None, earlier: Accepted | None = None) -> None:
-            if not wait.over():
-                return
-            if reason is not None:
-                answered(of_queue_error(reason, tracing.fields))
-            elif earlier is not None:
-                answered(_repeated(request, earlier))
-            else:
-                self._accepted(request, self._seconds() - began_seconds)
-                answered(_receipt(request.function, tracing))
-
+        storing = _Storing(self._deadlines, request, began_seconds, answered, self._accepted)
+        self._deadlines.begin(storing, began_seconds)
         try:
-            if type(request.body) is not bytes:
-                self._put_stored(request, stored)
+            if written is not None:
+                self._queue.put_call_then(request, storing.stored, written)
+            elif type(request.body) is bytes:
+                self._put(request, storing.stored)
             else:
-                self._put(request, stored)
+                self._put_stored(request, storing.stored)
         except Exception:
-            wait.over()
+            self._deadlines.over(storing)
             raise
 
     def _put(self, request: QueueRequest, stored: _Stored) -> None:
@@ -278,14 +297,49 @@ class Acceptance:
             raise body_too_large(limit)
         return deployment
 
-    def _read(self, arrival: Arrival, deployment: Deployment) -> tuple[QueueRequest, Tracing]:
+    def _read(self, arrival: Arrival, deployment: Deployment) -> tuple[QueueRequest, bytes | None]:
         """
+        :return: the call, and its stored form, if that is written already.
         :raises Refusal: it is no call that could be taken.
         """
         why = self._why_no_room(len(arrival.body))
         if why is not None:
             raise no_room(why)
+        regular = arrival.regular
+        if regular is not None and regular.letterhead is not None:
+            return self._on_letterhead(arrival, regular.letterhead, deployment)
         said = read_orders(arrival.headers)
+        if regular is not None and _SAY_MORE.isdisjoint(said) and not self._begins_traces:
+            regular.letterhead = self._letterhead(arrival)
+            return self._on_letterhead(arrival, regular.letterhead, deployment)
+        return self._with_orders(arrival, said, deployment), None
+
+    def _letterhead(self, arrival: Arrival) -> Letterhead:
+        """What is stored of any call that begins as this one does."""
+        before, after = around(arrival, without=_KEPT)
+        return letterhead(arrival.route.target, before, after, len(arrival.body))
+
+    def _on_letterhead(
+        self, arrival: Arrival, letterhead: Letterhead, deployment: Deployment
+    ) -> tuple[QueueRequest, bytes]:
+        """A call of which nothing is ordered, and which has no id of its caller's."""
+        key, now_ns = draw_call_key(), self._now_ns()
+        call_id, start_time = key.call_id.encode(), b"%d" % now_ns
+        settings, body = deployment.settings, arrival.body
+        headers = letterhead.headers(call_id, start_time)
+        target = arrival.route.target
+        assert type(body) is bytes
+        return (
+            QueueRequest(settings.name, settings.queue, key, now_ns, target, headers, body),
+            letterhead.written(call_id, start_time, body),
+        )
+
+    def _with_orders(
+        self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment
+    ) -> QueueRequest:
+        """
+        :raises Refusal: it is no call that could be taken.
+        """
         now_ns = self._now_ns()
         wishes = _NO_WISHES
         if not ORDERS.isdisjoint(said):
@@ -300,7 +354,7 @@ class Acceptance:
         traceparent = b""
         if self._begins_traces or TRACEPARENT in said:
             headers, traceparent = carried(headers, begins=self._begins_traces)
-        request = QueueRequest(
+        return QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
             key=tracing.key,
@@ -316,7 +370,6 @@ class Acceptance:
             max_attempts=wishes.max_attempts,
             traceparent=traceparent,
         )
-        return request, tracing
 
     def _wishes(
         self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment, now_ns: int
@@ -388,9 +441,47 @@ def _telling(stored: Callable[[QueueError], None]) -> Callable[[Failure], None]:
     return failed
 
 
-def _receipt(function: str, tracing: Tracing) -> Receipt:
-    fields = (*tracing.fields, (b"Location", path_of(tracing.key.call_id).encode()))
-    return Receipt(fields, CallName(function, tracing.key))
+class _Storing(Wait):
+    """A call that is being stored, and whose caller waits for the receipt.
+
+    :param accepted: told of it with the seconds it took, once it is safe.
+    """
+
+    __slots__ = ("_accepted", "_answered", "_began_seconds", "_deadlines", "_request")
+
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        request: QueueRequest,
+        began_seconds: float,
+        answered: Callable[[Receipt | Refusal], None],
+        accepted: Callable[[QueueRequest, float], None],
+    ) -> None:
+        self._deadlines = deadlines
+        self._request = request
+        self._began_seconds = began_seconds
+        self._answered = answered
+        self._accepted = accepted
+
+    def expired(self) -> None:
+        self._answered(of_queue_error(MaybeStored(), self._ids))
+
+    def stored(self, reason: QueueError | None, earlier: Accepted | None = None) -> None:
+        """See :class:`_Stored`."""
+        if not self._deadlines.over(self):
+            return
+        request = self._request
+        if reason is not None:
+            self._answered(of_queue_error(reason, self._ids))
+        elif earlier is not None:
+            self._answered(_repeated(request, earlier))
+        else:
+            self._accepted(request, self._deadlines.seconds() - self._began_seconds)
+            self._answered(Receipt(CallName(request.function, request.key), request.start_time_ns))
+
+    @property
+    def _ids(self) -> Fields:
+        return Tracing(self._request.key, self._request.start_time_ns).fields
 
 
 def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
@@ -398,5 +489,5 @@ def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
     other = why_another(request.digest, earlier.digest)
     if other is not None:
         return Refusal(422, f"another call, with another {other}, was sent under this key")
-    receipt = _receipt(request.function, Tracing(earlier.key, earlier.start_time_ns))
-    return receipt._replace(fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))
+    name = CallName(request.function, earlier.key)
+    return Receipt(name, earlier.start_time_ns, ((b"Idempotency-Replayed", b"true"),))

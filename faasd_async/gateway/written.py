@@ -21,7 +21,10 @@ _SERVED_BY = b"X-Served-By: " + SERVED_BY
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PHRASES[499] = b"Client Closed Request"
 
-_ACCEPTED = b"HTTP/1.1 202 Accepted\r\n%b\r\nDate: %%b\r\nContent-Length: 0\r\n%%b\r\n" % _SERVED_BY
+_ACCEPTED = (
+    b"HTTP/1.1 202 Accepted\r\n%b\r\nDate: %%b\r\nContent-Length: 0\r\n"
+    b"X-Call-Id: %%b\r\nX-Start-Time: %%d\r\nLocation: %%b\r\n%%b\r\n" % _SERVED_BY
+)
 
 
 def line_of(text: str) -> bytes:
@@ -34,12 +37,15 @@ def phrase(status: int) -> bytes:
     return _PHRASES.get(status, b"Unknown Status")
 
 
-def accepted(date: bytes, fields: Fields) -> bytes:
+def accepted(
+    date: bytes, call_id: bytes, start_time_ns: int, location: bytes, more: Fields
+) -> bytes:
     """A 202.
 
     :param date: the present time, as a ``Date`` field has it.
     """
-    return _ACCEPTED % (date, b"".join([b"%b: %b\r\n" % field for field in fields]))
+    lines = b"".join([b"%b: %b\r\n" % field for field in more]) if more else b""
+    return _ACCEPTED % (date, call_id, start_time_ns, location, lines)
 
 
 def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: bool = True) -> bytes:

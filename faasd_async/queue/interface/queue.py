@@ -81,10 +81,17 @@ class Queue(Protocol):
         """As :meth:`when_durable`; *durable* is called once, perhaps at once."""
 
     def put_call_then(
-        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+        self,
+        request: QueueRequest,
+        stored: Callable[[QueueError | None], None],
+        written: bytes | None = None,
     ) -> None:
         """As :meth:`put_call`, but each time anew; *stored* is called once, perhaps at once. A body
-        that lies elsewhere is where those of calls are."""
+        that lies elsewhere is where those of calls are.
+
+        :param written: what :func:`faasd_async.call.http_form.write` makes of the request, if that
+            is there already.
+        """
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         """Store a call. One that was tried before, or replayed, is stored once, if it is put twice

@@ -330,9 +330,12 @@ class JetStreamQueue:
     # -- putting
 
     def put_call_then(
-        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+        self,
+        request: QueueRequest,
+        stored: Callable[[QueueError | None], None],
+        written: bytes | None = None,
     ) -> None:
-        header_block, payload = first_written(request)
+        header_block, payload = first_written(request, written)
         subject = queued_subject("call", request.queue, request.function, request.key)
         self._store.put_durably_then(subject.encode(), header_block, payload, stored)
 

@@ -73,7 +73,10 @@ class MemoryQueue:
         durable(None)
 
     def put_call_then(
-        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+        self,
+        request: QueueRequest,
+        stored: Callable[[QueueError | None], None],
+        written: bytes | None = None,
     ) -> None:
         self._calls.put(request)
         stored(None)

@@ -144,10 +144,13 @@ class StreamingQueue(JetStreamQueue):
     # -- putting
 
     def put_call_then(
-        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+        self,
+        request: QueueRequest,
+        stored: Callable[[QueueError | None], None],
+        written: bytes | None = None,
     ) -> None:
         if not _is_plain(request):
-            super().put_call_then(request, stored)
+            super().put_call_then(request, stored, written)
             return
 
         def acknowledged(error: NatsError | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import LogEvent
 from twisted.python.failure import Failure
 
+from faasd_async.call import http_form
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
 from faasd_async.call.request import QueueRequest
@@ -66,6 +67,10 @@ PEER = IPv4Address("TCP", "192.0.2.7", 40123)
 OWN_PORT = 8080
 
 
+#: What is not told of most calls, each as if it were not.
+OF_ANY = {each.name: each.default for each in fields(QueueRequest) if each.default is not MISSING}
+
+
 class PaperStore:
     """A queue that keeps its answers until the test gives them.
 
@@ -83,8 +88,14 @@ class PaperStore:
         self.refusal: Exception | None = None
 
     def put_call_then(
-        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+        self,
+        request: QueueRequest,
+        stored: Callable[[QueueError | None], None],
+        written: bytes | None = None,
     ) -> None:
+        if written is not None:
+            assert written == http_form.write(request.target, request.headers, request.body)
+            assert replace(request, **OF_ANY) == request
         if self.refusal is not None and not isinstance(self.refusal, QueueError):
             raise self.refusal
         self.put_call(request).addCallbacks(stored, lambda failure: stored(failure.value))

@@ -44,6 +44,7 @@ _REMEMBERED = 256
 
 #: What is noted of nearly every call: the format and the time.
 _NOTED_OF_MOST = 2
+_NOTED_OF_ANY = encode_headers((format_of(b""), (START_TIME, b"%d")))
 
 
 def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
@@ -72,8 +73,14 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
     return fields, http_form.write(request.target, request.headers, request.body)
 
 
-def first_written(request: QueueRequest) -> tuple[bytes, bytes]:
-    """As :func:`write_request`, the headers encoded: for a call that was just accepted."""
+def first_written(request: QueueRequest, written: bytes | None = None) -> tuple[bytes, bytes]:
+    """As :func:`write_request`, the headers encoded: for a call that was just accepted.
+
+    :param written: the payload, if it is written already; then nothing else is noted of the call
+        than of any.
+    """
+    if written is not None:
+        return _NOTED_OF_ANY % request.start_time_ns, written
     fields, payload = write_request(request)
     return encode_headers(fields), payload
 
