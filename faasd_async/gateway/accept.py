@@ -11,9 +11,10 @@ from twisted.python.failure import Failure
 
 from faasd_async.call.body import Body, is_stored
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
-from faasd_async.call.ids import adopt_call_key, draw_call_key
+from faasd_async.call.ids import DRAWN, CallKey, adopt_call_key, draw_call_key
 from faasd_async.call.known import CallName
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key, why_another
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.call.trace import TRACEPARENT, carried
@@ -48,12 +49,17 @@ from faasd_async.gateway.verification import Verification
 from faasd_async.queue.bodies import Bodies
 from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
+from faasd_async.settings import FunctionSettings
 
 #: The fields that do not go on to the function.
 _KEPT = OURS | TIMING_FIELDS | {MAX_ATTEMPTS_FIELD}
 
 #: Those of which something follows besides that they go on.
 _SAY_MORE = ORDERS | {b"x-call-id", b"authorization", TRACEPARENT}
+
+
+#: Told of a call, and how many seconds accepting it took.
+WhenAccepted = Callable[[PlainCall | QueueRequest, float], None]
 
 
 class CallStore(Protocol):
@@ -69,10 +75,11 @@ class CallStore(Protocol):
     def keyed(self) -> KeyedCalls: ...
 
     def put_call_then(
-        self,
-        request: QueueRequest,
-        stored: Callable[[QueueError | None], None],
-        written: bytes | None = None,
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
+    ) -> None: ...
+
+    def put_plain_then(
+        self, call: PlainCall, stored: Callable[[QueueError | None], None]
     ) -> None: ...
 
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]: ...
@@ -81,20 +88,32 @@ class CallStore(Protocol):
 class Receipt(NamedTuple):
     """A 202.
 
-    :ivar name: the call it is about.
-    :ivar start_time_ns: when that was accepted, Unix nanoseconds.
+    :ivar start_time_ns: when the call was accepted, Unix nanoseconds.
     :ivar more: header fields besides those of any 202.
     """
 
-    name: CallName
+    function: str
+    key: CallKey
     start_time_ns: int
     more: Fields = ()
 
     @property
+    def name(self) -> CallName:
+        """The call it is about."""
+        return CallName(self.function, self.key)
+
+    @property
+    def location(self) -> bytes:
+        """Where that can be asked after."""
+        call_id, accept = self.key
+        if accept == DRAWN:
+            return b"/call/" + call_id.encode()
+        return path_of(call_id).encode()
+
+    @property
     def fields(self) -> Fields:
-        key = self.name.key
-        location = (b"Location", path_of(key.call_id).encode())
-        return (*Tracing(key, self.start_time_ns).fields, location, *self.more)
+        location = (b"Location", self.location)
+        return (*Tracing(self.key, self.start_time_ns).fields, location, *self.more)
 
 
 class Wishes(NamedTuple):
@@ -137,7 +156,7 @@ class Acceptance:
         deadline_seconds: float,
         clock: IReactorTime,
         now_ns: Callable[[], int],
-        accepted: Callable[[QueueRequest, float], None],
+        accepted: WhenAccepted,
         verification: Verification,
         authentication: Authentication,
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
@@ -235,20 +254,20 @@ class Acceptance:
                 answered = self._verification.admit(
                     settings.name, settings.verify, arrival, answered
                 )
-            request, written = self._read(arrival, deployment)
+            call = self._read(arrival, deployment)
         except Refusal as refusal:
             self._let_fall(arrival.body)
             answered(refusal)
             return
-        storing = _Storing(self._deadlines, request, began_seconds, answered, self._accepted)
+        storing = _Storing(self._deadlines, call, began_seconds, answered, self._accepted)
         self._deadlines.begin(storing, began_seconds)
         try:
-            if written is not None:
-                self._queue.put_call_then(request, storing.stored, written)
-            elif type(request.body) is bytes:
-                self._put(request, storing.stored)
+            if isinstance(call, PlainCall):
+                self._queue.put_plain_then(call, storing.stored)
+            elif type(call.body) is bytes:
+                self._put(call, storing.stored)
             else:
-                self._put_stored(request, storing.stored)
+                self._put_stored(call, storing.stored)
         except Exception:
             self._deadlines.over(storing)
             raise
@@ -297,9 +316,8 @@ class Acceptance:
             raise body_too_large(limit)
         return deployment
 
-    def _read(self, arrival: Arrival, deployment: Deployment) -> tuple[QueueRequest, bytes | None]:
+    def _read(self, arrival: Arrival, deployment: Deployment) -> PlainCall | QueueRequest:
         """
-        :return: the call, and its stored form, if that is written already.
         :raises Refusal: it is no call that could be taken.
         """
         why = self._why_no_room(len(arrival.body))
@@ -307,32 +325,27 @@ class Acceptance:
             raise no_room(why)
         regular = arrival.regular
         if regular is not None and regular.letterhead is not None:
-            return self._on_letterhead(arrival, regular.letterhead, deployment)
+            return self._plain(arrival, regular.letterhead, deployment.settings)
         said = read_orders(arrival.headers)
         if regular is not None and _SAY_MORE.isdisjoint(said) and not self._begins_traces:
             regular.letterhead = self._letterhead(arrival)
-            return self._on_letterhead(arrival, regular.letterhead, deployment)
-        return self._with_orders(arrival, said, deployment), None
+            return self._plain(arrival, regular.letterhead, deployment.settings)
+        return self._with_orders(arrival, said, deployment)
 
     def _letterhead(self, arrival: Arrival) -> Letterhead:
         """What is stored of any call that begins as this one does."""
         before, after = around(arrival, without=_KEPT)
         return letterhead(arrival.route.target, before, after, len(arrival.body))
 
-    def _on_letterhead(
-        self, arrival: Arrival, letterhead: Letterhead, deployment: Deployment
-    ) -> tuple[QueueRequest, bytes]:
+    def _plain(
+        self, arrival: Arrival, letterhead: Letterhead, settings: FunctionSettings
+    ) -> PlainCall:
         """A call of which nothing is ordered, and which has no id of its caller's."""
-        key, now_ns = draw_call_key(), self._now_ns()
-        call_id, start_time = key.call_id.encode(), b"%d" % now_ns
-        settings, body = deployment.settings, arrival.body
-        headers = letterhead.headers(call_id, start_time)
-        target = arrival.route.target
+        body = arrival.body
         assert type(body) is bytes
-        return (
-            QueueRequest(settings.name, settings.queue, key, now_ns, target, headers, body),
-            letterhead.written(call_id, start_time, body),
-        )
+        key, now_ns = draw_call_key(), self._now_ns()
+        written = letterhead.written(key.call_id.encode(), now_ns, body)
+        return PlainCall(settings.name, settings.queue, key, now_ns, written, len(body))
 
     def _with_orders(
         self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment
@@ -447,18 +460,18 @@ class _Storing(Wait):
     :param accepted: told of it with the seconds it took, once it is safe.
     """
 
-    __slots__ = ("_accepted", "_answered", "_began_seconds", "_deadlines", "_request")
+    __slots__ = ("_accepted", "_answered", "_began_seconds", "_call", "_deadlines")
 
     def __init__(
         self,
         deadlines: Deadlines,
-        request: QueueRequest,
+        call: PlainCall | QueueRequest,
         began_seconds: float,
         answered: Callable[[Receipt | Refusal], None],
-        accepted: Callable[[QueueRequest, float], None],
+        accepted: WhenAccepted,
     ) -> None:
         self._deadlines = deadlines
-        self._request = request
+        self._call = call
         self._began_seconds = began_seconds
         self._answered = answered
         self._accepted = accepted
@@ -470,18 +483,19 @@ class _Storing(Wait):
         """See :class:`_Stored`."""
         if not self._deadlines.over(self):
             return
-        request = self._request
+        call = self._call
         if reason is not None:
             self._answered(of_queue_error(reason, self._ids))
         elif earlier is not None:
-            self._answered(_repeated(request, earlier))
+            assert type(call) is QueueRequest
+            self._answered(_repeated(call, earlier))
         else:
-            self._accepted(request, self._deadlines.seconds() - self._began_seconds)
-            self._answered(Receipt(CallName(request.function, request.key), request.start_time_ns))
+            self._accepted(call, self._deadlines.seconds() - self._began_seconds)
+            self._answered(Receipt(call.function, call.key, call.start_time_ns))
 
     @property
     def _ids(self) -> Fields:
-        return Tracing(self._request.key, self._request.start_time_ns).fields
+        return Tracing(self._call.key, self._call.start_time_ns).fields
 
 
 def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
@@ -489,5 +503,5 @@ def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
     other = why_another(request.digest, earlier.digest)
     if other is not None:
         return Refusal(422, f"another call, with another {other}, was sent under this key")
-    name = CallName(request.function, earlier.key)
-    return Receipt(name, earlier.start_time_ns, ((b"Idempotency-Replayed", b"true"),))
+    replayed = ((b"Idempotency-Replayed", b"true"),)
+    return Receipt(request.function, earlier.key, earlier.start_time_ns, replayed)

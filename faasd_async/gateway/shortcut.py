@@ -25,7 +25,7 @@ from faasd_async.call.route import FunctionRoute, cut
 from faasd_async.direct import write_at_once
 from faasd_async.gateway.accept import Acceptance, Receipt
 from faasd_async.gateway.answered import AT_ONCE, QUEUED
-from faasd_async.gateway.arrival import Arrival, path_of
+from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
 from faasd_async.gateway.outgoing import Outgoing
 from faasd_async.gateway.proxy import Passage, Proxy
@@ -198,13 +198,13 @@ class ShortcutChannel(GatewayChannel):
         if self._gone:
             return
         date, farewell = self.site.date(), self.farewell
-        if isinstance(answer, Receipt):
-            call_id = answer.name.key.call_id
-            location = path_of(call_id).encode()
+        if type(answer) is Receipt:
             more = (*answer.more, *farewell)
-            self.send(accepted(date, call_id.encode(), answer.start_time_ns, location, more))
+            call_id = answer.key.call_id.encode()
+            self.send(accepted(date, call_id, answer.start_time_ns, answer.location, more))
             self.answered(b"POST", QUEUED, 202)
         else:
+            assert isinstance(answer, Refusal)
             self.send(refused(date, answer, *farewell))
             self.answered(b"POST", QUEUED, answer.status)
 

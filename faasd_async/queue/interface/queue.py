@@ -7,6 +7,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.errors import QueueError
 from faasd_async.queue.bodies import Bodies
@@ -81,17 +82,13 @@ class Queue(Protocol):
         """As :meth:`when_durable`; *durable* is called once, perhaps at once."""
 
     def put_call_then(
-        self,
-        request: QueueRequest,
-        stored: Callable[[QueueError | None], None],
-        written: bytes | None = None,
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
     ) -> None:
         """As :meth:`put_call`, but each time anew; *stored* is called once, perhaps at once. A body
-        that lies elsewhere is where those of calls are.
+        that lies elsewhere is where those of calls are."""
 
-        :param written: what :func:`faasd_async.call.http_form.write` makes of the request, if that
-            is there already.
-        """
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        """As :meth:`put_call_then`."""
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         """Store a call. One that was tried before, or replayed, is stored once, if it is put twice

@@ -26,6 +26,7 @@ from twisted.logger import Logger
 
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.openfaas.request import Place, read_request, write_request
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import NOT_TRIED, QueueRequest
 from faasd_async.errors import (
     AlreadyStored,
@@ -144,13 +145,10 @@ class StreamingQueue(JetStreamQueue):
     # -- putting
 
     def put_call_then(
-        self,
-        request: QueueRequest,
-        stored: Callable[[QueueError | None], None],
-        written: bytes | None = None,
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
     ) -> None:
         if not _is_plain(request):
-            super().put_call_then(request, stored, written)
+            super().put_call_then(request, stored)
             return
 
         def acknowledged(error: NatsError | None) -> None:
@@ -170,6 +168,9 @@ class StreamingQueue(JetStreamQueue):
             super().put_call_then(request, stored)
         except NatsError as reason:
             acknowledged(reason)
+
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        self.put_call_then(call.request(), stored)
 
     # -- taking
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from faasd_async.call import http_form
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import QueueRequest
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.destination import DestinationPolicy
@@ -67,8 +68,9 @@ PEER = IPv4Address("TCP", "192.0.2.7", 40123)
 OWN_PORT = 8080
 
 
-#: What is not told of most calls, each as if it were not.
-OF_ANY = {each.name: each.default for each in fields(QueueRequest) if each.default is not MISSING}
+def whole(call: PlainCall | QueueRequest) -> QueueRequest:
+    """All of a call."""
+    return call if isinstance(call, QueueRequest) else call.request()
 
 
 class PaperStore:
@@ -88,17 +90,17 @@ class PaperStore:
         self.refusal: Exception | None = None
 
     def put_call_then(
-        self,
-        request: QueueRequest,
-        stored: Callable[[QueueError | None], None],
-        written: bytes | None = None,
+        self, request: QueueRequest, stored: Callable[[QueueError | None], None]
     ) -> None:
-        if written is not None:
-            assert written == http_form.write(request.target, request.headers, request.body)
-            assert replace(request, **OF_ANY) == request
         if self.refusal is not None and not isinstance(self.refusal, QueueError):
             raise self.refusal
         self.put_call(request).addCallbacks(stored, lambda failure: stored(failure.value))
+
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        request = call.request()
+        assert call.written == http_form.write(request.target, request.headers, request.body)
+        assert call.body == request.body
+        self.put_call_then(request, stored)
 
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
         self.delays.append(delay_seconds)
@@ -421,7 +423,7 @@ class FrontDoor:
             deadline_seconds=ACCEPT_DEADLINE_SECONDS,
             clock=self.clock,
             now_ns=lambda: NOW_NS,
-            accepted=lambda request, seconds: self.accepted.append(request),
+            accepted=lambda call, seconds: self.accepted.append(whole(call)),
             verification=verification,
             authentication=authentication,
             why_no_room=self._why_no_room,

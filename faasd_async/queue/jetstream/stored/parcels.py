@@ -12,6 +12,7 @@ from faasd_async.call.body import StoredBody
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
 from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.jetstream.stored.message import (
@@ -44,7 +45,7 @@ _REMEMBERED = 256
 
 #: What is noted of nearly every call: the format and the time.
 _NOTED_OF_MOST = 2
-_NOTED_OF_ANY = encode_headers((format_of(b""), (START_TIME, b"%d")))
+_OF_PLAIN = encode_headers((format_of(b""), (START_TIME, b"%d")))
 
 
 def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
@@ -73,16 +74,15 @@ def write_request(request: QueueRequest) -> tuple[Fields, bytes]:
     return fields, http_form.write(request.target, request.headers, request.body)
 
 
-def first_written(request: QueueRequest, written: bytes | None = None) -> tuple[bytes, bytes]:
-    """As :func:`write_request`, the headers encoded: for a call that was just accepted.
-
-    :param written: the payload, if it is written already; then nothing else is noted of the call
-        than of any.
-    """
-    if written is not None:
-        return _NOTED_OF_ANY % request.start_time_ns, written
+def first_written(request: QueueRequest) -> tuple[bytes, bytes]:
+    """As :func:`write_request`, the headers encoded: for a call that was just accepted."""
     fields, payload = write_request(request)
     return encode_headers(fields), payload
+
+
+def plain_header_block(call: PlainCall) -> bytes:
+    """The headers, encoded; the payload is as :attr:`.PlainCall.written` has it."""
+    return _OF_PLAIN % call.start_time_ns
 
 
 def read_request(message: Message) -> QueueRequest:
