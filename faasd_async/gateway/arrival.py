@@ -162,17 +162,27 @@ def forwarded(
 ) -> list[tuple[bytes, bytes]]:
     """The fields that go on to the function: the caller's, and what a proxy adds.
 
-    :param without: the lower-case names of those that stay here, :data:`OURS` among them.
+    :param without: the lower-case names of those that stay here, :data:`OURS` among them. They are
+        the same each time for one function, and so for one head.
     """
     before, after = around(arrival, without=without)
     return [*before, *tracing.fields, *after]
 
 
-def around(arrival: Arrival, *, without: Collection[bytes] = OURS) -> tuple[Headers, Headers]:
+def around(arrival: Arrival, *, without: Collection[bytes]) -> tuple[Headers, Headers]:
     """As :func:`forwarded`, but for the call's ids.
 
     :return: the fields before them, and those behind.
     """
+    regular = arrival.regular
+    if regular is None:
+        return _around(arrival, without)
+    if regular.around is None:
+        regular.around = _around(arrival, without)
+    return regular.around
+
+
+def _around(arrival: Arrival, without: Collection[bytes]) -> tuple[Headers, Headers]:
     fields = end_to_end(arrival.headers, without=without)
     if not arrival.trusted:
         fields = without_forwarded(fields)

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from faasd_async.call.headers import Headers, first, replaced
+from faasd_async.call.headers import Headers, first
 from faasd_async.call.route import FunctionRoute
 from faasd_async.call.trace import TRACEPARENT, carried
 from faasd_async.errors import InvocationError
@@ -42,15 +42,20 @@ _LEFT = 499
 #: What is said of a call that may be sent again as it was.
 _MAY_COME_AGAIN = frozenset((408, 425, 429, _LEFT))
 
+#: What is said of a reply besides; see :data:`.outgoing.OURS`.
+_OURS = b"X-Call-Id: %b\r\nX-Start-Time: %d\r\nX-Duration-Seconds: %f\r\n"
+
 _log = Logger()
 
 
 class Caller(Protocol):
     """Who waits for a reply. After the call is over nothing of this is called."""
 
-    def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
+    def begin(self, status: int, fields: Headers, ours: bytes, pace: IPushProducer) -> None:
         """The head of the reply.
 
+        :param fields: the function's.
+        :param ours: as of :meth:`.Outgoing.begin`.
         :param pace: what a slow client pauses.
         """
 
@@ -122,15 +127,20 @@ class Proxy:
             raise not_allowed(*ALLOWED)
         return self._directory.find(route)
 
-    def pass_on(self, arrival: Arrival, caller: Caller) -> Passage | None:
+    def pass_on(
+        self, arrival: Arrival, caller: Caller, deployment: Deployment | None = None
+    ) -> Passage | None:
         """Have *caller* answered with the function's reply.
 
+        :param deployment: whom the call is for, if the door has looked already.
         :return: the call under way, if it is under way still.
         """
         scales.weigh(len(arrival.body))
         invoked, withhold = self._invoked, self._withhold
         try:
-            deployment, tracing = self._admit(arrival)
+            if deployment is None:
+                deployment = self.find(arrival.method, arrival.route)
+            tracing = self._admit(arrival, deployment)
             auth = deployment.settings.auth
             if auth is not None:
                 self._authentication.admit(auth, arrival.headers)
@@ -145,8 +155,8 @@ class Proxy:
         except Refusal as refusal:
             caller.refuse(refusal)
             return None
-        # There is one, so this does not wait.
-        deployment.tokens.acquire()
+        taken = deployment.tokens.take()
+        assert taken, "one was free, and nobody waits while one is"
         passage = Passage(deployment, tracing, caller, self._clock, invoked)
         passage.begin(arrival, withhold, self._begins_traces)
         return None if passage.over else passage
@@ -165,8 +175,7 @@ class Proxy:
             self._verification.forget(taken)
         self._invoked(function, call_id, status, seconds, traceparent)
 
-    def _admit(self, arrival: Arrival) -> tuple[Deployment, Tracing]:
-        deployment = self.find(arrival.method, arrival.route)
+    def _admit(self, arrival: Arrival, deployment: Deployment) -> Tracing:
         tracing = trace(arrival, self._now_ns())
         if len(arrival.body) > deployment.settings.max_body_bytes:
             raise body_too_large(deployment.settings.max_body_bytes, tracing.fields)
@@ -178,7 +187,7 @@ class Proxy:
                 f"{deployment.name} runs {deployment.settings.max_inflight} calls already",
                 (*tracing.fields, *RETRY_SOON),
             )
-        return deployment, tracing
+        return tracing
 
 
 @implementer(IPushProducer)
@@ -250,8 +259,9 @@ class Passage:
         self._reply = reply
         self._status = reply.status
         seconds = self._clock.seconds() - self._began
-        ours = (*self._tracing.fields, (b"X-Duration-Seconds", b"%f" % seconds))
-        self._caller.begin(reply.status, replaced(reply.headers, ours), self)
+        key, start_time_ns = self._tracing
+        ours = _OURS % (key.call_id.encode(), start_time_ns, seconds)
+        self._caller.begin(reply.status, reply.headers, ours, self)
         delivering = reply.deliver_to(self._caller.write)
         self._waiting = delivering
         delivering.addCallbacks(self._delivered, self._broken).addErrback(self._failed)

@@ -70,10 +70,13 @@ class Regular:
     :ivar body_bytes: how long its body is.
     :ivar size_bytes: how long it is, head and body.
     :ivar letterhead: what is stored of it, once somebody has written that.
+    :ivar around: the fields that go on before a call's ids and behind them, once somebody has
+        sorted them out.
     """
 
     __slots__ = (
-        "body_bytes", "head", "headers", "letterhead", "method", "route", "size_bytes", "target",
+        "around", "body_bytes", "head", "headers", "letterhead", "method", "route", "size_bytes",
+        "target",
     )  # fmt: skip
 
     def __init__(
@@ -87,6 +90,7 @@ class Regular:
         self.body_bytes = body_bytes
         self.size_bytes = len(head) + body_bytes
         self.letterhead: Letterhead | None = None
+        self.around: tuple[Headers, Headers] | None = None
 
 
 class Unfinished(NamedTuple):

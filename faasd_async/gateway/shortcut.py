@@ -27,7 +27,7 @@ from faasd_async.gateway.accept import Acceptance, Receipt
 from faasd_async.gateway.answered import AT_ONCE, QUEUED
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
-from faasd_async.gateway.outgoing import Outgoing
+from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
 from faasd_async.gateway.proxy import Passage, Proxy
 from faasd_async.gateway.refusal import Fields, Refusal
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
@@ -181,7 +181,7 @@ class ShortcutChannel(GatewayChannel):
                 site.acceptance.take(arrival, self._answer, deployment)
             else:
                 caller = ShortcutCaller(self, found.method)
-                self._passage = site.proxy.pass_on(arrival, caller)
+                self._passage = site.proxy.pass_on(arrival, caller, deployment)
         except Exception:
             self.failed(Failure())
         return True
@@ -250,10 +250,12 @@ class ShortcutCaller:
         self._out = Outgoing(channel.send, method, chunks=True)
         self._status = 0
 
-    def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
+    def begin(self, status: int, fields: Headers, ours: bytes, pace: IPushProducer) -> None:
         channel = self._channel
         self._status = status
-        self._out.begin(status, channel.site.date(), (*fields, *channel.farewell))
+        if channel.farewell:
+            ours += CLOSE_LINE
+        self._out.begin(status, channel.site.date(), fields, ours)
         channel.registerProducer(pace, True)
 
     def write(self, piece: bytes) -> None:

@@ -5,10 +5,12 @@ They look as those of the routes do, field by field.
 
 from __future__ import annotations
 
+from collections.abc import Set
+from functools import lru_cache
 from http import HTTPStatus
 
 from faasd_async import __version__
-from faasd_async.call.headers import Headers, first
+from faasd_async.call.headers import Headers
 from faasd_async.gateway.refusal import Fields, Refusal
 
 #: Statuses whose answers never have a body.
@@ -20,6 +22,9 @@ _SERVED_BY = b"X-Served-By: " + SERVED_BY
 
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PHRASES[499] = b"Client Closed Request"
+
+#: There are no more of three digits.
+_STATUSES = 900
 
 _ACCEPTED = (
     b"HTTP/1.1 202 Accepted\r\n%b\r\nDate: %%b\r\nContent-Length: 0\r\n"
@@ -65,10 +70,29 @@ def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: boo
 
 def head(status: int, date: bytes, fields: Headers) -> bytes:
     """A status line and its fields; what they do not say of date and server is said of ours."""
-    lines = [b"HTTP/1.1 %d %b" % (status, phrase(status))]
-    if first(fields, b"x-served-by") is None:
+    return b"%b\r\n" % reply_head(status, date, fields, names_in(fields))
+
+
+def reply_head(status: int, date: bytes, fields: Headers, names: Set[bytes]) -> bytes:
+    """As :func:`head`, without the empty line: more may follow.
+
+    :param names: those of the fields, as by :func:`names_in`.
+    """
+    lines = [_status_line(status)]
+    if b"x-served-by" not in names:
         lines.append(_SERVED_BY)
-    if first(fields, b"date") is None:
+    if b"date" not in names:
         lines.append(b"Date: " + date)
     lines += [b"%b: %b" % field for field in fields]
-    return b"\r\n".join((*lines, b"", b""))
+    lines.append(b"")
+    return b"\r\n".join(lines)
+
+
+def names_in(fields: Headers) -> Set[bytes]:
+    """What fields are called, in lower case."""
+    return {field[0].lower() for field in fields}
+
+
+@lru_cache(_STATUSES)
+def _status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b" % (status, phrase(status))
