@@ -155,8 +155,8 @@ class Proxy:
         except Refusal as refusal:
             caller.refuse(refusal)
             return None
-        taken = deployment.tokens.take()
-        assert taken, "one was free, and nobody waits while one is"
+        had = deployment.tokens.take()
+        assert had, "one was free, and nobody waits while one is"
         passage = Passage(deployment, tracing, caller, self._clock, invoked)
         passage.begin(arrival, withhold, self._begins_traces)
         return None if passage.over else passage
