@@ -20,7 +20,8 @@ from faasd_async.errors import InvocationError, NotHandedOver
 from faasd_async.http.endpoint import host_endpoint
 from faasd_async.runtime.collect import gather_whole
 from faasd_async.runtime.deadline import UnderWay
-from faasd_async.runtime.interface import Invocation, Reply, WhenWhole
+from faasd_async.runtime.interface import Invocation, Passing, Receiver, Reply, WhenWhole
+from faasd_async.runtime.passing import pass_reply
 from faasd_async.runtime.pooled import PooledClient
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.request import write_head
@@ -132,6 +133,20 @@ class Upstream:
             return _nothing
         return self._client.exchange_whole(
             invocation, head, self._under_way, timeout_seconds, most_bytes, when_whole
+        )
+
+    def invoke_passing(
+        self, invocation: Invocation, timeout_seconds: float, receiver: Receiver
+    ) -> Passing:
+        """See :class:`~faasd_async.runtime.interface.PassingRuntime`."""
+        if not isinstance(self._client, PooledClient):
+            return pass_reply(self.invoke(invocation, timeout_seconds), receiver)
+        try:
+            head = self._head(invocation)
+        except InvocationError as reason:
+            return pass_reply(fail(reason), receiver)
+        return self._client.exchange_passing(
+            invocation, head, self._under_way, timeout_seconds, receiver
         )
 
     def _head(self, invocation: Invocation) -> bytes:
