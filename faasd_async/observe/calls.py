@@ -44,7 +44,8 @@ def _tell(common: LogEvent, log_format: str, traceparent: bytes = b"", **fields:
     if traceparent:
         log_format += ", trace {trace_id}"
         fields["trace_id"] = trace_id_of(traceparent)
-    _log.observer({**common, **fields, "log_format": log_format, "log_time": time()})
+    fields["log_format"], fields["log_time"] = log_format, time()
+    _log.observer(common | fields)
 
 
 class CallWatch:
