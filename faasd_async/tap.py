@@ -7,6 +7,7 @@ spawned or listened on here, nor in ``assembly``.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService
@@ -27,8 +28,18 @@ def makeService(options: Options) -> IService:
     Factory.noisy = False
     keep_monotonic(reactor)
     daemon = assemble(reactor, options)
+    write_in_turns(reactor, options)
     look_less_often()
     return daemon
+
+
+def write_in_turns(reactor: Any, options: Options) -> None:
+    """Have the lines of our log gathered while a reactor runs."""
+    lines = options.observer
+    if lines is None:
+        return
+    reactor.callWhenRunning(lines.gather, partial(reactor.callLater, 0))
+    reactor.addSystemEventTrigger("before", "shutdown", lines.gather_no_more)
 
 
 def keep_monotonic(reactor: Any) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -44,6 +45,15 @@ _REMEMBERED = 512
 _SIMPLE = re.compile(r"|\.\df")
 
 
+#: Has something called soon, once.
+Later = Callable[[Callable[[], None]], object]
+
+#: What may be gathered: so many lines of so many characters.
+_EVERYDAY = frozenset((LogLevel.debug, LogLevel.info))
+_SHORT_CHARACTERS = 4096
+_MOST_GATHERED = 128
+
+
 class Level:
     """The level below which events are dropped; it may change while the daemon runs.
 
@@ -62,17 +72,21 @@ class Level:
         self.shows_debug = LogLevel.debug in self.shown
 
 
-def make_observer(path: str | None, as_json: bool, level: Level) -> ILogObserver:
+def make_observer(path: str | None, as_json: bool, level: Level) -> Lines:
     """An observer that opens its file with the first event it is given.
 
     :param path: absolute; ``None`` or ``-`` is standard output.
     """
-    return _Lines(_as_json if as_json else _AsText(), level, path)
+    return Lines(_as_json if as_json else _AsText(), level, path)
 
 
 @implementer(ILogObserver)
-class _Lines:
-    """Writes each event that is to be shown, at once. Each call has one: it has to be cheap.
+class Lines:
+    """Writes each event that is to be shown. Each call has one: it has to be cheap.
+
+    While a reactor runs, the everyday lines of one turn are one write: of a daemon that is killed
+    those of its last turn may be missing. Whatever is a warning or more is written at once, and
+    what was gathered before it.
 
     :param as_line: a line with its end; ``None`` or nothing for an event that has no text.
     """
@@ -84,15 +98,53 @@ class _Lines:
         self._level = level
         self._path = path
         self._write: Callable[[str], object] | None = None
+        self._later: Later | None = None
+        self._gathered: list[str] = []
+
+    def gather(self, later: Later) -> None:
+        """Gather lines from now on.
+
+        :param later: has something called when the turn is over.
+        """
+        self._later = later
+
+    def gather_no_more(self) -> None:
+        """Write each line at once, from now on."""
+        self._later = None
+        self._write_gathered()
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("log_level") not in self._level.shown:
+        level = event.get("log_level")
+        if level not in self._level.shown:
             return
         line = self._as_line(event)
-        if line:
-            if self._write is None:
-                self._write = self._open()
-            self._write(line)
+        if not line:
+            return
+        gathered = self._gathered
+        if self._later is None or level not in _EVERYDAY or len(line) > _SHORT_CHARACTERS:
+            self._write_out(line)
+            return
+        if not gathered:
+            self._later(self._write_in_time)
+        gathered.append(line)
+        if len(gathered) >= _MOST_GATHERED:
+            self._write_gathered()
+
+    def _write_out(self, line: str) -> None:
+        self._write_gathered()
+        if self._write is None:
+            self._write = self._open()
+        self._write(line)
+
+    def _write_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._write_out("".join(gathered))
+
+    def _write_in_time(self) -> None:
+        # A disk that takes nothing takes no line about that either: they are lost, as single ones.
+        with suppress(OSError):
+            self._write_gathered()
 
     def _open(self) -> Callable[[str], object]:
         if self._path is None or self._path == "-":
