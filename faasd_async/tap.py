@@ -10,12 +10,16 @@ import time
 from functools import partial
 from typing import Any
 
-from twisted.application.service import IService
-from twisted.internet.protocol import Factory
+from faasd_async.tls_when_needed import put_off
 
-from faasd_async.assembly.whole import assemble
-from faasd_async.garbage import look_less_often
-from faasd_async.options import Options
+put_off()
+
+from twisted.application.service import IService  # noqa: E402 - what may load TLS comes behind it
+from twisted.internet.protocol import Factory  # noqa: E402
+
+from faasd_async.assembly.whole import assemble  # noqa: E402
+from faasd_async.garbage import look_less_often  # noqa: E402
+from faasd_async.options import Options  # noqa: E402
 
 __all__ = ["Options", "keep_monotonic", "makeService"]
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.ssl import optionsForClientTLS
 
 from faasd_async.call.headers import end_to_end
 from faasd_async.errors import InvocationError, NotHandedOver
@@ -163,6 +162,9 @@ class Upstream:
 def _tls_endpoint(reactor: IRuntimeReactor, url: str) -> IStreamClientEndpoint:
     parts = urlsplit(url)
     assert parts.hostname is not None
+    # It loads TLS.
+    from twisted.internet.ssl import optionsForClientTLS
+
     return HandshakenEndpoint(
         wrapClientTLS(
             optionsForClientTLS(parts.hostname),
