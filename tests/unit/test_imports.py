@@ -33,7 +33,7 @@ WALLS: dict[str, frozenset[str]] = {
     # Writing to a socket at once.
     "direct": frozenset(),
     # The loop that tells of events.
-    "lean_reactor": frozenset(),
+    "lean_reactor": frozenset({"tls_when_needed"}),
     # When TLS is loaded.
     "tls_when_needed": frozenset(),
     # How often garbage is looked for.

@@ -33,8 +33,9 @@ def run(code: str) -> None:
 
 
 def test_a_daemon_does_not_load_it() -> None:
-    """All of it is imported, and its transports could speak TLS."""
+    """All of it is imported, and its transports could speak TLS; on our own reactor, too."""
     run(_LOADED)
+    run(f"import faasd_async.lean_reactor\n{_LOADED}")
 
 
 def test_the_first_use_loads_it() -> None:
