@@ -186,7 +186,8 @@ class Acceptance:
 
     def largest_gathered_bytes(self, deployment: Deployment) -> int:
         """Of a body that is not stored while it comes."""
-        return min(deployment.settings.max_body_bytes, self._queue.largest_call_bytes)
+        own, most = deployment.settings.max_body_bytes, self._queue.largest_call_bytes
+        return own if own < most else most
 
     @property
     def gathered_body_bytes(self) -> int:
