@@ -138,15 +138,27 @@ class Upstream:
         self, invocation: Invocation, timeout_seconds: float, receiver: Receiver
     ) -> Passing:
         """See :class:`~faasd_async.runtime.interface.PassingRuntime`."""
+        return self.exchange_passing(invocation, self._under_way, timeout_seconds, receiver)
+
+    def exchange_passing(
+        self,
+        invocation: Invocation,
+        under_way: UnderWay,
+        timeout_seconds: float,
+        receiver: Receiver,
+    ) -> Passing:
+        """As :meth:`invoke_passing`.
+
+        :param under_way: what sees to the limit of time, and to the end of whatever uses this.
+        """
         if not isinstance(self._client, PooledClient):
-            return pass_reply(self.invoke(invocation, timeout_seconds), receiver)
+            bound = under_way.bound(invocation.function, timeout_seconds, self.exchange(invocation))
+            return pass_reply(bound, receiver)
         try:
             head = self._head(invocation)
         except InvocationError as reason:
             return pass_reply(fail(reason), receiver)
-        return self._client.exchange_passing(
-            invocation, head, self._under_way, timeout_seconds, receiver
-        )
+        return self._client.exchange_passing(invocation, head, under_way, timeout_seconds, receiver)
 
     def _head(self, invocation: Invocation) -> bytes:
         if self._stopped:
