@@ -30,7 +30,7 @@ _REQUEST = QueueRequest("noop", "default", _KEY, 1_700_000_000_000_000_000, b"/"
 _OUTCOME = Outcome(200, (), b"ok", 0.001)
 _ENDING = Ending("succeeded", _OUTCOME, History((Attempt(0, 200, 0.001),)), 1_700_000_001_000_000)
 
-#: So many calls share a flush of the disk.
+#: So many calls share a flush of the disk, and a turn of the reactor.
 _OF_A_FLUSH = 16
 
 
@@ -43,25 +43,35 @@ def measure(amounts: Amounts) -> Iterator[Figures]:
     level = Level("info")
     figures, number = DaemonFigures(), count()
     watch = CallWatch(figures, write_debug=False, level=level)
+    due: list[Callable[[], None]] = []
+
+    def end_turn() -> None:
+        while due:
+            due.pop()()
 
     def queued() -> None:
         watch.accepted(_REQUEST, 0.002)
         if next(number) % _OF_A_FLUSH == 0:
             figures.flushed(_OF_A_FLUSH, 0.002)
+            end_turn()
         watch.attempted(_REQUEST, _OUTCOME, 1)
         watch.ended(_REQUEST, _ENDING, False)
 
     def straight() -> None:
+        if next(number) % _OF_A_FLUSH == 0:
+            end_turn()
         watch.invoked("noop", _KEY.call_id, 200, 0.001)
 
     with state_directory() as directory:
         log = directory / "log"
         observer = make_observer(str(log), False, level)
+        observer.gather(due.append)
         begin_logging()
         globalLogPublisher.addObserver(observer)
         yield cost("log and figures, queued", queued, amounts.calls)
         yield cost("log and figures, sync", straight, amounts.calls)
         globalLogPublisher.removeObserver(observer)
+        observer.gather_no_more()
         expect_lines(log, 2 * amounts.calls)
 
 

@@ -6,9 +6,13 @@ here logs by that name, and giving it takes a fifteenth of the time that accepti
 
 from __future__ import annotations
 
-from twisted.internet.epollreactor import EPollReactor
-from twisted.internet.main import installReactor
-from twisted.logger import Logger
+from faasd_async.tls_when_needed import put_off
+
+put_off()
+
+from twisted.internet.epollreactor import EPollReactor  # noqa: E402 - it may load TLS
+from twisted.internet.main import installReactor  # noqa: E402
+from twisted.logger import Logger  # noqa: E402
 
 
 class LeanReactor(EPollReactor):

@@ -7,11 +7,10 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
-from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from faasd_async.errors import ConfigurationError
-from faasd_async.observe.logs import Level, make_observer
+from faasd_async.observe.logs import Level, Lines, make_observer
 from faasd_async.settings import Secret, Settings, load
 from faasd_async.settings.credentials import Credentials
 from faasd_async.settings.operator import read_authorization, read_credentials
@@ -38,7 +37,7 @@ class Options(usage.Options):
     credentials: Credentials | None = None
     authorization: Secret | None = None
     level: Level
-    observer: ILogObserver | None = None
+    observer: Lines | None = None
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,14 +7,19 @@ spawned or listened on here, nor in ``assembly``.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
-from twisted.application.service import IService
-from twisted.internet.protocol import Factory
+from faasd_async.tls_when_needed import put_off
 
-from faasd_async.assembly.whole import assemble
-from faasd_async.garbage import look_less_often
-from faasd_async.options import Options
+put_off()
+
+from twisted.application.service import IService  # noqa: E402 - what may load TLS comes behind it
+from twisted.internet.protocol import Factory  # noqa: E402
+
+from faasd_async.assembly.whole import assemble  # noqa: E402
+from faasd_async.garbage import look_less_often  # noqa: E402
+from faasd_async.options import Options  # noqa: E402
 
 __all__ = ["Options", "keep_monotonic", "makeService"]
 
@@ -27,8 +32,18 @@ def makeService(options: Options) -> IService:
     Factory.noisy = False
     keep_monotonic(reactor)
     daemon = assemble(reactor, options)
+    write_in_turns(reactor, options)
     look_less_often()
     return daemon
+
+
+def write_in_turns(reactor: Any, options: Options) -> None:
+    """Have the lines of our log gathered while a reactor runs."""
+    lines = options.observer
+    if lines is None:
+        return
+    reactor.callWhenRunning(lines.gather, partial(reactor.callLater, 0))
+    reactor.addSystemEventTrigger("before", "shutdown", lines.gather_no_more)
 
 
 def keep_monotonic(reactor: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,15 +20,14 @@ MAX_TOKEN_BYTES = 128
 _PLAIN = re.compile(r"[A-Za-z0-9-]+\Z")
 _OTHER = re.compile(rb"[^A-Za-z0-9-]")
 _ESCAPE = re.compile(rb"_([0-9A-F]{2})")
-#: The bits of a UUID that say that it is a random one, and those that may be anything else.
-_UUID_4 = 0x4000_8000_0000_0000_0000
-_UUID_MASK = ~0xF000_C000_0000_0000_0000 & (2**128 - 1)
+#: The acceptance of a call whose id was drawn.
+DRAWN = "0"
 
-_UUID_BYTES = 16
+#: For so many ids random bytes are asked for at a time: for each alone it were a system call.
+_DRAWN_AT_A_TIME = 256
 
-#: Random bytes of the kernel's, for the next ids: asking for each alone costs a system call.
-_drawn = bytearray()
-_DRAWN_AT_A_TIME = 256 * _UUID_BYTES
+#: What the digit says of a UUID that two of its bits are for, by what was drawn for all four.
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 #: So many tokens are known: those of the functions, and those of the calls in hand.
 _REMEMBERED = 1024
@@ -58,17 +58,19 @@ class TokenTooLong(ValueError):
 
 def draw_call_key() -> CallKey:
     """A key for a call whose caller sent no id."""
-    return CallKey(_draw_uuid(), "0")
+    return CallKey(next(_drawn), DRAWN)
 
 
-def _draw_uuid() -> str:
-    """A random UUID (version 4), without the object."""
-    if len(_drawn) < _UUID_BYTES:
-        _drawn.extend(secrets.token_bytes(_DRAWN_AT_A_TIME))
-    bits = int.from_bytes(_drawn[-_UUID_BYTES:], "big")
-    del _drawn[-_UUID_BYTES:]
-    drawn = f"{bits & _UUID_MASK | _UUID_4:032x}"
-    return f"{drawn[:8]}-{drawn[8:12]}-{drawn[12:16]}-{drawn[16:20]}-{drawn[20:]}"
+def _draw() -> Iterator[str]:
+    """Random UUIDs (version 4), without the objects."""
+    while True:
+        digits = secrets.token_bytes(16 * _DRAWN_AT_A_TIME).hex()
+        for at in range(0, len(digits), 32):
+            d = digits[at : at + 32]
+            yield f"{d[:8]}-{d[8:12]}-4{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:]}"
+
+
+_drawn = _draw()
 
 
 def adopt_call_key(chosen: bytes | None) -> CallKey:

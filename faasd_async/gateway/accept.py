@@ -11,9 +11,10 @@ from twisted.python.failure import Failure
 
 from faasd_async.call.body import Body, is_stored
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
-from faasd_async.call.ids import adopt_call_key
+from faasd_async.call.ids import DRAWN, CallKey, adopt_call_key, draw_call_key
 from faasd_async.call.known import CallName
 from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key, why_another
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.call.trace import TRACEPARENT, carried
@@ -25,13 +26,15 @@ from faasd_async.gateway.arrival import (
     Directory,
     Tracing,
     Withhold,
+    around,
     forwarded,
     path_of,
     trace,
 )
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.authentication import Authentication, without_password
-from faasd_async.gateway.deadlines import Deadlines
+from faasd_async.gateway.deadlines import Deadlines, Wait
+from faasd_async.gateway.letterhead import Letterhead, letterhead
 from faasd_async.gateway.orders import ORDERS, read_orders
 from faasd_async.gateway.refusal import (
     Fields,
@@ -46,9 +49,17 @@ from faasd_async.gateway.verification import Verification
 from faasd_async.queue.bodies import Bodies
 from faasd_async.queue.interface import Accepted, KeyedCalls
 from faasd_async.runtime.deployments import Deployment
+from faasd_async.settings import FunctionSettings
 
 #: The fields that do not go on to the function.
 _KEPT = OURS | TIMING_FIELDS | {MAX_ATTEMPTS_FIELD}
+
+#: Those of which something follows besides that they go on.
+_SAY_MORE = ORDERS | {b"x-call-id", b"authorization", TRACEPARENT}
+
+
+#: Told of a call, and how many seconds accepting it took.
+WhenAccepted = Callable[[PlainCall | QueueRequest, float], None]
 
 
 class CallStore(Protocol):
@@ -67,14 +78,42 @@ class CallStore(Protocol):
         self, request: QueueRequest, stored: Callable[[QueueError | None], None]
     ) -> None: ...
 
+    def put_plain_then(
+        self, call: PlainCall, stored: Callable[[QueueError | None], None]
+    ) -> None: ...
+
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]: ...
 
 
 class Receipt(NamedTuple):
-    """A 202's header fields, and what they are about."""
+    """A 202.
 
-    fields: Fields
-    name: CallName
+    :ivar start_time_ns: when the call was accepted, Unix nanoseconds.
+    :ivar more: header fields besides those of any 202.
+    """
+
+    function: str
+    key: CallKey
+    start_time_ns: int
+    more: Fields = ()
+
+    @property
+    def name(self) -> CallName:
+        """The call it is about."""
+        return CallName(self.function, self.key)
+
+    @property
+    def location(self) -> bytes:
+        """Where that can be asked after."""
+        call_id, accept = self.key
+        if accept == DRAWN:
+            return b"/call/" + call_id.encode()
+        return path_of(call_id).encode()
+
+    @property
+    def fields(self) -> Fields:
+        location = (b"Location", self.location)
+        return (*Tracing(self.key, self.start_time_ns).fields, location, *self.more)
 
 
 class Wishes(NamedTuple):
@@ -117,7 +156,7 @@ class Acceptance:
         deadline_seconds: float,
         clock: IReactorTime,
         now_ns: Callable[[], int],
-        accepted: Callable[[QueueRequest, float], None],
+        accepted: WhenAccepted,
         verification: Verification,
         authentication: Authentication,
         why_no_room: Callable[[int], str | None] = lambda size_bytes: None,
@@ -147,7 +186,8 @@ class Acceptance:
 
     def largest_gathered_bytes(self, deployment: Deployment) -> int:
         """Of a body that is not stored while it comes."""
-        return min(deployment.settings.max_body_bytes, self._queue.largest_call_bytes)
+        own, most = deployment.settings.max_body_bytes, self._queue.largest_call_bytes
+        return own if own < most else most
 
     @property
     def gathered_body_bytes(self) -> int:
@@ -193,45 +233,44 @@ class Acceptance:
                 del answer, receipt
         return receipt
 
-    def take(self, arrival: Arrival, answered: Callable[[Receipt | Refusal], None]) -> None:
-        """As :meth:`accept`; *answered* is called once, perhaps at once."""
+    def take(
+        self,
+        arrival: Arrival,
+        answered: Callable[[Receipt | Refusal], None],
+        deployment: Deployment | None = None,
+    ) -> None:
+        """As :meth:`accept`; *answered* is called once, perhaps at once.
+
+        :param deployment: whom it is for, if the door has looked already, and at the body's size.
+        """
         scales.weigh(len(arrival.body))
         began_seconds = self._seconds()
         try:
-            deployment = self._admit(arrival)
-            auth = deployment.settings.auth
-            if auth is not None and not arrival.inside:
-                self._authentication.admit(auth, arrival.headers)
-            verify = deployment.settings.verify
-            if verify is not None:
-                answered = self._verification.admit(deployment.name, verify, arrival, answered)
-            request, tracing = self._read(arrival, deployment)
+            if deployment is None:
+                deployment = self._admit(arrival)
+            settings = deployment.settings
+            if settings.auth is not None and not arrival.inside:
+                self._authentication.admit(settings.auth, arrival.headers)
+            if settings.verify is not None:
+                answered = self._verification.admit(
+                    settings.name, settings.verify, arrival, answered
+                )
+            call = self._read(arrival, deployment)
         except Refusal as refusal:
             self._let_fall(arrival.body)
             answered(refusal)
             return
-        wait = self._deadlines.begin(
-            lambda: answered(of_queue_error(MaybeStored(), tracing.fields))
-        )
-
-        def stored(reason: QueueError | None, earlier: Accepted | None = None) -> None:
-            if not wait.over():
-                return
-            if reason is not None:
-                answered(of_queue_error(reason, tracing.fields))
-            elif earlier is not None:
-                answered(_repeated(request, earlier))
-            else:
-                self._accepted(request, self._seconds() - began_seconds)
-                answered(_receipt(request.function, tracing))
-
+        storing = _Storing(self._deadlines, call, began_seconds, answered, self._accepted)
+        self._deadlines.begin(storing, began_seconds)
         try:
-            if type(request.body) is not bytes:
-                self._put_stored(request, stored)
+            if isinstance(call, PlainCall):
+                self._queue.put_plain_then(call, storing.stored)
+            elif type(call.body) is bytes:
+                self._put(call, storing.stored)
             else:
-                self._put(request, stored)
+                self._put_stored(call, storing.stored)
         except Exception:
-            wait.over()
+            self._deadlines.over(storing)
             raise
 
     def _put(self, request: QueueRequest, stored: _Stored) -> None:
@@ -278,14 +317,43 @@ class Acceptance:
             raise body_too_large(limit)
         return deployment
 
-    def _read(self, arrival: Arrival, deployment: Deployment) -> tuple[QueueRequest, Tracing]:
+    def _read(self, arrival: Arrival, deployment: Deployment) -> PlainCall | QueueRequest:
         """
         :raises Refusal: it is no call that could be taken.
         """
         why = self._why_no_room(len(arrival.body))
         if why is not None:
             raise no_room(why)
+        regular = arrival.regular
+        if regular is not None and regular.letterhead is not None:
+            return self._plain(arrival, regular.letterhead, deployment.settings)
         said = read_orders(arrival.headers)
+        if regular is not None and _SAY_MORE.isdisjoint(said) and not self._begins_traces:
+            regular.letterhead = self._letterhead(arrival)
+            return self._plain(arrival, regular.letterhead, deployment.settings)
+        return self._with_orders(arrival, said, deployment)
+
+    def _letterhead(self, arrival: Arrival) -> Letterhead:
+        """What is stored of any call that begins as this one does."""
+        before, after = around(arrival, without=_KEPT)
+        return letterhead(arrival.route.target, before, after, len(arrival.body))
+
+    def _plain(
+        self, arrival: Arrival, letterhead: Letterhead, settings: FunctionSettings
+    ) -> PlainCall:
+        """A call of which nothing is ordered, and which has no id of its caller's."""
+        body = arrival.body
+        assert type(body) is bytes
+        key, now_ns = draw_call_key(), self._now_ns()
+        written = letterhead.written(key.call_id.encode(), now_ns, body)
+        return PlainCall(settings.name, settings.queue, key, now_ns, written, len(body))
+
+    def _with_orders(
+        self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment
+    ) -> QueueRequest:
+        """
+        :raises Refusal: it is no call that could be taken.
+        """
         now_ns = self._now_ns()
         wishes = _NO_WISHES
         if not ORDERS.isdisjoint(said):
@@ -300,7 +368,7 @@ class Acceptance:
         traceparent = b""
         if self._begins_traces or TRACEPARENT in said:
             headers, traceparent = carried(headers, begins=self._begins_traces)
-        request = QueueRequest(
+        return QueueRequest(
             function=deployment.name,
             queue=deployment.settings.queue,
             key=tracing.key,
@@ -316,7 +384,6 @@ class Acceptance:
             max_attempts=wishes.max_attempts,
             traceparent=traceparent,
         )
-        return request, tracing
 
     def _wishes(
         self, arrival: Arrival, said: Mapping[bytes, bytes], deployment: Deployment, now_ns: int
@@ -388,9 +455,48 @@ def _telling(stored: Callable[[QueueError], None]) -> Callable[[Failure], None]:
     return failed
 
 
-def _receipt(function: str, tracing: Tracing) -> Receipt:
-    fields = (*tracing.fields, (b"Location", path_of(tracing.key.call_id).encode()))
-    return Receipt(fields, CallName(function, tracing.key))
+class _Storing(Wait):
+    """A call that is being stored, and whose caller waits for the receipt.
+
+    :param accepted: told of it with the seconds it took, once it is safe.
+    """
+
+    __slots__ = ("_accepted", "_answered", "_began_seconds", "_call", "_deadlines")
+
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        call: PlainCall | QueueRequest,
+        began_seconds: float,
+        answered: Callable[[Receipt | Refusal], None],
+        accepted: WhenAccepted,
+    ) -> None:
+        self._deadlines = deadlines
+        self._call = call
+        self._began_seconds = began_seconds
+        self._answered = answered
+        self._accepted = accepted
+
+    def expired(self) -> None:
+        self._answered(of_queue_error(MaybeStored(), self._ids))
+
+    def stored(self, reason: QueueError | None, earlier: Accepted | None = None) -> None:
+        """See :class:`_Stored`."""
+        if not self._deadlines.over(self):
+            return
+        call = self._call
+        if reason is not None:
+            self._answered(of_queue_error(reason, self._ids))
+        elif earlier is not None:
+            assert type(call) is QueueRequest
+            self._answered(_repeated(call, earlier))
+        else:
+            self._accepted(call, self._deadlines.seconds() - self._began_seconds)
+            self._answered(Receipt(call.function, call.key, call.start_time_ns))
+
+    @property
+    def _ids(self) -> Fields:
+        return Tracing(self._call.key, self._call.start_time_ns).fields
 
 
 def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
@@ -398,5 +504,5 @@ def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
     other = why_another(request.digest, earlier.digest)
     if other is not None:
         return Refusal(422, f"another call, with another {other}, was sent under this key")
-    receipt = _receipt(request.function, Tracing(earlier.key, earlier.start_time_ns))
-    return receipt._replace(fields=(*receipt.fields, (b"Idempotency-Replayed", b"true")))
+    replayed = ((b"Idempotency-Replayed", b"true"),)
+    return Receipt(request.function, earlier.key, earlier.start_time_ns, replayed)

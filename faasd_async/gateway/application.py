@@ -27,6 +27,7 @@ from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.ui import page
 from faasd_async.gateway.upload import Uploads
 from faasd_async.queue.bodies import Bodies
+from faasd_async.runtime.deployments import Deployment
 
 _READ_ONLY = ("GET", "HEAD")
 
@@ -81,18 +82,27 @@ class Gateway:
             reactor,
             self._acceptance,
             self._proxy,
-            largest_regular_bytes=self._regular_limit,
+            find_regular=self._find_regular,
         )
         if self._bodies is not None:
             site.uploads = Uploads(self._acceptance, self._bodies, reactor)
         return site
 
-    def _regular_limit(self, method: bytes, route: FunctionRoute) -> int:
-        """As :meth:`_body_limit`, of what comes by the short cut."""
-        if route.asynchronous:
-            deployment = self._acceptance.find(method, route)
-            return self._acceptance.largest_gathered_bytes(deployment)
-        return self._proxy.find(method, route).settings.max_body_bytes
+    def _find_regular(
+        self, method: bytes, route: FunctionRoute, body_bytes: int
+    ) -> Deployment | None:
+        """Whom a call is for that comes by the short cut; ``None``: it may not, because there is
+        nobody, or its body is too large to be gathered."""
+        try:
+            if route.asynchronous:
+                found = self._acceptance.find(method, route)
+                limit = self._acceptance.largest_gathered_bytes(found)
+            else:
+                found = self._proxy.find(method, route)
+                limit = found.settings.max_body_bytes
+        except Refusal:
+            return None
+        return found if body_bytes <= limit else None
 
     def _body_limit(self, method: bytes, route: FunctionRoute | None, fields: Headers) -> int:
         """How much may be sent.

@@ -21,6 +21,7 @@ from faasd_async.gateway.refusal import (
     of_provider_error,
     unknown_function,
 )
+from faasd_async.gateway.regular import Regular
 from faasd_async.provider.errors import ProviderError
 from faasd_async.runtime.deployments import Deployment
 
@@ -41,6 +42,8 @@ class Arrival(NamedTuple):
     :ivar peer: the client's ``address:port``.
     :ivar trusted: whether the client is believed where the request came from.
     :ivar inside: it did not come through a door: it follows from a call of this daemon.
+    :ivar regular: its head, if it came by the short cut: who has made something of it can leave
+        that there for the next that is the same.
     """
 
     route: FunctionRoute
@@ -50,6 +53,7 @@ class Arrival(NamedTuple):
     peer: bytes
     trusted: bool = True
     inside: bool = False
+    regular: Regular | None = None
 
 
 class Tracing(NamedTuple):
@@ -158,15 +162,34 @@ def forwarded(
 ) -> list[tuple[bytes, bytes]]:
     """The fields that go on to the function: the caller's, and what a proxy adds.
 
-    :param without: the lower-case names of those that stay here, :data:`OURS` among them.
+    :param without: the lower-case names of those that stay here, :data:`OURS` among them. They are
+        the same each time for one function, and so for one head.
     """
+    before, after = around(arrival, without=without)
+    return [*before, *tracing.fields, *after]
+
+
+def around(arrival: Arrival, *, without: Collection[bytes]) -> tuple[Headers, Headers]:
+    """As :func:`forwarded`, but for the call's ids.
+
+    :return: the fields before them, and those behind.
+    """
+    regular = arrival.regular
+    if regular is None:
+        return _around(arrival, without)
+    if regular.around is None:
+        regular.around = _around(arrival, without)
+    return regular.around
+
+
+def _around(arrival: Arrival, without: Collection[bytes]) -> tuple[Headers, Headers]:
     fields = end_to_end(arrival.headers, without=without)
     if not arrival.trusted:
         fields = without_forwarded(fields)
-    fields += tracing.fields
+    after = []
     host = first(arrival.headers, b"host")
     if host and first(fields, b"x-forwarded-host") is None:
-        fields.append((b"X-Forwarded-Host", host))
+        after.append((b"X-Forwarded-Host", host))
     if first(fields, b"x-forwarded-for") is None:
-        fields.append((b"X-Forwarded-For", arrival.peer))
-    return fields
+        after.append((b"X-Forwarded-For", arrival.peer))
+    return fields, after

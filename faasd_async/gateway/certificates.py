@@ -17,7 +17,6 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 #: What a file was, so that it can be told whether it has changed: its place on the disk, its size
 #: and when it was written.
@@ -106,6 +105,9 @@ class _Listening:
         backlog: int = 50,
         interface: str = "",
     ) -> Any:
+        # It loads TLS.
+        from twisted.protocols.tls import TLSMemoryBIOFactory
+
         tls = TLSMemoryBIOFactory(contextFactory, False, factory, clock=self._reactor)
         return self._listen(port, tls, backlog, interface)
 

@@ -9,8 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from faasd_async.call.headers import Headers, first
-from faasd_async.gateway.written import BODILESS, head
+from faasd_async.call.headers import Headers
+from faasd_async.gateway.written import BODILESS, names_in, reply_head
+
+#: What the daemon says of a reply, whatever a function has said.
+OURS = frozenset((b"x-call-id", b"x-start-time", b"x-duration-seconds"))
+
+CLOSE_LINE = b"Connection: close\r\n"
+
+_CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Outgoing:
@@ -33,16 +40,20 @@ class Outgoing:
         self._bodiless = False
         self.begun = False
 
-    def begin(self, status: int, date: bytes, fields: Headers) -> None:
-        """Write the head; it is held with what follows until :meth:`flush`."""
+    def begin(self, status: int, date: bytes, fields: Headers, ours: bytes) -> None:
+        """Write the head; it is held with what follows until :meth:`flush`.
+
+        :param ours: more fields, written already: what :data:`OURS` names, in place of what
+            *fields* say of it, and of the connection.
+        """
         self.begun = True
         self._bodiless = self._method == b"HEAD" or status in BODILESS
-        self._chunked = (
-            self._chunks and not self._bodiless and first(fields, b"content-length") is None
-        )
-        if self._chunked:
-            fields = (*fields, (b"Transfer-Encoding", b"chunked"))
-        self._held = [head(status, date, fields)]
+        names = names_in(fields)
+        if not names.isdisjoint(OURS):
+            fields = [field for field in fields if field[0].lower() not in OURS]
+        self._chunked = self._chunks and not self._bodiless and b"content-length" not in names
+        last = _CHUNKED if self._chunked else b"\r\n"
+        self._held = [b"%b%b%b" % (reply_head(status, date, fields, names), ours, last)]
 
     def write(self, piece: bytes) -> None:
         """A piece of the body."""

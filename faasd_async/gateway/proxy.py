@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from faasd_async.call.headers import Headers, first, replaced
+from faasd_async.call.headers import Headers, first
 from faasd_async.call.route import FunctionRoute
 from faasd_async.call.trace import TRACEPARENT, carried
 from faasd_async.errors import InvocationError
@@ -28,7 +28,7 @@ from faasd_async.gateway.refusal import (
 )
 from faasd_async.gateway.verification import Taken, Verification
 from faasd_async.runtime.deployments import Deployment
-from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.interface import Invocation, Passing
 
 #: What no function is ever asked.
 NEVER = frozenset((b"CONNECT", b"TRACE"))
@@ -42,15 +42,20 @@ _LEFT = 499
 #: What is said of a call that may be sent again as it was.
 _MAY_COME_AGAIN = frozenset((408, 425, 429, _LEFT))
 
+#: What is said of a reply besides; see :data:`.outgoing.OURS`.
+_OURS = b"X-Call-Id: %b\r\nX-Start-Time: %d\r\nX-Duration-Seconds: %f\r\n"
+
 _log = Logger()
 
 
 class Caller(Protocol):
     """Who waits for a reply. After the call is over nothing of this is called."""
 
-    def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
+    def begin(self, status: int, fields: Headers, ours: bytes, pace: IPushProducer) -> None:
         """The head of the reply.
 
+        :param fields: the function's.
+        :param ours: as of :meth:`.Outgoing.begin`.
         :param pace: what a slow client pauses.
         """
 
@@ -122,15 +127,20 @@ class Proxy:
             raise not_allowed(*ALLOWED)
         return self._directory.find(route)
 
-    def pass_on(self, arrival: Arrival, caller: Caller) -> Passage | None:
+    def pass_on(
+        self, arrival: Arrival, caller: Caller, deployment: Deployment | None = None
+    ) -> Passage | None:
         """Have *caller* answered with the function's reply.
 
+        :param deployment: whom the call is for, if the door has looked already.
         :return: the call under way, if it is under way still.
         """
         scales.weigh(len(arrival.body))
         invoked, withhold = self._invoked, self._withhold
         try:
-            deployment, tracing = self._admit(arrival)
+            if deployment is None:
+                deployment = self.find(arrival.method, arrival.route)
+            tracing = self._admit(arrival, deployment)
             auth = deployment.settings.auth
             if auth is not None:
                 self._authentication.admit(auth, arrival.headers)
@@ -145,8 +155,8 @@ class Proxy:
         except Refusal as refusal:
             caller.refuse(refusal)
             return None
-        # There is one, so this does not wait.
-        deployment.tokens.acquire()
+        had = deployment.tokens.take()
+        assert had, "one was free, and nobody waits while one is"
         passage = Passage(deployment, tracing, caller, self._clock, invoked)
         passage.begin(arrival, withhold, self._begins_traces)
         return None if passage.over else passage
@@ -165,8 +175,7 @@ class Proxy:
             self._verification.forget(taken)
         self._invoked(function, call_id, status, seconds, traceparent)
 
-    def _admit(self, arrival: Arrival) -> tuple[Deployment, Tracing]:
-        deployment = self.find(arrival.method, arrival.route)
+    def _admit(self, arrival: Arrival, deployment: Deployment) -> Tracing:
         tracing = trace(arrival, self._now_ns())
         if len(arrival.body) > deployment.settings.max_body_bytes:
             raise body_too_large(deployment.settings.max_body_bytes, tracing.fields)
@@ -178,7 +187,7 @@ class Proxy:
                 f"{deployment.name} runs {deployment.settings.max_inflight} calls already",
                 (*tracing.fields, *RETRY_SOON),
             )
-        return deployment, tracing
+        return tracing
 
 
 @implementer(IPushProducer)
@@ -186,8 +195,8 @@ class Passage:
     """One call while its caller waits; a token of its deployment is held until it is over."""
 
     __slots__ = (
-        "_began", "_caller", "_clock", "_deployment", "_invoked", "_reply", "_status",
-        "_traceparent", "_tracing", "_waiting", "over",
+        "_began", "_caller", "_clock", "_deployment", "_has_begun", "_invoked", "_passing",
+        "_status", "_traceparent", "_tracing", "over",
     )  # fmt: skip
 
     def __init__(
@@ -206,8 +215,8 @@ class Passage:
         self._began = clock.seconds()
         self._status = _LEFT
         self._traceparent = b""
-        self._reply: Reply | None = None
-        self._waiting: Deferred[Reply] | Deferred[None] | None = None
+        self._has_begun = False
+        self._passing: Passing | None = None
         self.over = False
 
     def begin(self, arrival: Arrival, withhold: Withhold | None, begins_trace: bool) -> None:
@@ -226,61 +235,75 @@ class Passage:
         )
         limit_seconds = self._deployment.settings.timeout_seconds
         try:
-            replying = self._deployment.invoke(invocation, limit_seconds)
+            passing = self._deployment.invoke_passing(invocation, limit_seconds, self)
         except Exception:
-            self._failed(Failure())
+            self._broke()
             return
-        self._waiting = replying
-        replying.addCallbacks(self._replied, self._no_reply).addErrback(self._failed)
+        if self.over:
+            passing.stop()
+        else:
+            self._passing = passing
 
     def leave(self) -> None:
         """The caller has left: let go of the function."""
-        waiting = self._waiting
-        if not self.over and waiting is not None:
-            waiting.cancel()
+        passing = self._passing
+        if not self.over and passing is not None:
+            passing.stop()
             # Whoever does not hear of it would hold the token for ever.
             self._end()
 
-    # -- how it goes on
+    # -- how it goes on; a bug must not keep the token
 
-    def _replied(self, reply: Reply) -> None:
+    def replied(self, status: int, headers: Headers) -> None:
         if self.over:
-            reply.abort()
             return
-        self._reply = reply
-        self._status = reply.status
+        self._has_begun = True
+        self._status = status
         seconds = self._clock.seconds() - self._began
-        ours = (*self._tracing.fields, (b"X-Duration-Seconds", b"%f" % seconds))
-        self._caller.begin(reply.status, replaced(reply.headers, ours), self)
-        delivering = reply.deliver_to(self._caller.write)
-        self._waiting = delivering
-        delivering.addCallbacks(self._delivered, self._broken).addErrback(self._failed)
-        if not self.over:
-            # Now, not with the first piece of the body: that may be long in coming.
+        key, start_time_ns = self._tracing
+        ours = _OURS % (key.call_id.encode(), start_time_ns, seconds)
+        try:
+            self._caller.begin(status, headers, ours, self)
+        except Exception:
+            self._broke()
+
+    def received(self, piece: bytes) -> None:
+        if self.over:
+            return
+        try:
+            self._caller.write(piece)
+        except Exception:
+            self._broke()
+
+    def flush(self) -> None:
+        # Now, not with the next piece of the body: that may be long in coming.
+        if self.over:
+            return
+        try:
             self._caller.flush()
+        except Exception:
+            self._broke()
 
-    def _no_reply(self, failure: Failure) -> None:
-        reason = failure.value
-        if isinstance(reason, CancelledError):
-            self._end()
-        elif isinstance(reason, InvocationError):
-            self._status = reason.status
-            refusal = of_invocation_error(reason)
-            refusal.fields = (*self._tracing.fields, *refusal.fields)
+    def ended(self) -> None:
+        try:
             if self._end():
-                self._caller.refuse(refusal)
-        else:
-            self._failed(failure)
+                self._caller.end()
+        except Exception:
+            self._broke()
 
-    def _delivered(self, _: None) -> None:
-        if self._end():
-            self._caller.end()
+    def failed(self, reason: Exception) -> None:
+        try:
+            if isinstance(reason, InvocationError):
+                self._tell(reason)
+            elif isinstance(reason, CancelledError):
+                self._end()
+            elif self._end():
+                self._caller.fail(Failure(reason))
+        except Exception:
+            self._broke()
 
-    def _broken(self, failure: Failure) -> None:
-        reason = failure.value
-        if isinstance(reason, CancelledError):
-            self._end()
-        elif isinstance(reason, InvocationError):
+    def _tell(self, reason: InvocationError) -> None:
+        if self._has_begun:
             # The head is out: only a cut connection can say that this is not the whole.
             _log.warn(
                 "the reply of {function} broke off: {reason}, call {call_id}",
@@ -290,15 +313,23 @@ class Passage:
             )
             if self._end():
                 self._caller.break_off()
-        else:
-            self._failed(failure)
-
-    def _failed(self, failure: Failure) -> None:
+            return
+        self._status = reason.status
+        refusal = of_invocation_error(reason)
+        refusal.fields = (*self._tracing.fields, *refusal.fields)
         if self._end():
-            if self._reply is not None:
-                # Nobody reads on; what goes on there must not go on for nobody.
-                self._reply.abort()
+            self._caller.refuse(refusal)
+
+    def _broke(self) -> None:
+        """There is a bug: it is being handled."""
+        failure = Failure()
+        if self._passing is not None:
+            # Nobody reads on; what goes on there must not go on for nobody.
+            self._passing.stop()
+        if self._end():
             self._caller.fail(failure)
+        else:
+            _log.failure("a reply failed inside the gateway", failure=failure)
 
     def _end(self) -> bool:
         """:return: whether it was not over before."""
@@ -315,12 +346,12 @@ class Passage:
     # -- a slow client pauses the function
 
     def pauseProducing(self) -> None:
-        if self._reply is not None:
-            self._reply.pause()
+        if self._passing is not None:
+            self._passing.pause()
 
     def resumeProducing(self) -> None:
-        if self._reply is not None:
-            self._reply.resume()
+        if self._passing is not None:
+            self._passing.resume()
 
     def stopProducing(self) -> None:
         """The client has left: :meth:`leave` follows."""

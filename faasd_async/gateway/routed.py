@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from faasd_async.call.headers import Headers
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import GatewayRequest
-from faasd_async.gateway.outgoing import Outgoing
+from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
 
@@ -41,15 +41,14 @@ class RoutedCaller:
         knows_chunks = request.clientproto == b"HTTP/1.1"
         self._out = Outgoing(request.channel.write, request.method, knows_chunks)
 
-    def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
+    def begin(self, status: int, fields: Headers, ours: bytes, pace: IPushProducer) -> None:
         request = self._request
         # Written without twisted.web, which would put the fields into an order of its own.
         request.startedWriting = 1
         request.code = status
-        last = request.responseHeaders.hasHeader(b"Connection")
-        if last:
-            fields = (*fields, (b"Connection", b"close"))
-        self._out.begin(status, request.channel.site.date(), fields)
+        if request.responseHeaders.hasHeader(b"Connection"):
+            ours += CLOSE_LINE
+        self._out.begin(status, request.channel.site.date(), fields, ours)
         request.registerProducer(pace, True)
 
     def write(self, piece: bytes) -> None:

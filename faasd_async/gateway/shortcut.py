@@ -27,11 +27,12 @@ from faasd_async.gateway.accept import Acceptance, Receipt
 from faasd_async.gateway.answered import AT_ONCE, QUEUED
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
-from faasd_async.gateway.outgoing import Outgoing
+from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
 from faasd_async.gateway.proxy import Passage, Proxy
 from faasd_async.gateway.refusal import Fields, Refusal
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
 from faasd_async.gateway.written import accepted, refused
+from faasd_async.runtime.deployments import Deployment
 
 _log = Logger()
 
@@ -132,13 +133,11 @@ class ShortcutChannel(GatewayChannel):
         try:
             while data and not self._under_way:
                 found = self._recogniser.read(data) if self._between_requests else None
-                if type(found) is Unfinished and self._is_for_us(
-                    found.method, found.target, found.body_bytes
-                ):
+                if type(found) is Unfinished and self._is_for_us(found):
                     self._pieces, self._received_bytes = [data], len(data)
                     self._wanted_bytes = found.size_bytes
                     return
-                if type(found) is not Regular or not self._begin(found):
+                if type(found) is not Regular or not self._begin(found, data):
                     super().dataReceived(data)
                     return
                 rest = data[found.size_bytes :]
@@ -162,46 +161,51 @@ class ShortcutChannel(GatewayChannel):
             or self.transport.disconnecting
         )
 
-    def _begin(self, found: Regular) -> bool:
-        """Have a request accepted or passed on, unless it is not for this door."""
-        route = self._is_for_us(found.method, found.target, len(found.body))
+    def _begin(self, found: Regular, data: bytes) -> bool:
+        """Have the request that *data* begins with accepted or passed on, unless it is not for
+        this door."""
+        route, site = found.route, self.site
         if route is None:
             return False
+        deployment = site.find_regular(found.method, route, found.body_bytes)
+        if deployment is None:
+            return False
         self._under_way = self._active = True
-        self._began_seconds = self.site.seconds()
+        self._began_seconds = site.seconds()
+        body = data[len(found.head) : found.size_bytes]
         arrival = Arrival(
-            route, found.method, found.headers, found.body, self._peer_name, self.trusted
+            route, found.method, found.headers, body, self._peer_name, self.trusted, False, found
         )
         try:
             if route.asynchronous:
-                self.site.acceptance.take(arrival, self._answer)
+                site.acceptance.take(arrival, self._answer, deployment)
             else:
                 caller = ShortcutCaller(self, found.method)
-                self._passage = self.site.proxy.pass_on(arrival, caller)
+                self._passage = site.proxy.pass_on(arrival, caller, deployment)
         except Exception:
             self.failed(Failure())
         return True
 
-    def _is_for_us(self, method: bytes, target: bytes, body_bytes: int) -> FunctionRoute | None:
-        """The route, if it is a function's and the body is not too large for it."""
-        route = cut(target)
+    def _is_for_us(self, begun: Unfinished) -> bool:
+        """Whether a request is for a function, and its body not too large for that."""
+        route = cut(begun.target)
         if route is None:
-            return None
-        try:
-            limit = self.site.largest_regular_bytes(method, route)
-        except Refusal:
-            return None
-        return route if body_bytes <= limit else None
+            return False
+        return self.site.find_regular(begun.method, route, begun.body_bytes) is not None
 
     def _answer(self, answer: Receipt | Refusal) -> None:
         """What became of an asynchronous call."""
         if self._gone:
             return
-        if isinstance(answer, Receipt):
-            self.send(accepted(self.site.date(), (*answer.fields, *self.farewell)))
+        date, farewell = self.site.date(), self.farewell
+        if type(answer) is Receipt:
+            more = (*answer.more, *farewell)
+            call_id = answer.key.call_id.encode()
+            self.send(accepted(date, call_id, answer.start_time_ns, answer.location, more))
             self.answered(b"POST", QUEUED, 202)
         else:
-            self.send(refused(self.site.date(), answer, *self.farewell))
+            assert isinstance(answer, Refusal)
+            self.send(refused(date, answer, *farewell))
             self.answered(b"POST", QUEUED, answer.status)
 
     # -- what answers need
@@ -246,10 +250,12 @@ class ShortcutCaller:
         self._out = Outgoing(channel.send, method, chunks=True)
         self._status = 0
 
-    def begin(self, status: int, fields: Headers, pace: IPushProducer) -> None:
+    def begin(self, status: int, fields: Headers, ours: bytes, pace: IPushProducer) -> None:
         channel = self._channel
         self._status = status
-        self._out.begin(status, channel.site.date(), (*fields, *channel.farewell))
+        if channel.farewell:
+            ours += CLOSE_LINE
+        self._out.begin(status, channel.site.date(), fields, ours)
         channel.registerProducer(pace, True)
 
     def write(self, piece: bytes) -> None:
@@ -287,7 +293,8 @@ class ShortcutSite(GatewaySite):
 
     :param acceptance: where regular asynchronous calls go at once.
     :param proxy: where regular synchronous calls go.
-    :param largest_regular_bytes: as *largest_body_bytes*, of what is gathered here.
+    :param find_regular: whom a call is for, given its method, its route and how long its body is;
+        ``None``: it is not to be gathered here.
     """
 
     protocol = ShortcutChannel
@@ -301,9 +308,9 @@ class ShortcutSite(GatewaySite):
         acceptance: Acceptance,
         proxy: Proxy,
         *,
-        largest_regular_bytes: Callable[[bytes, FunctionRoute], int],
+        find_regular: Callable[[bytes, FunctionRoute, int], Deployment | None],
     ) -> None:
         super().__init__(resource, largest_body_bytes, read_timeout_seconds, reactor)
-        self.largest_regular_bytes = largest_regular_bytes
+        self.find_regular = find_regular
         self.acceptance = acceptance
         self.proxy = proxy

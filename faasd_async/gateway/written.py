@@ -5,10 +5,12 @@ They look as those of the routes do, field by field.
 
 from __future__ import annotations
 
+from collections.abc import Set
+from functools import lru_cache
 from http import HTTPStatus
 
 from faasd_async import __version__
-from faasd_async.call.headers import Headers, first
+from faasd_async.call.headers import Headers
 from faasd_async.gateway.refusal import Fields, Refusal
 
 #: Statuses whose answers never have a body.
@@ -21,7 +23,13 @@ _SERVED_BY = b"X-Served-By: " + SERVED_BY
 _PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
 _PHRASES[499] = b"Client Closed Request"
 
-_ACCEPTED = b"HTTP/1.1 202 Accepted\r\n%b\r\nDate: %%b\r\nContent-Length: 0\r\n%%b\r\n" % _SERVED_BY
+#: There are no more of three digits.
+_STATUSES = 900
+
+_ACCEPTED = (
+    b"HTTP/1.1 202 Accepted\r\n%b\r\nDate: %%b\r\nContent-Length: 0\r\n"
+    b"X-Call-Id: %%b\r\nX-Start-Time: %%d\r\nLocation: %%b\r\n%%b\r\n" % _SERVED_BY
+)
 
 
 def line_of(text: str) -> bytes:
@@ -34,12 +42,15 @@ def phrase(status: int) -> bytes:
     return _PHRASES.get(status, b"Unknown Status")
 
 
-def accepted(date: bytes, fields: Fields) -> bytes:
+def accepted(
+    date: bytes, call_id: bytes, start_time_ns: int, location: bytes, more: Fields
+) -> bytes:
     """A 202.
 
     :param date: the present time, as a ``Date`` field has it.
     """
-    return _ACCEPTED % (date, b"".join([b"%b: %b\r\n" % field for field in fields]))
+    lines = b"".join([b"%b: %b\r\n" % field for field in more]) if more else b""
+    return _ACCEPTED % (date, call_id, start_time_ns, location, lines)
 
 
 def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: bool = True) -> bytes:
@@ -59,10 +70,29 @@ def refused(date: bytes, refusal: Refusal, *more: tuple[bytes, bytes], body: boo
 
 def head(status: int, date: bytes, fields: Headers) -> bytes:
     """A status line and its fields; what they do not say of date and server is said of ours."""
-    lines = [b"HTTP/1.1 %d %b" % (status, phrase(status))]
-    if first(fields, b"x-served-by") is None:
+    return b"%b\r\n" % reply_head(status, date, fields, names_in(fields))
+
+
+def reply_head(status: int, date: bytes, fields: Headers, names: Set[bytes]) -> bytes:
+    """As :func:`head`, without the empty line: more may follow.
+
+    :param names: those of the fields, as by :func:`names_in`.
+    """
+    lines = [_status_line(status)]
+    if b"x-served-by" not in names:
         lines.append(_SERVED_BY)
-    if first(fields, b"date") is None:
+    if b"date" not in names:
         lines.append(b"Date: " + date)
     lines += [b"%b: %b" % field for field in fields]
-    return b"\r\n".join((*lines, b"", b""))
+    lines.append(b"")
+    return b"\r\n".join(lines)
+
+
+def names_in(fields: Headers) -> Set[bytes]:
+    """What fields are called, in lower case."""
+    return {field[0].lower() for field in fields}
+
+
+@lru_cache(_STATUSES)
+def _status_line(status: int) -> bytes:
+    return b"HTTP/1.1 %d %b" % (status, phrase(status))

@@ -12,6 +12,7 @@ from twisted.logger import LogEvent, Logger, LogLevel
 
 from faasd_async.call.body import Body
 from faasd_async.call.ending import Ending
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import CallbackRequest, Outcome, QueueRequest
 from faasd_async.call.trace import trace_id_of
 from faasd_async.observe.figures import Figures
@@ -43,7 +44,8 @@ def _tell(common: LogEvent, log_format: str, traceparent: bytes = b"", **fields:
     if traceparent:
         log_format += ", trace {trace_id}"
         fields["trace_id"] = trace_id_of(traceparent)
-    _log.observer({**common, **fields, "log_format": log_format, "log_time": time()})
+    fields["log_format"], fields["log_time"] = log_format, time()
+    _log.observer(common | fields)
 
 
 class CallWatch:
@@ -58,7 +60,7 @@ class CallWatch:
         self._level = level or Level("debug")
         self.write_debug = write_debug
 
-    def accepted(self, request: QueueRequest, seconds: float | None = None) -> None:
+    def accepted(self, request: PlainCall | QueueRequest, seconds: float | None = None) -> None:
         """:param seconds: from its coming until it was safe, where somebody waited for that."""
         self._figures.accepted(request, seconds)
         if self._level.shows_debug:
@@ -186,7 +188,7 @@ class CallWatch:
             reason=reason,
         )
 
-    def _show_body(self, which: str, request: QueueRequest, body: Body) -> None:
+    def _show_body(self, which: str, request: PlainCall | QueueRequest, body: Body) -> None:
         _tell(
             _INFO,
             "{which} body of {call_id}: {body}",

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from faasd_async.call.ending import Ending
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.observe.glance import Functions, Glance, Reconnects
 from faasd_async.observe.hour import Durations
@@ -220,7 +221,7 @@ class Figures:
         self._invocations.by_labels[labels] += 1
         self._seconds.by_labels[labels].add(seconds)
 
-    def accepted(self, request: QueueRequest, seconds: float | None = None) -> None:
+    def accepted(self, request: PlainCall | QueueRequest, seconds: float | None = None) -> None:
         """:param seconds: from its coming until it was safe, where somebody waited for that."""
         self._accepted.by_labels[request.queue, request.function] += 1
         if seconds is not None:

@@ -62,8 +62,9 @@ class Disk:
 
     def take(self, size_bytes: int) -> None:
         """So much is about to be written."""
-        if self._free_bytes is not None:
-            self._free_bytes = max(self._free_bytes - size_bytes, 0)
+        free = self._free_bytes
+        if free is not None:
+            self._free_bytes = free - size_bytes if free > size_bytes else 0
 
 
 class Space:

@@ -19,6 +19,7 @@ from faasd_async.errors import FaasdAsyncError, StartError
 from faasd_async.runtime.asleep import Asleep
 from faasd_async.runtime.collect import invoker_of
 from faasd_async.runtime.interface import Invocation, Readiness, Reply, Runtime
+from faasd_async.runtime.passing import passer_of
 from faasd_async.runtime.tokens import Room, Tokens, nobody
 from faasd_async.settings import FunctionSettings
 
@@ -32,6 +33,8 @@ class Deployment:
     :ivar tokens: one for each invocation that may run at a time. Whoever invokes holds one.
     :ivar invoke_whole: as :meth:`invoke`, for somebody who waits for the whole answer; see
         :meth:`.interface.WholeRuntime.invoke_whole`.
+    :ivar invoke_passing: as :meth:`invoke`, for somebody who takes the answer as it comes; see
+        :meth:`.interface.PassingRuntime.invoke_passing`.
     :ivar is_closing: no invocation is to begin any more.
     """
 
@@ -41,6 +44,7 @@ class Deployment:
         self.settings = settings
         self.runtime = runtime
         self.invoke_whole = invoker_of(runtime)
+        self.invoke_passing = passer_of(runtime)
         self.is_closing = False
         self.tokens = Tokens(room or Room(settings.max_inflight))
 
@@ -59,6 +63,7 @@ class Deployment:
         """Have a workbench that is up, after all."""
         self.runtime = runtime
         self.invoke_whole = invoker_of(runtime)
+        self.invoke_passing = passer_of(runtime)
         self.settings = replace(self.settings, replicas=1)
 
     @property

@@ -96,6 +96,46 @@ WhenWhole = Callable[[Answer | Exception], None]
 InvokeWhole = Callable[[Invocation, float, int, WhenWhole], Callable[[], None]]
 
 
+class Receiver(Protocol):
+    """Who takes a reply as it comes: its head, pieces of its body, its end.
+
+    Nothing is told after the end or a failure, nor after :meth:`Passing.stop`.
+    """
+
+    def replied(self, status: int, headers: Headers) -> None:
+        """The head; the fields end to end, as of :class:`Reply`."""
+
+    def received(self, piece: bytes) -> None:
+        """A piece of the body."""
+
+    def flush(self) -> None:
+        """What was told last is all that has come by now."""
+
+    def ended(self) -> None:
+        """The body is whole."""
+
+    def failed(self, reason: Exception) -> None:
+        """It will not be whole, or there is no reply: as :meth:`Runtime.invoke` and
+        :meth:`Reply.deliver_to` fail."""
+
+
+class Passing(Protocol):
+    """A reply that is being passed on."""
+
+    def pause(self) -> None:
+        """The receiver is slow: little more comes."""
+
+    def resume(self) -> None:
+        """Let the pieces come again."""
+
+    def stop(self) -> None:
+        """Let go of the function; nobody is told any more."""
+
+
+#: As :meth:`PassingRuntime.invoke_passing`.
+InvokePassing = Callable[[Invocation, float, Receiver], Passing]
+
+
 class Runtime(Protocol):
     """One deployment's workbench."""
 
@@ -150,3 +190,13 @@ class WholeRuntime(Runtime, Protocol):
         :param when_whole: called once, perhaps at once.
         :return: stops the function; *when_whole* is not called any more then.
         """
+
+
+@runtime_checkable
+class PassingRuntime(Runtime, Protocol):
+    """A runtime that tells of a reply by calls, for less than Deferreds cost."""
+
+    def invoke_passing(
+        self, invocation: Invocation, timeout_seconds: float, receiver: Receiver
+    ) -> Passing:
+        """Run one invocation and tell *receiver* of its reply, perhaps at once."""

@@ -23,7 +23,7 @@ from faasd_async.http.pool import Pool
 from faasd_async.http.reader import Fields
 from faasd_async.runtime.collect import over_the_limit, size_of
 from faasd_async.runtime.deadline import UnderWay
-from faasd_async.runtime.interface import Answer, Invocation, Reply, WhenWhole
+from faasd_async.runtime.interface import Answer, Invocation, Passing, Receiver, Reply, WhenWhole
 from faasd_async.runtime.interface import FlowingBody as StoredElsewhere
 from faasd_async.runtime.reply import FlowingReply
 from faasd_async.runtime.spill import Spill, Spilling
@@ -94,6 +94,21 @@ class PooledClient:
         call.begin(under_way, timeout_seconds)
         self._pool.send(call)
         return call.stop
+
+    def exchange_passing(
+        self,
+        invocation: Invocation,
+        head: bytes,
+        under_way: UnderWay,
+        timeout_seconds: float,
+        receiver: Receiver,
+    ) -> Passing:
+        """As :meth:`.interface.PassingRuntime.invoke_passing`; *under_way* as of
+        :meth:`exchange_whole`."""
+        call = _PassedCall(invocation, head, self._address, receiver)
+        call.begin(under_way, timeout_seconds)
+        self._pool.send(call)
+        return call
 
 
 class _WholeCall(Exchange):
@@ -256,6 +271,104 @@ class _WholeCall(Exchange):
 
     def _not_reached(self, why: str) -> NotHandedOver:
         return _not_reached(self.function, self._address, why)
+
+
+class _PassedCall(Exchange):
+    """One invocation whose answer is passed on as it comes: no Deferred, and nothing is held.
+
+    As with :class:`_Call`, nobody is known any longer than need be.
+
+    :ivar function: the deployment's name.
+    """
+
+    __slots__ = ("_address", "_limit", "_receiver", "_seconds", "_under_way", "function")
+
+    _limit: Alarm
+    _under_way: UnderWay
+
+    def __init__(
+        self, invocation: Invocation, head: bytes, address: str, receiver: Receiver
+    ) -> None:
+        body = invocation.body
+        super().__init__(
+            invocation.method,
+            head,
+            body if type(body) is bytes else _upload(body, self._body_failed),
+        )
+        self.function = invocation.function
+        self._address = address
+        self._receiver: Receiver | None = receiver
+
+    def begin(self, under_way: UnderWay, timeout_seconds: float) -> None:
+        """Its time runs from now."""
+        self._seconds = timeout_seconds
+        self._under_way = under_way
+        self._limit = under_way.hold(self, timeout_seconds)
+
+    # -- what the exchange tells
+
+    def go_on(self, status: int, fields: Fields, pieces: list[bytes], complete: bool) -> None:
+        super().go_on(status, fields, pieces, complete)
+        if self._receiver is not None:
+            self._receiver.flush()
+
+    def replied(self, status: int, fields: Fields) -> None:
+        assert self._receiver is not None
+        self._receiver.replied(status, _end_to_end(fields))
+
+    def received(self, piece: bytes) -> None:
+        assert self._receiver is not None
+        self._receiver.received(piece)
+
+    def ended(self) -> None:
+        receiver = self._forget()
+        if receiver is not None:
+            receiver.ended()
+
+    def failed(self, reason: ExchangeError) -> None:
+        if self.status:
+            self._fail_with(InvocationBroken(f"{self.function} broke off its answer: {reason}"))
+        elif isinstance(reason, NotSent):
+            self._fail_with(_not_reached(self.function, self._address, str(reason)))
+        else:
+            why = f"{self.function} broke off before it answered: {reason}"
+            self._fail_with(InvocationBroken(why))
+
+    def _body_failed(self, reason: Exception) -> None:
+        self.abort()
+        self._fail_with(InvocationBroken(f"the call's body could not be sent: {reason}"))
+
+    # -- what stops it
+
+    def stop(self) -> None:
+        """Nobody takes the answer any more."""
+        if self._forget() is not None:
+            self.abort()
+
+    def pass_by(self) -> None:
+        """The time is up."""
+        why = f"{self.function} did not answer within {self._seconds:g} s"
+        self.end(InvocationTimedOut(why))
+
+    def end(self, verdict: InvocationError) -> None:
+        """Stop, and tell why; a function that has seen nothing has not been handed the call."""
+        sent = self.sent
+        self.abort()
+        if sent:
+            self._fail_with(verdict)
+        else:
+            self._fail_with(_not_reached(self.function, self._address, _GIVEN_UP))
+
+    def _fail_with(self, reason: InvocationError) -> None:
+        receiver = self._forget()
+        if receiver is not None:
+            receiver.failed(reason)
+
+    def _forget(self) -> Receiver | None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            self._under_way.let_go(self, self._limit)
+        return receiver
 
 
 class _Call(Exchange):

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.ssl import optionsForClientTLS
 
 from faasd_async.call.headers import end_to_end
 from faasd_async.call.http_form import StoredFields
@@ -21,7 +20,8 @@ from faasd_async.errors import InvocationError, NotHandedOver
 from faasd_async.http.endpoint import host_endpoint
 from faasd_async.runtime.collect import gather_whole
 from faasd_async.runtime.deadline import UnderWay
-from faasd_async.runtime.interface import Invocation, Reply, WhenWhole
+from faasd_async.runtime.interface import Invocation, Passing, Receiver, Reply, WhenWhole
+from faasd_async.runtime.passing import pass_reply
 from faasd_async.runtime.pooled import PooledClient
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.request import write_head, write_head_of
@@ -135,6 +135,32 @@ class Upstream:
             invocation, head, self._under_way, timeout_seconds, most_bytes, when_whole
         )
 
+    def invoke_passing(
+        self, invocation: Invocation, timeout_seconds: float, receiver: Receiver
+    ) -> Passing:
+        """See :class:`~faasd_async.runtime.interface.PassingRuntime`."""
+        return self.exchange_passing(invocation, self._under_way, timeout_seconds, receiver)
+
+    def exchange_passing(
+        self,
+        invocation: Invocation,
+        under_way: UnderWay,
+        timeout_seconds: float,
+        receiver: Receiver,
+    ) -> Passing:
+        """As :meth:`invoke_passing`.
+
+        :param under_way: what sees to the limit of time, and to the end of whatever uses this.
+        """
+        if not isinstance(self._client, PooledClient):
+            bound = under_way.bound(invocation.function, timeout_seconds, self.exchange(invocation))
+            return pass_reply(bound, receiver)
+        try:
+            head = self._head(invocation)
+        except InvocationError as reason:
+            return pass_reply(fail(reason), receiver)
+        return self._client.exchange_passing(invocation, head, under_way, timeout_seconds, receiver)
+
     def _head(self, invocation: Invocation) -> bytes:
         if self._stopped:
             raise NotHandedOver(f"{self._function} is stopped")
@@ -155,6 +181,9 @@ class Upstream:
 def _tls_endpoint(reactor: IRuntimeReactor, url: str) -> IStreamClientEndpoint:
     parts = urlsplit(url)
     assert parts.hostname is not None
+    # It loads TLS.
+    from twisted.internet.ssl import optionsForClientTLS
+
     return HandshakenEndpoint(
         wrapClientTLS(
             optionsForClientTLS(parts.hostname),

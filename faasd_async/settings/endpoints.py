@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import Any, NoReturn, cast
 
-from OpenSSL.crypto import Error as CryptoError
-from OpenSSL.SSL import Error as SslError
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import VerifyError
 from twisted.internet.interfaces import IReactorCore
@@ -76,11 +75,24 @@ def place_of(description: str) -> Place:
         raise Refusal(f"{quoted(description)}{strange}", FORMS[kind]) from None
     except OSError as reason:
         _refuse(description, f"{reason.filename} cannot be read: {reason.strerror}", kind)
-    except (CryptoError, SslError, VerifyError):
-        _refuse(description, "its files hold no key and certificate that fit together", kind)
-    except (ValueError, AttributeError):
-        raise Refusal(quoted(description), FORMS[kind]) from None
+    except Exception as reason:
+        if _is_of_tls(reason):
+            _refuse(description, "its files hold no key and certificate that fit together", kind)
+        if isinstance(reason, (ValueError, AttributeError)):
+            raise Refusal(quoted(description), FORMS[kind]) from None
+        raise
     return paper.checked(description, kind)
+
+
+def _is_of_tls(reason: Exception) -> bool:
+    """Whether it is about a key or a certificate."""
+    if "OpenSSL" in sys.modules:  # Without it nobody has looked at one.
+        from OpenSSL.crypto import Error as CryptoError
+        from OpenSSL.SSL import Error as SslError
+
+        if isinstance(reason, (CryptoError, SslError)):
+            return True
+    return isinstance(reason, VerifyError)
 
 
 def _refuse(description: str, why: str, kind: str) -> NoReturn:

@@ -6,8 +6,6 @@ import re
 from base64 import b64encode
 from urllib.parse import unquote, urlsplit
 
-from twisted.internet.ssl import Certificate
-
 from faasd_async.settings.mistakes import Refusal, quoted
 from faasd_async.settings.model import ProxySettings
 from faasd_async.settings.secrets import Secret
@@ -59,6 +57,9 @@ def certificates(base: str) -> Reader[tuple[bytes, ...]]:
             raise Refusal(
                 f"{quoted(path)}, which cannot be read: {reason.strerror}", allowed
             ) from None
+        # It loads TLS.
+        from twisted.internet.ssl import Certificate
+
         try:
             for each in found:
                 Certificate.loadPEM(each)

@@ -35,7 +35,9 @@ WALLS: dict[str, frozenset[str]] = {
     # Writing to a socket at once.
     "direct": frozenset(),
     # The loop that tells of events.
-    "lean_reactor": frozenset(),
+    "lean_reactor": frozenset({"tls_when_needed"}),
+    # When TLS is loaded.
+    "tls_when_needed": frozenset(),
     # How often garbage is looked for.
     "garbage": frozenset(),
     # A lock on a file, and files that are nobody else's business.
@@ -143,7 +145,7 @@ WALLS: dict[str, frozenset[str]] = {
     # The assembler alone knows everybody.
     "assembly": ALL,
     # Where twistd begins.
-    "tap": frozenset({"assembly", "garbage", "options"}),
+    "tap": frozenset({"assembly", "garbage", "options", "tls_when_needed"}),
 }
 
 

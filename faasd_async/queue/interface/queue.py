@@ -7,6 +7,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import CallbackRequest, QueueRequest
 from faasd_async.errors import QueueError
 from faasd_async.queue.bodies import Bodies
@@ -85,6 +86,9 @@ class Queue(Protocol):
     ) -> None:
         """As :meth:`put_call`, but each time anew; *stored* is called once, perhaps at once. A body
         that lies elsewhere is where those of calls are."""
+
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        """As :meth:`put_call_then`."""
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         """Store a call. One that was tried before, or replayed, is stored once, if it is put twice

@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from faasd_async.call.body import Body, is_stored
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
 from faasd_async.errors import AlreadyStored, BodyGone, CallTooLarge, QueueError, StartError
 from faasd_async.nats import NatsClient
@@ -50,6 +51,7 @@ from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store
 from faasd_async.queue.jetstream.stored.parcels import (
     first_written,
+    plain_header_block,
     read_fresh_callback,
     read_request,
     read_waiting,
@@ -63,6 +65,7 @@ from faasd_async.queue.jetstream.subjects import (
     LATER,
     belongs_to_mode,
     callback_subject,
+    drawn_subject,
     queued_subject,
 )
 from faasd_async.queue.jetstream.subscription import JetStreamSubscription
@@ -336,6 +339,11 @@ class JetStreamQueue:
         header_block, payload = first_written(request)
         subject = queued_subject("call", request.queue, request.function, request.key)
         self._store.put_durably_then(subject.encode(), header_block, payload, stored)
+
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        subject = drawn_subject(call.queue, call.function, call.key)
+        header_block = plain_header_block(call)
+        self._store.put_durably_then(subject, header_block, call.written, stored)
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         if is_stored(request.body):

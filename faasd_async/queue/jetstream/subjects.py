@@ -26,6 +26,7 @@ subject, a call is found without an index of our own.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from faasd_async.call.ids import CallKey, decode_token, encode_token
@@ -55,6 +56,9 @@ _OF_QUEUE = "faas-queue-"
 ALL_ASKS = "faas.ask.*.*"
 ALL_ABORTS = "faas.abort.*.*"
 
+#: Of so many functions it is known how the subjects of their calls begin.
+_REMEMBERED = 1024
+
 #: What makes this installation's idempotency keys its own.
 SECRET = "faas.control.secret"  # noqa: S105 - where it is kept
 
@@ -74,6 +78,17 @@ class ForeignSubject(ValueError):
 def queued_subject(kind: str, queue: str, function: str, key: CallKey) -> str:
     """:param kind: ``call``, ``later``, ``due`` or ``dead``."""
     return ".".join((f"faas.{kind}", *map(encode_token, (queue, function, *key))))
+
+
+def drawn_subject(queue: str, function: str, key: CallKey) -> bytes:
+    """As :func:`queued_subject`, of a call that was just accepted and whose id was drawn: such an
+    id is a token as it stands."""
+    return b"%b%b.0" % (_before_id(queue, function), key.call_id.encode())
+
+
+@lru_cache(_REMEMBERED)
+def _before_id(queue: str, function: str) -> bytes:
+    return f"faas.call.{encode_token(queue)}.{encode_token(function)}.".encode()
 
 
 def read_queued_subject(subject: str) -> tuple[str, str, CallKey]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import CallbackName, CallbackRequest, QueueRequest
 from faasd_async.errors import QueueError
 from faasd_async.queue.bodies import Bodies
@@ -77,6 +78,9 @@ class MemoryQueue:
     ) -> None:
         self._calls.put(request)
         stored(None)
+
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        self.put_call_then(call.request(), stored)
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         self._calls.put(request)

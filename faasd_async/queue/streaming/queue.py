@@ -26,6 +26,7 @@ from twisted.logger import Logger
 
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.openfaas.request import Place, read_request, write_request
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import NOT_TRIED, QueueRequest
 from faasd_async.errors import (
     AlreadyStored,
@@ -167,6 +168,9 @@ class StreamingQueue(JetStreamQueue):
             super().put_call_then(request, stored)
         except NatsError as reason:
             acknowledged(reason)
+
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        self.put_call_then(call.request(), stored)
 
     # -- taking
 

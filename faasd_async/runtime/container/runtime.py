@@ -24,7 +24,8 @@ from faasd_async.runtime.container.idle import when_idle
 from faasd_async.runtime.container.installation import Installation
 from faasd_async.runtime.container.running import Container
 from faasd_async.runtime.deadline import UnderWay
-from faasd_async.runtime.interface import Invocation, Reply, WhenWhole
+from faasd_async.runtime.interface import Invocation, Passing, Receiver, Reply, WhenWhole
+from faasd_async.runtime.passing import pass_reply
 from faasd_async.runtime.process.group import how_it_ended
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.settings import FunctionSettings
@@ -123,6 +124,15 @@ class ContainerRuntime:
             )
         replying = self.invoke(invocation, timeout_seconds)
         return gather_whole(replying, most_bytes, when_whole, invocation.spill)
+
+    def invoke_passing(
+        self, invocation: Invocation, timeout_seconds: float, receiver: Receiver
+    ) -> Passing:
+        """See :class:`~faasd_async.runtime.interface.PassingRuntime`."""
+        if self._ready and self._container is not None:
+            self._calls += 1
+            return self._container.upstream.invoke_passing(invocation, timeout_seconds, receiver)
+        return pass_reply(self.invoke(invocation, timeout_seconds), receiver)
 
     def when_over(self) -> None:
         """At once: what a function does behind a connection that was closed cannot be seen."""

@@ -16,8 +16,9 @@ from twisted.logger import Logger
 from faasd_async.backoff import Backoff
 from faasd_async.errors import NotHandedOver, StartError
 from faasd_async.runtime.deadline import UnderWay
-from faasd_async.runtime.interface import Invocation, Reply
+from faasd_async.runtime.interface import Invocation, Passing, Receiver, Reply
 from faasd_async.runtime.journal import Keep, unkept
+from faasd_async.runtime.passing import pass_reply
 from faasd_async.runtime.process.group import how_it_ended
 from faasd_async.runtime.process.notes import Note, unnoted
 from faasd_async.runtime.process.program import Program
@@ -114,6 +115,16 @@ class HttpRuntime:
         else:
             invoked = Deferred.fromCoroutine(self._invoke(invocation))
         return self._under_way.bound(self._function, timeout_seconds, invoked)
+
+    def invoke_passing(
+        self, invocation: Invocation, timeout_seconds: float, receiver: Receiver
+    ) -> Passing:
+        """See :class:`~faasd_async.runtime.interface.PassingRuntime`."""
+        if self._ready and self._server is not None:
+            return self._server.upstream.exchange_passing(
+                invocation, self._under_way, timeout_seconds, receiver
+            )
+        return pass_reply(self.invoke(invocation, timeout_seconds), receiver)
 
     def when_over(self) -> None:
         """At once: what the server does behind a connection that was closed cannot be seen."""

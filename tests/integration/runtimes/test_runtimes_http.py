@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import pytest_twisted
@@ -13,6 +13,7 @@ from starting import Start
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 
+from faasd_async.call.headers import Headers
 from faasd_async.errors import (
     InvocationBroken,
     InvocationTimedOut,
@@ -22,6 +23,7 @@ from faasd_async.errors import (
 from faasd_async.runtime.collect import gather
 from faasd_async.runtime.interface import Invocation, Runtime
 from faasd_async.runtime.making import make_runtime
+from faasd_async.runtime.passing import passer_of
 from faasd_async.settings import CommandSettings, FunctionSettings
 
 SERVES = (sys.executable, str(Path(__file__).parent.parent / "functions" / "serves.py"))
@@ -87,15 +89,59 @@ def log() -> Iterator[Log]:
     globalLogPublisher.removeObserver(log)
 
 
-async def ask(
-    runtime: Runtime, target: bytes, body: bytes = b"", timeout_seconds: float = NEVER
-) -> bytes:
-    call = Invocation("figlet", "the-call", b"POST", target, (), body)
-    return await gather(await runtime.invoke(call, timeout_seconds), 2**24)
+class Taker:
+    """Has an answer that is passed on to it gathered.
+
+    :ivar whole: fires with its body.
+    """
+
+    def __init__(self) -> None:
+        self.whole: Deferred[bytes] = Deferred()
+        self._body = b""
+
+    def replied(self, status: int, headers: Headers) -> None:
+        """It has begun."""
+
+    def received(self, piece: bytes) -> None:
+        self._body += piece
+
+    def flush(self) -> None:
+        """There is more to come."""
+
+    def ended(self) -> None:
+        self.whole.callback(self._body)
+
+    def failed(self, reason: Exception) -> None:
+        self.whole.errback(reason)
+
+
+class Ask(Protocol):
+    """Calls a function; :return: its answer's body."""
+
+    def __call__(
+        self, runtime: Runtime, target: bytes, body: bytes = b"", timeout_seconds: float = NEVER
+    ) -> Awaitable[bytes]: ...
+
+
+@pytest.fixture(params=["by a Deferred", "by calls"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Either way to have an answer as it comes."""
+
+    async def ask_for_it(
+        runtime: Runtime, target: bytes, body: bytes = b"", timeout_seconds: float = NEVER
+    ) -> bytes:
+        call = Invocation("figlet", "the-call", b"POST", target, (), body)
+        if request.param == "by a Deferred":
+            return await gather(await runtime.invoke(call, timeout_seconds), 2**24)
+        taker = Taker()
+        passer_of(runtime)(call, timeout_seconds, taker)
+        return await taker.whole
+
+    return ask_for_it
 
 
 @pytest_twisted.ensureDeferred
-async def test_calls_reach_one_process(start: Start) -> None:
+async def test_calls_reach_one_process(ask: Ask, start: Start) -> None:
     """Calls are passed on to the port that the process was told, and it lives on between them."""
     runtime = await start()
     first = await ask(runtime, b"/pid")
@@ -104,14 +150,14 @@ async def test_calls_reach_one_process(start: Start) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_call_waits_for_readiness(start: Start) -> None:
+async def test_call_waits_for_readiness(ask: Ask, start: Start) -> None:
     """With a ready path, a call is handed over only after that says 200."""
     runtime = await start(ready_path="/ready", environment={"LOOKS": "3"})
     assert await ask(runtime, b"/looks") == b"4"
 
 
 @pytest_twisted.ensureDeferred
-async def test_call_does_not_wait_for_ever(start: Start) -> None:
+async def test_call_does_not_wait_for_ever(ask: Ask, start: Start) -> None:
     """A server that is not ready within the connect timeout has surely seen nothing."""
     runtime = await start(("tail", "-f", "/dev/null"), connect_timeout_seconds=0.05)
     with pytest.raises(NotHandedOver, match="figlet is not ready"):
@@ -119,7 +165,7 @@ async def test_call_does_not_wait_for_ever(start: Start) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_limit_that_passes_before_readiness(start: Start) -> None:
+async def test_limit_that_passes_before_readiness(ask: Ask, start: Start) -> None:
     """A call whose limit passes while it waits has not been handed over, and may be tried again."""
     runtime = await start(("tail", "-f", "/dev/null"))
     with pytest.raises(NotHandedOver, match="figlet is not ready"):
@@ -127,7 +173,7 @@ async def test_limit_that_passes_before_readiness(start: Start) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_crash_and_restart(start: Start, log: Log) -> None:
+async def test_crash_and_restart(ask: Ask, start: Start, log: Log) -> None:
     """A call that is under way breaks with the process; the next finds a new one."""
     runtime = await start()
     first = await ask(runtime, b"/pid")
@@ -140,7 +186,7 @@ async def test_crash_and_restart(start: Start, log: Log) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_time_out_spares_the_process(start: Start) -> None:
+async def test_time_out_spares_the_process(ask: Ask, start: Start) -> None:
     """A call that passes its limit is cut off; the process goes on serving others."""
     runtime = await start()
     first = await ask(runtime, b"/pid")
@@ -159,7 +205,7 @@ async def test_output_is_logged(start: Start, log: Log) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_stop_ends_the_process(start: Start) -> None:
+async def test_stop_ends_the_process(ask: Ask, start: Start) -> None:
     """When stopping is done the process is gone, and calls are refused."""
     runtime = await start()
     pid = int(await ask(runtime, b"/pid"))
@@ -180,7 +226,7 @@ async def test_last_words_are_logged(start: Start, log: Log) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_stop_between_two_runs(start: Start, log: Log) -> None:
+async def test_stop_between_two_runs(ask: Ask, start: Start, log: Log) -> None:
     """Stopping while a restart is due ends the waiting, and calls that wait as well."""
     runtime = await start(("false",))
     await log.when("exited with 1")

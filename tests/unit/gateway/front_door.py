@@ -18,8 +18,10 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import LogEvent
 from twisted.python.failure import Failure
 
+from faasd_async.call import http_form
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.headers import Headers
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import QueueRequest
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.callback.destination import DestinationPolicy
@@ -66,6 +68,11 @@ PEER = IPv4Address("TCP", "192.0.2.7", 40123)
 OWN_PORT = 8080
 
 
+def whole(call: PlainCall | QueueRequest) -> QueueRequest:
+    """All of a call."""
+    return call if isinstance(call, QueueRequest) else call.request()
+
+
 class PaperStore:
     """A queue that keeps its answers until the test gives them.
 
@@ -88,6 +95,12 @@ class PaperStore:
         if self.refusal is not None and not isinstance(self.refusal, QueueError):
             raise self.refusal
         self.put_call(request).addCallbacks(stored, lambda failure: stored(failure.value))
+
+    def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
+        request = call.request()
+        assert call.written == http_form.write(request.target, request.headers, request.body)
+        assert call.body == request.body
+        self.put_call_then(request, stored)
 
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]:
         self.delays.append(delay_seconds)
@@ -410,7 +423,7 @@ class FrontDoor:
             deadline_seconds=ACCEPT_DEADLINE_SECONDS,
             clock=self.clock,
             now_ns=lambda: NOW_NS,
-            accepted=lambda request, seconds: self.accepted.append(request),
+            accepted=lambda call, seconds: self.accepted.append(whole(call)),
             verification=verification,
             authentication=authentication,
             why_no_room=self._why_no_room,

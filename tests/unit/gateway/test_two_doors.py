@@ -20,6 +20,7 @@ from faasd_async.errors import (
     QueueUnavailable,
 )
 from faasd_async.gateway.channel import GatewayChannel
+from faasd_async.gateway.regular import MAX_KNOWN_BYTES, Recogniser, Regular, Unfinished
 
 #: What differs from one run to the next.
 DRAWN = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -151,6 +152,28 @@ def test_both_doors_say_the_same(sent: list[bytes], cuts: list[int], reply: Repl
     assert outcome(pieces, True, reply) == outcome(pieces, False, reply)
 
 
+def turned(data: bytes) -> bytes:
+    """The same head with another body, of the same length."""
+    head, blank, body = data.partition(b"\r\n\r\n")
+    return head + blank + body[::-1].swapcase()
+
+
+@given(
+    st.lists(requests(), min_size=1, max_size=2),
+    st.lists(st.tuples(st.integers(0, 1), st.booleans()), min_size=2, max_size=5),
+    st.lists(st.integers(0, 2000), max_size=3),
+    REPLIES,
+)
+def test_both_doors_are_alike_about_what_comes_again(
+    kinds: list[bytes], order: list[tuple[int, bool]], cuts: list[int], reply: Reply
+) -> None:
+    """A head may be remembered: nobody notices, whatever comes between, and with whatever body."""
+    sent = [kinds[which % len(kinds)] for which, _ in order]
+    whole = [turned(each) if turn else each for each, (_, turn) in zip(sent, order, strict=True)]
+    pieces = cut_up(b"".join(whole), cuts) if cuts else whole
+    assert outcome(pieces, True, reply) == outcome(pieces, False, reply)
+
+
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_both_doors_are_alike_about_garbage(garbage: bytes, place: int) -> None:
     """Bytes put anywhere into a regular request."""
@@ -187,6 +210,64 @@ def test_chunks_are_put_together(chunks: list[bytes], cuts: list[int]) -> None:
     written = b"".join(b"%x;a=b\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
     _, _, [stored] = outcome(cut_up(CHUNKED + written + b"0\r\nX-T: 1\r\n\r\n", cuts), True)
     assert stored.body == b"".join(chunks)
+
+
+def test_what_comes_again_is_another_call() -> None:
+    """Of the same head: an id and a time of its own, its own body, and all fields."""
+    door = FrontDoor(bytewise=False)
+    sent = [
+        request("POST", "/async-function/f/x?y", "X-A: 1", "Host: h", body=body)
+        for body in (b"abc", b"xyz", b"longer", b"abc")
+    ]
+    client = door.client()
+    for each in sent:
+        client.send(each)
+    stored = door.store.requests
+    assert [call.body for call in stored] == [b"abc", b"xyz", b"longer", b"abc"]
+    assert len({call.key for call in stored}) == 4
+    for call in stored:
+        assert dict(call.headers)[b"X-Call-Id"] == call.key.call_id.encode()
+        assert call.key.call_id.encode() in client.received
+        assert (call.target, dict(call.headers)[b"X-A"]) == (b"/x?y", b"1")
+    client.leaves()
+
+
+def test_what_comes_again_is_looked_at_again() -> None:
+    """Whether there is such a function, and whether its body is not too large, may have changed."""
+    door = FrontDoor(bytewise=False)
+    again = request("POST", "/async-function/f", body=b"abc")
+    client = door.client()
+    client.send(again)
+    deployment = door.deployments.pop("f")
+    client.send(again)
+    door.deployments["f"] = deployment
+    door.store.largest_call_bytes = 2
+    client.send(again)
+    assert re.findall(rb"HTTP/1.1 (\d+)", client.received) == [b"202", b"404", b"413"]
+    client.leaves()
+
+
+def test_one_short_head_of_a_client_is_remembered() -> None:
+    """The last one; a long one would take up too much, of all clients together."""
+    recogniser = Recogniser()
+    short, another = (request("POST", f"/async-function/{n}", body=b"abc") for n in "fg")
+    long = request("POST", "/async-function/f", "X: " + "x" * MAX_KNOWN_BYTES, body=b"abc")
+    first = recogniser.read(short)
+    assert isinstance(first, Regular)
+    assert recogniser.read(short + b"POST") is first
+    assert recogniser.read(long) is not recogniser.read(long)
+    assert recogniser.read(short) is first
+    assert recogniser.read(another) is recogniser.read(another)
+    assert recogniser.read(short) is not first
+
+
+def test_the_beginning_of_what_is_remembered_is_unfinished() -> None:
+    """As that of anything else."""
+    recogniser = Recogniser()
+    again = request("POST", "/async-function/f", body=b"abc")
+    recogniser.read(again)
+    assert isinstance(recogniser.read(again[:-1]), Unfinished)
+    assert recogniser.read(again[:20]) is None
 
 
 @pytest.fixture

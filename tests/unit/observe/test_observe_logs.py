@@ -195,3 +195,68 @@ def test_a_line_has_an_end(tmp_path: Path, as_json: bool) -> None:
     [line] = (tmp_path / "log").read_text().splitlines()
     assert len(line) < 3 * MOST_CHARACTERS
     assert "characters more)" in (json.loads(line)["message"] if as_json else line)
+
+
+def test_lines_of_one_turn_are_one_write(tmp_path: Path) -> None:
+    """In their order, when the turn is over; what is no longer gathered is written at once."""
+    path, due = tmp_path / "log", []
+    lines = make_observer(str(path), False, Level("info"))
+    log = logger(lines)
+    lines.gather(due.append)
+    for number in range(3):
+        log.info("line {number}", number=number)
+    assert (path.exists(), len(due)) == (False, 1)
+    due.pop()()
+    log.info("line {number}", number=3)
+    assert numbers(path) == [0, 1, 2]
+    lines.gather_no_more()
+    assert numbers(path) == [0, 1, 2, 3]
+    log.info("line {number}", number=4)
+    assert numbers(path) == [0, 1, 2, 3, 4]
+    due.pop()()
+    assert (numbers(path), due) == ([0, 1, 2, 3, 4], [])
+
+
+def numbers(path: Path) -> list[int]:
+    """The lines of a log, by the numbers in them."""
+    return [int(line.split()[-1]) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["warning", "long", "many"])
+def test_what_does_not_wait_for_the_end_of_a_turn(tmp_path: Path, kind: str) -> None:
+    """A warning, what is long, and what would be too much; with what came before it."""
+    path = tmp_path / "log"
+    lines = make_observer(str(path), False, Level("info"))
+    log = logger(lines)
+    lines.gather(lambda write: None)
+    log.info("line 0")
+    if kind == "warning":
+        log.warn("line 1")
+    elif kind == "long":
+        log.info("{text} 1", text="x" * 5000)
+    else:
+        for number in range(1, 128):
+            log.info("line {number}", number=number)
+    assert numbers(path)[:2] == [0, 1]
+
+
+def test_a_turn_whose_lines_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes no line about that either: they are lost, and the next ones are not."""
+    path, due, full = tmp_path / "log", [], False
+    write = BoundedLog.write
+
+    def write_if_there_is_room(self: BoundedLog, text: str) -> None:
+        if full:
+            raise OSError("no space left")
+        write(self, text)
+
+    monkeypatch.setattr(BoundedLog, "write", write_if_there_is_room)
+    lines = make_observer(str(path), False, Level("info"))
+    lines.gather(due.append)
+    for number in range(3):
+        full = number == 1
+        logger(lines).info("line {number}", number=number)
+        due.pop()()
+    assert numbers(path) == [0, 2]

@@ -14,6 +14,7 @@ from faasd_async.call.body import StoredBody
 from faasd_async.call.callback_url import CallbackUrl
 from faasd_async.call.history import History
 from faasd_async.call.ids import CallKey
+from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
 from faasd_async.nats.wire import encode_headers
 from faasd_async.queue.jetstream.stored.message import (
@@ -55,6 +56,8 @@ _NOTED_OF_MOST_CALLBACKS = re.compile(
     rb"NATS/1\.0\r\nFaas-Format: 1\r\nFaas-Callback-Url: ([!-~]+)\r\n"
     rb"(?:Nats-[^\r]*\r\n)*\r\n"
 )
+
+_OF_PLAIN = encode_headers((format_of(b""), (START_TIME, b"%d")))
 
 
 class Travelling(Message, Protocol):
@@ -109,6 +112,11 @@ def read_waiting(message: Travelling) -> QueueRequest:
         return QueueRequest(function, queue, key, int(started), target, headers, body, callback)
     except ValueError as reason:
         raise Unreadable(f"{message.subject!r}: {reason!r}") from reason
+
+
+def plain_header_block(call: PlainCall) -> bytes:
+    """The headers, encoded; the payload is as :attr:`.PlainCall.written` has it."""
+    return _OF_PLAIN % call.start_time_ns
 
 
 def read_request(message: Message) -> QueueRequest:
