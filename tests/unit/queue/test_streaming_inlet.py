@@ -26,8 +26,10 @@ class Membership:
     def mute(self) -> None:
         self.said.append("mute")
 
-    def stop(self) -> None:
+    def stop(self) -> Deferred[None]:
         self.said.append("leave")
+        self.left = Deferred[None]()
+        return self.left
 
 
 class Stan:
@@ -276,7 +278,9 @@ def test_stopping_waits_for_what_is_on_its_way(house: House) -> None:
     house.stored(1)
     assert (house.stan.membership.said, stopped) == (["mute"], [])
     house.failed(2, QueueUnavailable("not now"))
-    assert (house.stan.membership.said, stopped) == (["mute", "leave"], [None])
+    assert (house.stan.membership.said, stopped) == (["mute", "leave"], [])
+    house.stan.membership.left.callback(None)
+    assert stopped == [None]
     assert house.stan.acked == [1]
     assert house.clock.getDelayedCalls() == []
     house.inlet.stop().addCallback(stopped.append)
