@@ -15,9 +15,10 @@ def write_head(method: bytes, target: bytes, fields: Iterable[tuple[bytes, bytes
     :raises Unsendable: a part would break out of its line; such a request came from no HTTP
         message, and would never be understood.
     """
-    lines = [b"%b: %b" % field for field in fields]
-    written = b"".join([b"\r\n%b" % line for line in lines])
-    return _checked(method, target, written, len(lines))
+    lines = [b"%b %b HTTP/1.1" % (method, target)]
+    lines += [b"%b: %b" % field for field in fields]
+    lines += (b"", b"")
+    return _checked(b"\r\n".join(lines), len(lines) - 1)
 
 
 def write_head_of(method: bytes, target: bytes, lines: bytes) -> bytes:
@@ -25,15 +26,15 @@ def write_head_of(method: bytes, target: bytes, lines: bytes) -> bytes:
 
     :param lines: the fields, written already; each has the end of the line before it in front.
     """
-    return _checked(method, target, lines, lines.count(b"\r\n"))
-
-
-def _checked(method: bytes, target: bytes, lines: bytes, count: int) -> bytes:
     head = b"%b %b HTTP/1.1%b\r\n\r\n" % (method, target, lines)
-    ends = count + 2
+    return _checked(head, lines.count(b"\r\n") + 2)
+
+
+def _checked(head: bytes, ends: int) -> bytes:
+    """:param ends: how many lines end in it."""
     # More of either than there are ends of lines: one of them stands within a line.
     if head.count(b"\r") != ends or head.count(b"\n") != ends or b"\0" in head:
         raise Unsendable("a request with a line break or a NUL in its head cannot be sent")
-    if b" " in method or b" " in target:
+    if head.count(b" ", 0, head.index(b"\r")) != 2:
         raise Unsendable("a request with a space in its target cannot be sent")
     return head
