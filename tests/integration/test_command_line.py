@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from functools import partial
 from typing import Any
 
@@ -111,6 +113,24 @@ async def test_a_field_of_queued_calls(
     [callback] = await listener.when(1, at("/back"))
     assert (accepted.status, accepted.text.strip()) == (0, callback.header("X-Call-Id"))
     assert accepted.said == "X-Callback-Url is for queued calls: --async is implied\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_call_that_is_in_doubt(
+    reactor: Any, start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """The broker did not say in time whether it has it: the command tells how to ask after it."""
+    daemon = await start_daemon(function(listener))
+    run = partial(command, reactor, daemon)
+    os.kill(daemon.broker_pid, signal.SIGSTOP)
+    try:
+        doubtful = await run("invoke", "f", "--async", "-d", "x")
+    finally:
+        os.kill(daemon.broker_pid, signal.SIGCONT)
+    [came] = await listener.when(1)
+    assert (doubtful.status, doubtful.printed) == (4, b"")
+    assert "the call may still run" in doubtful.said
+    assert doubtful.said.strip().endswith(f"faasd-async call {came.header('X-Call-Id')}")
 
 
 @pytest_twisted.ensureDeferred

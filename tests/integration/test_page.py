@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -275,6 +277,29 @@ async def test_a_function_is_invoked(house: House, width: int) -> None:
     await tab.click(".answer a.id")
     await tab.see("Callback delivered", ".life")
     await sound(tab, width)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest_twisted.ensureDeferred
+async def test_a_call_that_is_in_doubt(house: House, width: int) -> None:
+    """The broker did not say in time whether it has it: that is told in words, with where one can
+    see what became of it."""
+    tab = await house.tab(width, "#/invoke")
+    await tab.choose("select[name=function]", "echo")
+    await tab.click(".choice label", "Queue it")
+    os.kill(house.daemon.broker_pid, signal.SIGSTOP)
+    try:
+        await tab.click("button", "Invoke")
+        await tab.see("too slow to say whether the call is stored; if it is, it runs", ".answer")
+        await tab.see("the call may still run", ".answer pre")
+        # A browser tells its console of every answer from 400 on.
+        assert all("status of 504" in each for each in tab.complaints)
+        del tab.complaints[:]
+        await sound(tab, width)
+    finally:
+        os.kill(house.daemon.broker_pid, signal.SIGCONT)
+    await tab.click(".answer a.id")
+    await tab.see("Attempt 1 answered 200", ".life")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
