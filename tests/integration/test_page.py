@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_twisted
-from browser import CHROMIUM, Browser, Tab
+from browser import CHROMIUM, Browser, BrowserError, Tab
 from daemon import Daemon
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -419,6 +419,41 @@ async def test_whatever_a_caller_sends_stays_text(house: House) -> None:
     assert await tab.evaluate("document.querySelectorAll('main script, main img').length") == 0
     assert await tab.evaluate("typeof pwned") == "undefined"
     await sound(tab, 1280)
+    await house.daemon.request("/system/queues/slow/resume", Authorization=PASSWORD)
+
+
+#: What the page never does: make markup of a text.
+_MARKUP = """
+  const markup = (each) =>
+    typeof each === "string" ? document.createRange().createContextualFragment(each) : each;
+  for (const name of ["append", "replaceChildren"]) {
+    const real = Element.prototype[name];
+    Element.prototype[name] = function (...children) { real.apply(this, children.map(markup)); };
+  }
+"""
+
+
+@pytest.mark.parametrize("where", ["a function's name", "a path", "a body"])
+@pytest_twisted.ensureDeferred
+async def test_what_markup_would_do(house: House, where: str) -> None:
+    """The page's policy lets nothing make markup of a text; if something did, and there were no
+    policy, a stranger's script would run."""
+    await house.daemon.request("/system/queues/slow/pause", Authorization=PASSWORD)
+    # Of a path a space would be written out, which markup can do without.
+    path = '<img/src="x"onerror="pwned=1">' if where == "a path" else ""
+    waiting = await house.accept(f"held/{path}", CANARY.encode() if where == "a body" else b"")
+    named = where == "a function's name"
+    place = "#/" if named else f"#/call/{waiting}"
+    tab = await house.tab(1280, place)
+    with pytest.raises(BrowserError, match="TrustedHTML"):
+        await tab.evaluate(f"document.querySelector('main').innerHTML = {json.dumps(CANARY)}")
+    assert await tab.evaluate("typeof pwned") == "undefined"
+    tab = await house.browser.tab(1280, 900, Authorization=PASSWORD)
+    for source in (_MARKUP, _HOSTILE % json.dumps(CANARY) if named else ""):
+        await tab.send("Page.addScriptToEvaluateOnNewDocument", source=source)
+    await tab.send("Page.setBypassCSP", enabled=True)
+    await tab.go(house.daemon.url(f"/ui/{place}"))
+    await tab.until("window.pwned === 1")
     await house.daemon.request("/system/queues/slow/resume", Authorization=PASSWORD)
 
 
