@@ -122,7 +122,7 @@ async def test_a_call_that_is_in_doubt(
     """The broker did not say in time whether it has it: the command tells how to ask after it."""
     daemon = await start_daemon(function(listener))
     run = partial(command, reactor, daemon)
-    os.kill(daemon.broker_pid, signal.SIGSTOP)
+    daemon.stop_broker()
     try:
         doubtful = await run("invoke", "f", "--async", "-d", "x")
     finally:

@@ -287,7 +287,7 @@ async def test_a_call_that_is_in_doubt(house: House, width: int) -> None:
     tab = await house.tab(width, "#/invoke")
     await tab.choose("select[name=function]", "echo")
     await tab.click(".choice label", "Queue it")
-    os.kill(house.daemon.broker_pid, signal.SIGSTOP)
+    house.daemon.stop_broker()
     try:
         await tab.click("button", "Invoke")
         await tab.see("too slow to say whether the call is stored; if it is, it runs", ".answer")
