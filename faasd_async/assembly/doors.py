@@ -45,11 +45,11 @@ def add_figures_doors(shared: Shared, reports: Sequence[Callable[[], Deferred[No
         shared.doors.add(endpoint, site, setting="[gateway] metrics_listen")
 
 
-def _let_go(site: GatewaySite, waiting: Iterable[Waited]) -> None:
+async def _let_go(site: GatewaySite, waiting: Iterable[Waited]) -> None:
     """A door is closed: clients leave when they have their answer, and nobody waits for one."""
-    site.let_clients_go()
     for each in waiting:
         each.close()
+    await site.let_clients_go()
 
 
 def _refresh(reports: Iterable[Callable[[], Deferred[None]]]) -> Deferred[None]:

@@ -117,6 +117,8 @@ def verify(path: Path) -> int:
             size_bytes += len(member.content)
     if told is None:
         raise BackupError(f"{path} is not whole: its end is missing")
+    if not found or found[0].rpartition(" ")[2] != BEGIN:
+        raise BackupError(f"{path} is no backup: it does not begin with {BEGIN}")
     if found != told:
         name = next((a.split()[-1] for a, b in zip(found, told, strict=False) if a != b), "its end")
         raise BackupError(f"{path} is damaged: {name} is not what was written")

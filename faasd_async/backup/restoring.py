@@ -8,6 +8,7 @@ runs a call it looks whether it has ended.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,11 @@ from faasd_async.nats.jetstream.publishing import read_ack
 from faasd_async.private_files import make_private_directory, sync_directory, write_private
 from faasd_async.queue.jetstream.subjects import CALLS, LATER, OUTCOMES
 from faasd_async.statelock import StateLock
+
+#: How a message begins that was put meanwhile, see :mod:`.taking`.
+_MOVED = re.compile(
+    rb"(faas\.(?:later|dead|dead-callback|body\.dead|owner\.dead)\.[!-~]+) ([0-9]{1,9})\n"
+)
 
 _WHOLE = ("nats", *KEPT)
 
@@ -71,7 +77,7 @@ async def restore(
         # The next daemon is to look at it as after a crash.
         lock.left_behind = True
         return aside
-    except NatsError as reason:
+    except (NatsError, msgspec.MsgspecError) as reason:
         raise BackupError(f"it cannot be restored: {reason}") from reason
     except OSError as error:
         raise BackupError(f"{error.filename or state_dir}: {error.strerror}") from error
@@ -127,12 +133,7 @@ class _Restoring:
             assert member.name == SUMS, "nothing else is let through"
 
     def _begin(self, content: bytes) -> None:
-        begin = msgspec.json.decode(content, type=Beginning)
-        if begin.format > FORMAT:
-            raise BackupError(
-                f"it was taken by a newer faasd-async ({begin.version}): restore it with that"
-            )
-        self._ended_before = begin.ended_before
+        self._ended_before = read_beginning(content).ended_before
 
     async def _end_stream(self) -> None:
         place, self._place = self._place, None
@@ -158,9 +159,7 @@ class _Restoring:
                 at = message.sequence + 1
 
     async def _put_moved(self, content: bytes) -> None:
-        line, _, rest = content.partition(b"\n")
-        subject, _, size = line.rpartition(b" ")
-        headers, payload = rest[: int(size)], rest[int(size) :]
+        subject, headers, payload = read_moved(content)
         if subject.startswith(b"faas.later.") and await self._is_known(subject.decode()):
             return
         reply = await self._client.request(subject, payload, headers=headers, timeout_seconds=60)
@@ -182,6 +181,33 @@ class _Restoring:
                 continue
             return True
         return False
+
+
+def read_beginning(content: bytes) -> Beginning:
+    """
+    :raises BackupError: it is none of ours, or of a time to come.
+    """
+    try:
+        begin = msgspec.json.decode(content, type=Beginning)
+    except msgspec.MsgspecError as reason:
+        raise BackupError(f"it is no backup: {BEGIN}: {reason}") from None
+    if begin.format > FORMAT:
+        raise BackupError(
+            f"it was taken by a newer faasd-async ({begin.version}): restore it with that"
+        )
+    return begin
+
+
+def read_moved(content: bytes) -> tuple[bytes, bytes, bytes]:
+    """A message's subject, headers and payload.
+
+    :raises BackupError: it is none that moves.
+    """
+    found = _MOVED.match(content)
+    if found is None or found.end() + int(found[2]) > len(content):
+        raise BackupError("it is no backup: what moved meanwhile cannot be read")
+    payload_at = found.end() + int(found[2])
+    return found[1], content[found.end() : payload_at], content[payload_at:]
 
 
 def _holds_something(path: Path) -> bool:

@@ -20,6 +20,7 @@ from faasd_async.backup.restoring import restore as restore_backup
 from faasd_async.backup.taking import Taking
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.options import config_option, state_dir_option
+from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Ended, Session, confirm, talks
 from faasd_async.errors import ConfigurationError, StartError
 from faasd_async.settings import Settings, load
@@ -40,7 +41,7 @@ async def backup(session: Session, file: Path, config: str | None, state_dir: st
     """
     settings = _settings(config, state_dir)
     state = Path(settings.state_dir)
-    with _told(), ArchiveWriter(file) as archive, _progress("backup") as tell:
+    with _told(), ArchiveWriter(file) as archive, _progress("backup", session.screen) as tell:
         async with broker_of(session.reactor, state, _binary(settings)) as client:
             taken = await Taking(client, archive, tell).run(state, __version__, time.time_ns())
         archive.finish()
@@ -78,8 +79,8 @@ async def restore(
     """
     settings = _settings(config, state_dir)
     if force:
-        confirm(f"Put what is in {settings.state_dir} aside?", yes)
-    with _told(), _progress("restore") as tell:
+        confirm(session, f"Put what is in {settings.state_dir} aside?", yes)
+    with _told(), _progress("restore", session.screen) as tell:
         aside = await restore_backup(
             session.reactor,
             file,
@@ -123,21 +124,19 @@ def _binary(settings: Settings) -> Path | None:
 def _told() -> Iterator[None]:
     """What cannot be done is told in a line.
 
-    :raises SystemExit: it was not done.
+    :raises click.ClickException: it was not done.
     """
     try:
         yield
     except (BackupError, StartError) as reason:
-        click.echo(str(reason), err=True)
+        raise click.ClickException(str(reason)) from reason
     except OSError as error:
-        click.echo(f"{error.filename or 'the disk'}: {error.strerror}", err=True)
-    else:
-        return
-    raise SystemExit(Exit.FAILED)
+        what = f"{error.filename or 'the disk'}: {error.strerror}"
+        raise click.ClickException(what) from error
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def _progress(what: str, screen: Screen) -> Iterator[Callable[[int, int], None]]:
     """A bar, where somebody looks."""
     with Progress(
         TextColumn("{task.description}"),
@@ -146,6 +145,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         TransferSpeedColumn(),
         console=Console(stderr=True),
         transient=True,
+        disable=screen.as_json,
     ) as progress:
         task = progress.add_task(what, total=None)
 

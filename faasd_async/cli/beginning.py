@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from faasd_async.cli.exits import Exit
 from faasd_async.cli.screen import Screen
 from faasd_async.cli.session import Asked
 from faasd_async.cli.starters import STARTERS, Starter
@@ -41,8 +40,7 @@ def new(asked: Asked, name: str, lang: str, config: Path) -> None:
         with config.open("a", encoding="utf-8") as settings:
             settings.write(_section(name, starter, bool(settings.tell())))
     except OSError as reason:
-        click.echo(str(reason), err=True)
-        raise SystemExit(Exit.FAILED) from None
+        raise click.ClickException(str(reason)) from None
     _tell(Screen(as_json=asked.as_json), name, file, config, starter)
 
 

@@ -81,8 +81,7 @@ async def result(session: Session, call_id: str, wait: bool) -> Ended:
         return await when_ended(session, call_id)
     answer = await fetch(session, call_id, None)
     if answer.status == 202 and not answer.field("X-Function-Status"):
-        session.screen.aside("it has not ended yet; --wait waits for it")
-        return Exit.FAILED
+        return session.screen.error("it has not ended yet; --wait waits for it", Exit.FAILED)
     return print_outcome(session.screen, answer)
 
 

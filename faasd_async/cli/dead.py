@@ -128,7 +128,7 @@ async def purge(
 ) -> Ended:
     """Throw them away: those of CALL_IDS, or all that the options describe."""
     query = _picked(call_ids, function, kind, reason, everything)
-    confirm("They are gone for good then. Go on?", yes)
+    confirm(session, "They are gone for good then. Go on?", yes)
     purged = 0
     for path in [_path(each) for each in call_ids] or [_PATH]:
         purged += (await session.daemon.order("DELETE", path, query=query))["purged"]

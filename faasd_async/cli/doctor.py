@@ -37,8 +37,9 @@ def check(asked: Asked, config: str | None, state_dir: str | None) -> None:
         screen.data({"usable": not mistakes, "mistakes": mistakes})
     elif not mistakes:
         screen.line("the settings can be used")
-    for mistake in mistakes:
-        screen.aside(mistake)
+    else:
+        for mistake in mistakes:
+            screen.aside(mistake)
     raise SystemExit(Exit.FAILED if mistakes else Exit.OK)
 
 

@@ -6,11 +6,13 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes; 2 is click's, for what was typed wrongly."""
+    """Exit codes."""
 
     OK = 0
     #: It was done, and what came of it is no success: a call that failed, a daemon not ready.
     FAILED = 1
+    #: It was typed wrongly; the code is click's.
+    USAGE = 2
     UNREACHABLE = 3
     #: The daemon said no: there is no such call, no such function, or it may not be now.
     REFUSED = 4

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import click
 
-from faasd_async.cli.exits import Exit
 from faasd_async.cli.installation import files
 from faasd_async.cli.installation.tree import Done, Tree
 from faasd_async.cli.screen import Screen
@@ -118,8 +117,7 @@ def _do(asked: Asked, tree: Tree, change: Callable[[Tree], None]) -> None:
     except OSError as reason:
         path = reason.filename or tree.root
         _tell(screen, tree)
-        click.echo(f"{path}: {reason.strerror}; are you root?", err=True)
-        raise SystemExit(Exit.FAILED) from None
+        raise click.ClickException(f"{path}: {reason.strerror}; are you root?") from None
     if not tree.dry_run:
         _systemctl(tree, "daemon-reload")
     _tell(screen, tree)

@@ -85,9 +85,11 @@ async def _queue(
     answer = await session.daemon.ask(
         method, "/async-function/" + target, headers=fields, body=body
     )
-    if answer.status != 202:
-        raise Refused(answer.status, answer.reason)
     call_id = answer.field("X-Call-Id")
+    if answer.status == HTTPStatus.GATEWAY_TIMEOUT and call_id:
+        raise Refused(answer.status, f"{answer.reason}; ask after it: faasd-async call {call_id}")
+    if answer.status != HTTPStatus.ACCEPTED:
+        raise Refused(answer.status, answer.reason)
     if not wait:
         receipt = {"id": call_id, "location": answer.field("Location")}
         session.screen.told(receipt, call_id)

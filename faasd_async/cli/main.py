@@ -19,12 +19,14 @@ from faasd_async.cli.installing import install, uninstall
 from faasd_async.cli.invoking import invoke
 from faasd_async.cli.logs import logs
 from faasd_async.cli.migrating import migrate
+from faasd_async.cli.mistakes import Commands
+from faasd_async.cli.options import with_json
 from faasd_async.cli.queues import functions, queue, status
 from faasd_async.cli.schedules import schedules
 from faasd_async.cli.session import HERE, Asked
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="faasd-async")
 @click.option(
     "--url",
@@ -38,7 +40,7 @@ from faasd_async.cli.session import HERE, Asked
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A directory with basic-auth-user and basic-auth-password.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs: JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: JSON, mistakes too.")
 @click.pass_context
 def cli(context: click.Context, url: str | None, credentials: Path | None, as_json: bool) -> None:
     """Ask a faasd-async daemon, and give it orders.
@@ -56,7 +58,7 @@ for each in (
     *(dead, queue, schedules, check, doctor, migrate, backup, restore),
     *(install, uninstall),
 ):
-    cli.add_command(each)
+    cli.add_command(with_json(each))
 
 
 def main() -> None:

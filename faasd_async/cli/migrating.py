@@ -136,6 +136,7 @@ class Moving:
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
+            disable=screen.as_json,
         )
         self._task = self._progress.add_task("waiting for messages", total=None)
 

@@ -76,7 +76,7 @@ def _order(verb: str, said: Callable[[Sheet], str], about: str, *, asks: bool = 
     @click.option("--yes", is_flag=True, hidden=not asks, help="Do not ask.")
     @talks
     async def run(session: Session, name: str, is_function: bool, yes: bool) -> Ended:
-        confirm("No caller is told of what is purged. Go on?", yes or not asks)
+        confirm(session, "No caller is told of what is purged. Go on?", yes or not asks)
         kind = "function" if is_function else "queues"
         sheet = await session.daemon.order("POST", f"/system/{kind}/{segment(name)}/{verb}")
         session.screen.told(sheet, said(sheet))

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from faasd_async.cli.exits import Exit
+
 #: Where lines are not cut for anybody's eyes.
 _PIPED_COLUMNS = 240
 
@@ -22,7 +24,7 @@ _PIPED_COLUMNS = 240
 class Screen:
     """Standard output for what was asked for, standard error for what is said about it.
 
-    :ivar as_json: whether programs read it.
+    :ivar as_json: whether programs read it; then each line of either is JSON.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -61,8 +63,22 @@ class Screen:
         sys.stdout.buffer.flush()
 
     def aside(self, text: str) -> None:
-        """Something about it, for people only."""
-        print(plain(text), file=sys.stderr, flush=True)
+        """Something about it, which changes nothing."""
+        self._say({"note": text}, text)
+
+    def error(self, text: str, end: Exit, **more: object) -> Exit:
+        """Why there is no answer.
+
+        :param more: what else programs may want to know of it.
+        :return: *end*, with which the command is to end.
+        """
+        sheet = {"error": text, "kind": end.name.lower(), "exit_code": int(end), **more}
+        self._say(sheet, text)
+        return end
+
+    def _say(self, sheet: dict[str, object], text: str) -> None:
+        said = json.dumps(sheet) if self.as_json else plain(text)
+        print(said, file=sys.stderr, flush=True)
 
 
 def plain(value: object) -> str:

@@ -15,6 +15,7 @@ from twisted.internet.task import react
 from faasd_async.cli.address import daemon_url
 from faasd_async.cli.daemon import Credentials, Daemon, Refused, Unreachable
 from faasd_async.cli.exits import Exit
+from faasd_async.cli.mistakes import tell
 from faasd_async.cli.screen import Screen
 
 P = ParamSpec("P")
@@ -95,17 +96,13 @@ async def _ended(
     except Unreachable as reason:
         if interrupted:
             return interrupted[0]
-        screen.aside(str(reason))
-        return Exit.UNREACHABLE
+        return screen.error(str(reason), Exit.UNREACHABLE)
     except Refused as refusal:
-        screen.aside(str(refusal))
-        return Exit.REFUSED
+        return screen.error(str(refusal), Exit.REFUSED, status=refusal.status)
     except click.Abort:
-        screen.aside("nothing was done")
-        return Exit.FAILED
+        return screen.error("nothing was done", Exit.FAILED)
     except click.ClickException as mistake:
-        mistake.show()
-        raise SystemExit(mistake.exit_code) from mistake
+        return tell(mistake, screen)
 
 
 def _credentials(directory: Path | None) -> Credentials | None:
@@ -117,10 +114,14 @@ def _credentials(directory: Path | None) -> Credentials | None:
         raise click.UsageError(f"--credentials: {reason}") from None
 
 
-def confirm(question: str, sure: bool) -> None:
+def confirm(session: Session, question: str, sure: bool) -> None:
     """Ask whoever sits there, unless they said so already.
 
     :raises click.Abort: they would rather not.
+    :raises click.UsageError: a program sits there.
     """
-    if not sure:
-        click.confirm(question, abort=True, err=True)
+    if sure:
+        return
+    if session.screen.as_json:
+        raise click.UsageError("with --json nobody is asked: say --yes")
+    click.confirm(question, abort=True, err=True)

@@ -46,6 +46,7 @@ class Notifier:
         )
         self._how: Callable[[], str] = lambda: ""
         self._is_moving = False
+        self._is_up = False
         self._said = ""
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
@@ -66,6 +67,7 @@ class Notifier:
     def ready(self) -> None:
         """Calls are taken: what is ordered after this daemon may start."""
         self._is_moving = False
+        self._is_up = True
         self._tell("READY=1", self._status())
 
     def reloading(self) -> None:
@@ -93,7 +95,8 @@ class Notifier:
             self._socket = None
 
     def _look(self) -> None:
-        lines = ["WATCHDOG=1"] if self._watchdog_seconds else []
+        # Nobody watches a start: how long it may take is told by extensions.
+        lines = ["WATCHDOG=1"] if self._watchdog_seconds and self._is_up else []
         if self._is_moving:
             lines.append(f"EXTEND_TIMEOUT_USEC={_LONGER_SECONDS * 1e6:.0f}")
         status = self._status()

@@ -22,6 +22,7 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
@@ -43,6 +44,9 @@ SMALL_BODY_BYTES = 64 * 1024
 
 #: How long a client that was refused may go on sending before it is cut off.
 LINGER_SECONDS = 2.0
+
+#: So long a client that is silent when the door is closed has for one more request.
+LAST_WORDS_SECONDS = 0.5
 
 #: What would make more than one line of a header field.
 _BREAKS_OUT = re.compile(rb"[\r\n\0]")
@@ -169,13 +173,16 @@ class GatewayChannel(HTTPChannel):
         return persistent and not self._last
 
     def let_go(self) -> None:
-        """Answer what is under way, and then no more."""
+        """Answer what is under way, or comes first, and then no more."""
         self._last = True
         # Without a request it would hear nothing any more, the rest of one that is coming neither.
         self.persistent = not self.requests
         for request in self.requests:
             if not request.startedWriting:
                 request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+
+    def leave(self) -> None:
+        """Let a client go that has not said anything since."""
         if self.is_idle:
             self.loseConnection()
 
@@ -456,10 +463,18 @@ class GatewaySite(Site):
             self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
         return self._date
 
-    def let_clients_go(self) -> None:
-        """Answer what is under way, and nothing that comes after it."""
-        for channel in list(self.channels):
+    async def let_clients_go(self) -> None:
+        """Answer what is under way, and nothing that comes after it.
+
+        Who is silent may have sent a request that nobody has read yet, if it came just now: such
+        clients are closed after a moment.
+        """
+        for channel in self.channels:
             channel.let_go()
+        if any(channel.is_idle for channel in self.channels):
+            await deferLater(self.reactor, LAST_WORDS_SECONDS)
+        for channel in list(self.channels):
+            channel.leave()
 
     def log(self, request: object) -> None:
         """No access log: each call has a line of its own."""

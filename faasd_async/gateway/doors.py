@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
@@ -30,6 +30,10 @@ PATIENCE_SECONDS = 15.0
 _FROM_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to listen there
 
 
+#: Has those who are in leave; is over when nobody of them has more to say.
+Farewell = Callable[[], Coroutine[Any, Any, None]]
+
+
 class Doors:
     """Listens on a number of endpoints.
 
@@ -40,7 +44,7 @@ class Doors:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._doors: list[tuple[str, str, IProtocolFactory, bool]] = []
-        self._farewells: list[Callable[[], None]] = []
+        self._farewells: list[Farewell] = []
         self._ports: list[IListeningPort] = []
         self._held: list[IPushProducer] = []
         self._patience: IDelayedCall | None = None
@@ -53,7 +57,7 @@ class Doors:
         self,
         description: str,
         factory: IProtocolFactory,
-        let_clients_go: Callable[[], None] | None = None,
+        let_clients_go: Farewell | None = None,
         *,
         setting: str = "[gateway] listen or --listen",
     ) -> None:
@@ -130,8 +134,7 @@ class Doors:
         self._wait_no_more()
         for port in ports:
             await maybeDeferred(port.stopListening)
-        for farewell in self._farewells:
-            farewell()
+        await gatherResults([Deferred.fromCoroutine(each()) for each in self._farewells])
 
 
 def _home(port: IListeningPort) -> tuple[str, int] | None:

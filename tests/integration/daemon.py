@@ -183,6 +183,13 @@ class Daemon(Output):
         """Its nats-server's."""
         return int((self.state / "nats" / "server.pid").read_text())
 
+    def stop_broker(self) -> None:
+        """Have its nats-server stand still, each thread of it; SIGCONT has it go on."""
+        os.kill(self.broker_pid, signal.SIGSTOP)
+        threads = Path(f"/proc/{self.broker_pid}/task")
+        while any(_state(each) not in "TtZX" for each in threads.iterdir()):
+            os.sched_yield()
+
     @property
     def broker_runs(self) -> bool:
         """Whether a nats-server runs on its state directory."""
@@ -249,3 +256,10 @@ class Daemon(Output):
 
 
 StartDaemon = Callable[..., Deferred[Daemon]]
+
+
+def _state(task: Path) -> str:
+    """A thread's, one letter as in proc(5); one that is gone is dead."""
+    with suppress(OSError):
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    return "X"

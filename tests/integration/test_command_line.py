@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from functools import partial
 from typing import Any
 
 import pytest_twisted
 from command_line import command
 from daemon import StartDaemon
-from listener import Listener
+from listener import Listener, at
 from twisted.internet.defer import Deferred, gatherResults
 
 
@@ -98,6 +100,37 @@ async def test_a_queued_call(reactor: Any, start_daemon: StartDaemon, listener: 
     assert "409" in cancelled.said
     assert unknown.status == 4
     assert "404" in unknown.said
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_field_of_queued_calls(
+    reactor: Any, start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """``-H X-Callback-Url=…`` makes it one without ``--async``, which is said: the id is printed,
+    and the answer is sent there."""
+    run = partial(command, reactor, await start_daemon(function(listener)))
+    accepted = await run("invoke", "f", "-d", "x", "-H", f"X-Callback-Url={listener.url('/back')}")
+    [callback] = await listener.when(1, at("/back"))
+    assert (accepted.status, accepted.text.strip()) == (0, callback.header("X-Call-Id"))
+    assert accepted.said == "X-Callback-Url is for queued calls: --async is implied\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_call_that_is_in_doubt(
+    reactor: Any, start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """The broker did not say in time whether it has it: the command tells how to ask after it."""
+    daemon = await start_daemon(function(listener))
+    run = partial(command, reactor, daemon)
+    daemon.stop_broker()
+    try:
+        doubtful = await run("invoke", "f", "--async", "-d", "x")
+    finally:
+        os.kill(daemon.broker_pid, signal.SIGCONT)
+    [came] = await listener.when(1)
+    assert (doubtful.status, doubtful.printed) == (4, b"")
+    assert "the call may still run" in doubtful.said
+    assert doubtful.said.strip().endswith(f"faasd-async call {came.header('X-Call-Id')}")
 
 
 @pytest_twisted.ensureDeferred
@@ -217,6 +250,31 @@ async def test_what_was_typed_wrongly_and_nobody_there(
     assert "nobody" in ends[4].said
     assert "http://127.0.0.1:1" in ends[1].said
     assert not any("Traceback" in each.said for each in ends)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_refusal_for_programs(
+    reactor: Any, start_daemon: StartDaemon, listener: Listener
+) -> None:
+    """It is an object on standard error, with the exit code and, of a daemon's, the status of HTTP;
+    what cannot be taken back is not asked about, but refused without ``--yes``."""
+    run = partial(command, reactor, await start_daemon(function(listener)))
+    ends = await gatherResults(
+        Deferred.fromCoroutine(each)
+        for each in (
+            run("--json", "invoke", "nobody", "--async", "-d", "x"),
+            run("status", "--json", FAASD_ASYNC_URL="http://127.0.0.1:1"),
+            run("--json", "dead", "purge", "--all", stdin=b"y\n"),
+            run("--json", "--unknown"),
+        )
+    )
+    told = [json.loads(each.said) for each in ends]
+    assert [each.printed for each in ends] == [b""] * 4
+    assert [each.status for each in ends] == [4, 3, 2, 2]
+    assert [each["exit_code"] for each in told] == [4, 3, 2, 2]
+    assert [each["kind"] for each in told] == ["refused", "unreachable", "usage", "usage"]
+    assert (told[0]["status"], "nobody" in told[0]["error"]) == (404, True)
+    assert "--yes" in told[2]["error"]
 
 
 @pytest_twisted.ensureDeferred

@@ -9,7 +9,7 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import pytest_twisted
 from command_line import command
 from daemon import Daemon, StartDaemon, free_port
 from real_nats import RealNats
+from test_space import SmallDisk
 
 
 class Patient(NamedTuple):
@@ -86,6 +87,13 @@ def out_of_sight(directory: Path) -> Patient:
     return Patient(directory, listening(free_port()), arguments, _as_anybody)
 
 
+def somebody_elses(directory: Path) -> Patient:
+    """Its broker's part was made by another user: a start as root, say."""
+    (directory / "state").mkdir(mode=0o700)
+    (directory / "state" / "nats").mkdir(mode=0)
+    return Patient(directory, listening(free_port()), (), _as_anybody)
+
+
 def _as_anybody() -> None:
     """Root would see everything."""
     for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
@@ -108,6 +116,7 @@ PLANTED: dict[str, tuple[Callable[[Path], Patient], str, str]] = {
     ),
     "a file for a directory": (a_file_for_a_directory, "state directory", "ill"),
     "a directory out of sight": (out_of_sight, "state directory", "ill"),
+    "a directory of somebody else's": (somebody_elses, "state directory", "ill"),
     "a password that is not there": (
         lambda at: Patient(
             at,
@@ -161,6 +170,34 @@ def test_a_planted_fault(fault: str, tmp_path: Path) -> None:
     assert found[subject]["verdict"] == verdict
     assert found[subject]["remedy"]
     assert status == (1 if verdict == "ill" else 0)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "small")
+    yield disk
+    disk.unmount()
+
+
+def test_a_disk_that_is_full(small_disk: SmallDisk, tmp_path: Path) -> None:
+    """To its last byte: that is found like anything else."""
+    small_disk.fill()
+    arguments = ("--state-dir", str(small_disk.path / "state"))
+    status, found = findings(Patient(tmp_path, listening(free_port()), arguments))
+    assert found.keys() - {"file system"} == {"daemon", "room", "flush"}
+    assert (found["room"]["verdict"], found["flush"]["verdict"]) == ("ill", "ill")
+    assert "make room" in found["flush"]["remedy"]
+    assert status == 1
+
+
+def test_a_disk_that_is_mounted_read_only(small_disk: SmallDisk, tmp_path: Path) -> None:
+    """As the kernel does it when the disk has errors: that is no matter of whose it is."""
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk.path)], check=True)
+    arguments = ("--state-dir", str(small_disk.path / "state"))
+    status, found = findings(Patient(tmp_path, listening(free_port()), arguments))
+    assert found.keys() == {"daemon", "file system"}
+    assert "read-only" in found["file system"]["said"]
+    assert status == 1
 
 
 def test_a_port_that_somebody_has(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 import pytest_twisted
-from browser import CHROMIUM, Browser, Tab
+from browser import CHROMIUM, Browser, BrowserError, Tab
 from daemon import Daemon
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -279,6 +281,29 @@ async def test_a_function_is_invoked(house: House, width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest_twisted.ensureDeferred
+async def test_a_call_that_is_in_doubt(house: House, width: int) -> None:
+    """The broker did not say in time whether it has it: that is told in words, with where one can
+    see what became of it."""
+    tab = await house.tab(width, "#/invoke")
+    await tab.choose("select[name=function]", "echo")
+    await tab.click(".choice label", "Queue it")
+    house.daemon.stop_broker()
+    try:
+        await tab.click("button", "Invoke")
+        await tab.see("too slow to say whether the call is stored; if it is, it runs", ".answer")
+        await tab.see("the call may still run", ".answer pre")
+        # A browser tells its console of every answer from 400 on.
+        assert all("status of 504" in each for each in tab.complaints)
+        del tab.complaints[:]
+        await sound(tab, width)
+    finally:
+        os.kill(house.daemon.broker_pid, signal.SIGCONT)
+    await tab.click(".answer a.id")
+    await tab.see("Attempt 1 answered 200", ".life")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest_twisted.ensureDeferred
 async def test_functions_show_what_they_do(house: House, width: int) -> None:
     """Rates and latencies of those that were called, charts that keys can read, and no more than
     fits, in light and dark."""
@@ -394,6 +419,41 @@ async def test_whatever_a_caller_sends_stays_text(house: House) -> None:
     assert await tab.evaluate("document.querySelectorAll('main script, main img').length") == 0
     assert await tab.evaluate("typeof pwned") == "undefined"
     await sound(tab, 1280)
+    await house.daemon.request("/system/queues/slow/resume", Authorization=PASSWORD)
+
+
+#: What the page never does: make markup of a text.
+_MARKUP = """
+  const markup = (each) =>
+    typeof each === "string" ? document.createRange().createContextualFragment(each) : each;
+  for (const name of ["append", "replaceChildren"]) {
+    const real = Element.prototype[name];
+    Element.prototype[name] = function (...children) { real.apply(this, children.map(markup)); };
+  }
+"""
+
+
+@pytest.mark.parametrize("where", ["a function's name", "a path", "a body"])
+@pytest_twisted.ensureDeferred
+async def test_what_markup_would_do(house: House, where: str) -> None:
+    """The page's policy lets nothing make markup of a text; if something did, and there were no
+    policy, a stranger's script would run."""
+    await house.daemon.request("/system/queues/slow/pause", Authorization=PASSWORD)
+    # Of a path a space would be written out, which markup can do without.
+    path = '<img/src="x"onerror="pwned=1">' if where == "a path" else ""
+    waiting = await house.accept(f"held/{path}", CANARY.encode() if where == "a body" else b"")
+    named = where == "a function's name"
+    place = "#/" if named else f"#/call/{waiting}"
+    tab = await house.tab(1280, place)
+    with pytest.raises(BrowserError, match="TrustedHTML"):
+        await tab.evaluate(f"document.querySelector('main').innerHTML = {json.dumps(CANARY)}")
+    assert await tab.evaluate("typeof pwned") == "undefined"
+    tab = await house.browser.tab(1280, 900, Authorization=PASSWORD)
+    for source in (_MARKUP, _HOSTILE % json.dumps(CANARY) if named else ""):
+        await tab.send("Page.addScriptToEvaluateOnNewDocument", source=source)
+    await tab.send("Page.setBypassCSP", enabled=True)
+    await tab.go(house.daemon.url(f"/ui/{place}"))
+    await tab.until("window.pwned === 1")
     await house.daemon.request("/system/queues/slow/resume", Authorization=PASSWORD)
 
 

@@ -6,11 +6,14 @@ import hmac
 import json
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_twisted
+from browser import CHROMIUM, Browser
 from daemon import StartDaemon
 from listener import Listener
+from raw_http import converse
 
 #: Each is a needle, and found nowhere else.
 IN_SETTINGS, IN_FILE = b"canary-settings-0001", b"canary-in-file-00002"
@@ -104,8 +107,18 @@ async def test_no_secret_is_shown(
         answer = await daemon.request(f"/system/{path}", method="GET", **operator)
         assert answer.status == 200
         seen += found(f"/system/{path}", answer.body + repr(answer.headers).encode())
-    status = await daemon.request(accepted.header("Location") or "", method="GET")
-    seen += found("the call", status.body)
+    where = accepted.header("Location") or ""
+    call_id = where.rpartition("/")[2]
+    for path in (where, "/system/calls", "/system/function/hook", "/system/logs?name=echo"):
+        answer = await daemon.request(path, method="GET", **operator)
+        assert answer.status == 200, path
+        seen += found(path, answer.body)
+    # What is asked for there is what was sent.
+    others = [needle for needle in NEEDLES if needle != IN_BODY]
+    for path in (f"calls/{call_id}", f"dead-letters/{call_id}"):
+        answer = await daemon.request(f"/system/{path}", method="GET", **operator)
+        assert IN_BODY in answer.body
+        seen += found(path, answer.body, others)
     seen += found("/metrics", (await daemon.figures()).body)
     brokers = (daemon.state / "nats" / "credentials").read_bytes().strip().partition(b":")[2]
     seen += found("the log", daemon.log.encode(), [brokers])
@@ -122,3 +135,57 @@ async def test_no_secret_is_shown(
     assert callback.body == IN_BODY
     assert await daemon.stop() == 0
     assert found("the log", daemon.log.encode()) == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest_twisted.ensureDeferred
+async def test_no_secret_is_on_the_page(
+    reactor: Any, start_daemon: StartDaemon, listener: Listener, tmp_path: Path
+) -> None:
+    """In none of its views, of which a call's and a dead letter's tell most; nor in what it is sent
+    each second."""
+    listener.on_request = lambda request: request.answer(500)
+    daemon = await start_daemon(config(tmp_path))
+    operator = "Basic " + b64encode(f"admin:{PASSWORD}".encode()).decode()
+    url = listener.url(f"/back?token={IN_QUERY}", credentials=f"me:{IN_URL}@")
+    sent = {"X_Callback_Url": url, "Authorization": f"Bearer {IN_HEADER}", "Cookie": IN_HEADER}
+    accepted = await daemon.request("/async-function/echo", b"x", **sent)
+    call_id = accepted.header("X-Call-Id")
+    await daemon.says("from echo .* is given up after 2 tries")
+    await daemon.request("/system/queues/default/pause", Authorization=operator)
+    waiting = (await daemon.request("/async-function/echo", b"x", **sent)).header("X-Call-Id")
+    stream = await converse(reactor, daemon.port)
+    head = f"GET /system/events HTTP/1.1\r\nHost: h\r\nAuthorization: {operator}\r\n\r\n"
+    stream.send(head.encode())
+    await stream.when_received(b"event: now\n")
+    seen = found("the stream", stream.received)
+    stream.transport.abortConnection()  # type: ignore[union-attr]
+    browser = Browser(reactor, tmp_path / "profile")
+    browser.start()
+    try:
+        tab = await browser.tab(1280, 900, Authorization=operator)
+        await tab.go(daemon.url("/ui/"))
+        await tab.see("live", "#pulse")
+        for place in (
+            "",
+            "queues",
+            "calls",
+            "dead",
+            "invoke",
+            f"call/{call_id}",
+            f"call/{waiting}",
+        ):
+            await tab.evaluate(f"location.hash = '#/{place}'")
+            await tab.until("document.querySelector('main').innerText.length > 60")
+            if place == "dead":
+                await tab.click("summary")
+                await tab.until("document.querySelector('details .fields')")
+            elif place == f"call/{call_id}":
+                await tab.see("Callback given up", "main")
+            elif place == f"call/{waiting}":
+                await tab.see("X-Start-Time", "main")
+            shown = await tab.evaluate("document.documentElement.outerHTML")
+            seen += found(f"#/{place}", shown.encode())
+    finally:
+        await browser.close()
+    assert seen == []

@@ -139,26 +139,30 @@ async def test_a_broken_broker_is_no_reason_for_a_restart(
 @pytest_twisted.ensureDeferred
 async def test_a_start_by_the_first_caller(reactor: Any, systemd: Systemd, tmp_path: Path) -> None:
     """systemd's own program opens the socket and starts the daemon when somebody comes; whoever
-    came is served."""
+    came is served, and systemd is told of the start, of the life and of the end, in this order."""
     daemon = Daemon(reactor, tmp_path, "[functions.e]\ncommand = ['env']\n", wait_ready=False)
     _, *options = daemon.arguments
     options[options.index("--listen") + 1] = "systemd:domain=INET:index=0"
     activate = ["systemd-socket-activate", "-l", f"127.0.0.1:{daemon.port}", "--fdname=http"]
-    passed = [f"--setenv={each}" for each in ("NOTIFY_SOCKET", "PATH", "PYTHONPATH")]
+    variables = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "PATH", "PYTHONPATH")
+    passed = [f"--setenv={each}" for each in variables]
     reactor.spawnProcess(
         daemon,
         shutil.which(activate[0]),
         [*activate, *passed, TWISTD, *options],
-        {**daemon._environment, **told(tmp_path)},
+        {**daemon._environment, **told(tmp_path, WATCHDOG_USEC="400000")},
         path=str(tmp_path),
     )
     try:
         await daemon.says("Listening on")
         answer = await daemon.request("/function/e")
         await systemd.when("READY=1")
+        await systemd.when("WATCHDOG=1")
         assert answer.status == 200
         assert await daemon.stop() == 0
-        assert "STOPPING=1" in systemd.heard
+        await systemd.when("STOPPING=1")
+        spoken = ("READY=1", "WATCHDOG=1", "STOPPING=1")
+        assert [*spoken] == sorted(spoken, key=systemd.heard.index)
     finally:
         await daemon.end()
 
@@ -218,10 +222,11 @@ def install(root: Path, *options: str) -> None:
 
 
 @needs_systemd
-def test_the_units_as_installed(tmp_path: Path) -> None:
-    """systemd understands them, with what gives them the password, and thinks the service well kept
-    in."""
-    install(tmp_path)
+@pytest.mark.parametrize("option", ["--demo", "--socket"])
+def test_the_units_as_installed(tmp_path: Path, option: str) -> None:
+    """systemd understands them, with what gives them the password and the socket, and thinks the
+    service well kept in."""
+    install(tmp_path, option)
     directory = tmp_path / "etc/systemd/system"
     unit = directory / "faasd-async.service"
     unit.write_text(unit.read_text().replace("/opt/faasd-async/bin/twistd", sys.executable))

@@ -11,39 +11,65 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from faasd_async.backup.archive import ArchiveWriter, verify
+from faasd_async.backup.errors import BackupError
+from faasd_async.backup.restoring import read_beginning, read_moved
 from faasd_async.call import http_form
 from faasd_async.call.openfaas.message import OpenFaasMessage, UnreadableMessage
 from faasd_async.call.openfaas.url import GoUrl
 from faasd_async.call.retry_after import asked_seconds
+from faasd_async.cli.address import daemon_url
+from faasd_async.cli.events import EventReader
+from faasd_async.cli.fields import FIELD
 from faasd_async.errors import ConfigurationError
 from faasd_async.functions.deployment import FunctionDeployment
 from faasd_async.gateway.attempts import read_max_attempts
+from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.peers import Trusted
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.system.edits import read_edits
 from faasd_async.gateway.system.log_lines import LogLines, _tail
 from faasd_async.gateway.system.orders import Namespace, decoded
 from faasd_async.gateway.timing import read_timing
 from faasd_async.gateway.written import line_of
 from faasd_async.lines import Lines
 from faasd_async.nats.address import BadServerAddress, ServerAddress
-from faasd_async.nats.nkey import BadCredentials, NKey
+from faasd_async.nats.jetstream.publishing import read_ack
+from faasd_async.nats.nkey import (
+    BadCredentials,
+    NKey,
+    read_credentials_file,
+    read_nkey_file,
+)
+from faasd_async.nats.server.log import parse_line
 from faasd_async.nats.stan import messages
 from faasd_async.nats.stan.errors import Unintelligible
-from faasd_async.nats.wire import ProtocolError
+from faasd_async.nats.wire import Message, ProtocolError
 from faasd_async.nats.wire.info import ServerInfo
+from faasd_async.provider.listed import ListReader
+from faasd_async.queue.jetstream.listing import _read_places
+from faasd_async.queue.listing import BadPlace
+from faasd_async.runtime.container.errors import EngineError
 from faasd_async.runtime.container.frames import Frames
+from faasd_async.runtime.container.logins import logins_in
 from faasd_async.runtime.process.notes import _decoded as read_note
 from faasd_async.settings import load
+from faasd_async.settings.credentials import Credentials
+from faasd_async.settings.mistakes import Mistakes
+from faasd_async.settings.openfaas.stack import read_stack
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -107,6 +133,29 @@ def since(value: bytes) -> None:
     reader._since_ns(value.decode("utf-8", "surrogateescape"))
 
 
+SHEET = st.fixed_dictionaries(
+    {"name": TEXT | st.just("f")},
+    optional={
+        "labels": st.dictionaries(TEXT, TEXT, max_size=3) | JSON,
+        "annotations": st.dictionaries(
+            st.sampled_from(["com.faasd-async.timeout", "topic", "schedule"]) | TEXT, TEXT | JSON
+        ),
+        "envVars": st.dictionaries(st.sampled_from(["exec_timeout", "max_inflight"]), TEXT),
+        "replicas": JSON,
+    },
+)
+BARE = load(None, {})
+PROVIDED = replace(BARE, provider=replace(BARE.provider, url="http://provider:8081"))
+
+
+def provided(sheets: list[dict[str, Any]]) -> None:
+    """What cannot be used is told of, and keeps nothing else from being used."""
+    reader = ListReader(PROVIDED)
+    functions, notices = reader.read({"openfaas-fn": [*sheets, {"name": "sound"}]})
+    assert "sound" in functions
+    assert [line for line in notices if not line_of(line)] == []
+
+
 READERS = {
     **{
         f"NATS Streaming's {kind.DESCRIPTOR.name}": Reader(
@@ -142,6 +191,47 @@ READERS = {
     ),
     "X-Max-Attempts": Reader(
         lambda raw: read_max_attempts({b"x-max-attempts": raw}), VALUE, (Refusal,)
+    ),
+    "a replay's changes": Reader(
+        lambda raw: read_edits(raw, lambda url: None),
+        document("headers", "callback_url"),
+        (Refusal,),
+    ),
+    "a password": Reader(
+        lambda said: Operators(Credentials(b"admin", b"s3cret")).say([(b"authorization", said)]),
+        VALUE | VALUE.map(b"Basic ".__add__) | BYTES.map(lambda raw: b"Basic " + b64encode(raw)),
+    ),
+    "where an order comes from": Reader(
+        lambda said: Operators().admit("127.0.0.1", [*said.items()]),
+        st.dictionaries(
+            st.sampled_from([b"host", b"origin", b"x-forwarded-host", b"sec-fetch-site"]),
+            VALUE | VALUE.map(b"http://".__add__) | VALUE.map(b"[::1]:".__add__),
+        ),
+        (Refusal,),
+    ),
+    "a place in a list of calls": Reader(
+        _read_places, TEXT | TEXT.map("1-2-".__add__), (BadPlace,)
+    ),
+    "what a provider lists": Reader(provided, st.lists(SHEET, max_size=3)),
+    "JetStream's acknowledgement": Reader(
+        lambda raw: read_ack(Message(b"s", b"1", b"", b"", raw)),
+        document("stream", "seq", "duplicate") | document("error").map(b'{"error":'.__add__),
+    ),
+    "a line of nats-server's log": Reader(
+        parse_line, BYTES | BYTES.map(b"[1] 2026/11/24 15:00:00.000000 [ERR] ".__add__)
+    ),
+    "events of a daemon": Reader(
+        lambda pieces: [EventReader().feed(piece) for piece in pieces], st.lists(BYTES, max_size=6)
+    ),
+    "a daemon's URL": Reader(daemon_url, TEXT | TEXT.map("http://{}".format), (click.UsageError,)),
+    "a header field as it is typed": Reader(
+        lambda typed: FIELD.convert(typed, None, None), TEXT, (click.BadParameter,)
+    ),
+    "a backup's first member": Reader(
+        read_beginning, document("version", "begun_ns", "ended_before", "format"), (BackupError,)
+    ),
+    "a backup's message": Reader(
+        read_moved, BYTES | BYTES.map(b"faas.later.q.f.x.0 12\n".__add__), (BackupError,)
     ),
     "a query": Reader(query_of, VALUE, (Refusal,)),
     "since": Reader(since, VALUE, (Refusal,)),
@@ -265,3 +355,93 @@ def test_any_environment(environment: dict[str, str]) -> None:
     """Likewise; whatever is in a variable, its name is told."""
     external = b"[nats]\nembedded = false\nurls = ['nats://h:1']\n"
     loads_or_refuses(external, environment)
+
+
+def stack(path: str) -> None:
+    mistakes = Mistakes()
+    read_stack(path, {"A": "b"}, mistakes)
+    mistakes.raise_if_any()
+
+
+YAML = st.recursive(
+    st.sampled_from(["x", "'a'", "1", "~", "${A}", "${B:-c}", "*a", "&a x", "!!binary Zg==", "- b"])
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda found: f"[{', '.join(found)}]")
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    *("functions", "provider", "gateway", "configuration", "f", "image", "lang"),
+                    *("environment", "environment_file", "annotations", "labels", "limits"),
+                    *("secrets", "constraints", "memory", "requests", "fprocess", "<<"),
+                ]
+            ),
+            inner,
+            max_size=4,
+        ).map(lambda found: "{" + ", ".join(f"{key}: {each}" for key, each in found.items()) + "}")
+    ),
+    max_leaves=12,
+).map(lambda found: f"functions: {{f: {found}}}".encode())
+
+
+def backup(*contents: bytes) -> bytes:
+    """A whole one, as it lies on a disk."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "backup.tar"
+        with ArchiveWriter(path) as archive:
+            for name, content in zip(("backup.json", "state/secrets/a"), contents, strict=False):
+                archive.add(name, content)
+            archive.finish()
+        return path.read_bytes()
+
+
+SOUND = backup(b'{"version": "1", "begun_ns": 0, "ended_before": 0}', b"secret")
+
+
+@st.composite
+def backups(draw: st.DrawFn) -> bytes:
+    """One that somebody has changed, or cut."""
+    content = bytearray(SOUND)
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, 2048))
+        content[at : at + 1] = draw(st.binary(max_size=12))
+    return bytes(content[: draw(st.just(len(content)) | st.integers(0, len(content)))])
+
+
+#: What is read from files, of whoever wrote them.
+FILES = {
+    "a stack.yml": Reader(stack, YAML | BYTES, (ConfigurationError,)),
+    "a backup": Reader(lambda path: verify(Path(path)), backups() | BYTES, (BackupError,)),
+    "a seed": Reader(read_nkey_file, BYTES | BYTES.map(b"SUA".__add__), (BadCredentials,)),
+    "credentials": Reader(
+        read_credentials_file,
+        BYTES.map(b"-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n".__add__),
+        (BadCredentials,),
+    ),
+    "logins": Reader(
+        lambda path: logins_in(path)("registry.test/image"),
+        document("auths")
+        | JSON.map(lambda found: json.dumps({"auths": {"registry.test": found}}).encode())
+        | TEXT.map(lambda auth: json.dumps({"auths": {"registry.test": {"auth": auth}}}).encode()),
+        (EngineError,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_any_content_of_a_file(name: str) -> None:
+    """It is taken, or refused in words."""
+    reader = FILES[name]
+
+    @settings(deadline=None)
+    @given(reader.given)
+    def trial(content: bytes) -> None:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            try:
+                reader.read(file.name)
+            except reader.refuses as refusal:
+                line_of(str(refusal))
+
+    trial()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -18,6 +19,7 @@ _FLUSHES = 20
 
 #: What forgets everything when the power goes, and what is another machine's business.
 _FORGETFUL = frozenset(("tmpfs", "ramfs", "overlay"))
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 _FAR_AWAY = frozenset(("nfs", "nfs4", "cifs", "smb3", "fuse.sshfs"))
 
 
@@ -33,12 +35,21 @@ def examine_disk(settings: Settings, slow_milliseconds: float) -> Iterator[Findi
             "name another with state_dir, or move the file away",
         )
         return
-    if not os.access(ground, os.W_OK | os.X_OK):
+    if os.statvfs(ground).f_flag & os.ST_RDONLY:
+        yield Finding(
+            "file system",
+            "ill",
+            f"{ground} is on a file system that is mounted read-only",
+            "see why (dmesg): a disk with errors is mounted so; then mount -o remount,rw",
+        )
+        return
+    closed = next((each for each in _parts(ground, state_dir) if not _is_open(each)), None)
+    if closed is not None:
         yield Finding(
             "state directory",
             "ill",
-            f"{ground} cannot be written by this user",
-            f"chown it to the user that the daemon runs as (you are {os.getuid()})",
+            f"{closed} is closed to this user (you are {os.getuid()})",
+            f"chown -R {ground} to the user that the daemon runs as, or ask as that user",
         )
         return
     yield _permissions(state_dir)
@@ -50,6 +61,20 @@ def examine_disk(settings: Settings, slow_milliseconds: float) -> Iterator[Findi
 def _nearest(path: Path) -> Path:
     """The path, or what is there of it, as far as this user can see."""
     return next(each for each in (path, *path.parents) if os.path.exists(each))
+
+
+def _parts(ground: Path, state_dir: Path) -> Iterator[Path]:
+    """Where the daemon writes first, and whatever it has there itself."""
+    yield ground
+    if ground == state_dir:
+        for directory, below, files in os.walk(state_dir):
+            yield from (Path(directory, name) for name in (*below, *files))
+
+
+def _is_open(path: Path) -> bool:
+    """Whether this user may use it; what has gone meanwhile is nobody's."""
+    rights = os.R_OK | os.W_OK | os.X_OK if path.is_dir() else os.R_OK
+    return os.access(path, rights) or not os.path.lexists(path)
 
 
 def _permissions(state_dir: Path) -> Finding:
@@ -116,15 +141,15 @@ def _room(ground: Path, min_free_bytes: int) -> Finding:
 
 def _flush(ground: Path, slow_milliseconds: float) -> Finding:
     """Write a little and have it flushed, as each gathering of 202s does."""
-    taken = []
-    with tempfile.TemporaryFile(dir=ground) as file:
-        for _ in range(_FLUSHES):
-            file.write(b"x" * 4096)
-            file.flush()
-            began = time.monotonic()
-            os.fdatasync(file.fileno())
-            taken.append((time.monotonic() - began) * 1000)
-    slowest = sorted(taken)[-2]
+    try:
+        slowest = sorted(_flushes(ground))[-2]
+    except OSError as reason:
+        return Finding(
+            "flush",
+            "ill",
+            f"nothing can be written below {ground}: {reason.strerror}",
+            "make room" if reason.errno in _NO_ROOM else "see what ails the disk (dmesg)",
+        )
     if slowest > slow_milliseconds:
         return Finding(
             "flush",
@@ -133,3 +158,17 @@ def _flush(ground: Path, slow_milliseconds: float) -> Finding:
             'use a faster disk, or accept losses in a power cut with durability = "process"',
         )
     return well("flush", f"{slowest:.1f} ms")
+
+
+def _flushes(ground: Path) -> Iterator[float]:
+    """How many milliseconds each takes.
+
+    :raises OSError: it cannot be done.
+    """
+    with tempfile.TemporaryFile(dir=ground) as file:
+        for _ in range(_FLUSHES):
+            file.write(b"x" * 4096)
+            file.flush()
+            began = time.monotonic()
+            os.fdatasync(file.fileno())
+            yield (time.monotonic() - began) * 1000

@@ -7,7 +7,6 @@ not in it.
 from __future__ import annotations
 
 from base64 import b64decode, urlsafe_b64encode
-from binascii import Error as NotBase64
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -78,7 +77,7 @@ def _written(path: Path, name: str, entry: _Entry) -> str:
     if entry.auth:
         try:
             username, _, password = b64decode(entry.auth, validate=True).decode().partition(":")
-        except (NotBase64, UnicodeError):
+        except ValueError:
             raise EngineError(f"{path}: the login of {name} is no base64") from None
     said = {"username": username, "password": password, "serveraddress": name}
     if entry.identitytoken:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import IO
 
-from twisted.internet.interfaces import IReactorFDSet
 from twisted.python.failure import Failure
 
 from faasd_async.http.flowing import Pieces
 from faasd_async.runtime.process.pipes import PipeWriter
+from faasd_async.runtime.reactor import IRuntimeReactor
 
 
 class FlowingPipeWriter(PipeWriter):
@@ -20,7 +20,7 @@ class FlowingPipeWriter(PipeWriter):
 
     def __init__(
         self,
-        reactor: IReactorFDSet,
+        reactor: IRuntimeReactor,
         pipe: IO[bytes],
         pieces: Pieces,
         failed: Callable[[Failure], object],
@@ -34,7 +34,7 @@ class FlowingPipeWriter(PipeWriter):
         self._pieces.read().addCallbacks(self._go_on, self._broken)
 
     def _go_on(self, piece: bytes) -> None:
-        if self._pipe.closed:
+        if self.closed:
             return
         if not piece:
             self.close()
@@ -43,11 +43,11 @@ class FlowingPipeWriter(PipeWriter):
         self._begin()
 
     def _broken(self, failure: Failure) -> None:
-        if not self._pipe.closed:
+        if not self.closed:
             self._failed(failure)
             self.close()
 
     def close(self) -> None:
-        if not self._pipe.closed:
+        if not self.closed:
             super().close()
             self._pieces.close()

@@ -2,6 +2,8 @@
 
 A reactor may be about to report what it saw on a descriptor that has been closed since, and whose
 number belongs to a new pipe by now. So a reported end is not believed: each pipe looks for itself.
+Clients' connections, which are Twisted's, do believe it: so a number is given away only when all
+that was seen has been reported, in the reactor's next turn.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from fcntl import ioctl
 from termios import FIONREAD
 from typing import IO
 
-from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor, IWriteDescriptor
+from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from faasd_async.runtime.reactor import IRuntimeReactor
 
 PIECE_BYTES = 64 * 1024
 
@@ -31,7 +35,7 @@ class PipeReader:
 
     def __init__(
         self,
-        reactor: IReactorFDSet,
+        reactor: IRuntimeReactor,
         pipe: IO[bytes],
         received: Callable[[bytes], object],
         ended: Callable[[], object],
@@ -40,16 +44,13 @@ class PipeReader:
         self._pipe = pipe
         self._received = received
         self._ended = ended
+        self.closed = False
         self._left: int | None = None
         os.set_blocking(pipe.fileno(), False)
         reactor.addReader(self)
 
-    @property
-    def closed(self) -> bool:
-        return self._pipe.closed
-
     def fileno(self) -> int:
-        return -1 if self._pipe.closed else self._pipe.fileno()
+        return -1 if self.closed else self._pipe.fileno()
 
     def logPrefix(self) -> str:
         return "pipe"
@@ -98,7 +99,8 @@ class PipeReader:
         """Read no more."""
         if not self.closed:
             self._reactor.removeReader(self)
-            self._pipe.close()
+            self.closed = True
+            self._reactor.callLater(0, self._pipe.close)
             self._ended()
 
 
@@ -109,10 +111,11 @@ class PipeWriter:
     :param pipe: unbuffered, and owned from now on.
     """
 
-    def __init__(self, reactor: IReactorFDSet, pipe: IO[bytes], content: bytes) -> None:
+    def __init__(self, reactor: IRuntimeReactor, pipe: IO[bytes], content: bytes) -> None:
         self._reactor = reactor
         self._pipe = pipe
         self._rest = memoryview(content)
+        self.closed = False
         os.set_blocking(pipe.fileno(), False)
         self._begin()
 
@@ -123,7 +126,7 @@ class PipeWriter:
             self._emptied()
 
     def fileno(self) -> int:
-        return -1 if self._pipe.closed else self._pipe.fileno()
+        return -1 if self.closed else self._pipe.fileno()
 
     def logPrefix(self) -> str:
         return "pipe"
@@ -147,13 +150,14 @@ class PipeWriter:
         self.close()
 
     def connectionLost(self, reason: Failure) -> None:
-        if not self._pipe.closed and self._rest:
+        if not self.closed and self._rest:
             self._reactor.addWriter(self)
             self.doWrite()
 
     def close(self) -> None:
         """Write no more."""
-        if not self._pipe.closed:
+        if not self.closed:
             self._reactor.removeWriter(self)
-            self._pipe.close()
+            self.closed = True
+            self._reactor.callLater(0, self._pipe.close)
             self._rest = memoryview(b"")

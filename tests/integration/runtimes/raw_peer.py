@@ -106,13 +106,16 @@ def call(body: bytes = b"", **parts: Any) -> Invocation:
 
 
 class ClockedReactor:
-    """The reactor with a clock that stands still until a test moves it."""
+    """The reactor with a clock that stands still until a test moves it; its turns go on."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self.clock = Clock()
         self.seconds = self.clock.seconds
-        self.callLater = self.clock.callLater
+
+    def callLater(self, delay: float, *what: Any, **options: Any) -> Any:  # noqa: N802
+        later = self.clock.callLater if delay else self._reactor.callLater
+        return later(delay, *what, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)

@@ -6,12 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 from click.shell_completion import get_completion_class
+from command_tree import COMMANDS, command_of
 
 from faasd_async.cli.exits import Exit
 from faasd_async.cli.main import cli
@@ -20,24 +19,11 @@ PAGE = (Path(__file__).parents[3] / "docs" / "command-line.rst").read_text()
 SCRIPT = Path(sys.executable).with_name("faasd-async")
 
 
-def commands(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
-    """Every command that does something."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, *above, name)
-        else:
-            yield (*above, name)
-
-
-@pytest.mark.parametrize("words", list(commands(cli)), ids=" ".join)
-def test_each_command_is_documented(words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_documented(name: str) -> None:
     """It is shown as it is typed, and says itself what it does."""
-    assert re.search(rf"^    .*\bfaasd-async (--json )?{' '.join(words)}\b", PAGE, re.MULTILINE)
-    command: click.Command = cli
-    for word in words:
-        assert isinstance(command, click.Group)
-        command = command.commands[word]
-    assert command.get_short_help_str()
+    assert re.search(rf"^    .*\bfaasd-async (--json )?{name}\b", PAGE, re.MULTILINE)
+    assert command_of(name).get_short_help_str()
 
 
 def test_each_exit_code_is_documented() -> None:

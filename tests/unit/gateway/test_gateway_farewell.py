@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from front_door import FrontDoor, request
+from twisted.internet.defer import Deferred
+
+from faasd_async.gateway.channel import LAST_WORDS_SECONDS
 
 
 def test_who_sent_a_call_may_stop_speaking(door: FrontDoor) -> None:
@@ -35,18 +39,52 @@ def test_who_stops_speaking_between_requests_is_let_go(door: FrontDoor) -> None:
     assert client.closed
 
 
+def let_go(door: FrontDoor) -> Deferred[None]:
+    """Close the door: over when nobody has more to say."""
+    return Deferred.fromCoroutine(door.site.let_clients_go())
+
+
 def test_when_the_door_closes_idle_clients_are_let_go(door: FrontDoor) -> None:
-    """Those who have their answer, and those who have not asked."""
+    """Those who have their answer, and those who have not asked; after a moment, for a request may
+    be on its way."""
     silent, served = door.client(), door.ask("POST", "/async-function/f")
-    door.site.let_clients_go()
-    assert (silent.closed, served.closed) == (True, True)
+    over = let_go(door)
+    door.clock.advance(LAST_WORDS_SECONDS - 0.1)
+    assert (silent.closed, served.closed, over.called) == (False, False, False)
+    door.clock.advance(0.1)
+    assert (silent.closed, served.closed, over.called) == (True, True, True)
+
+
+@pytest.mark.parametrize("route", ["async-function", "function"])
+def test_who_came_just_before_the_door_closed_is_answered(door: FrontDoor, route: str) -> None:
+    """What nobody had read when it closed is a request like any other, and the last."""
+    fresh, served = door.client(), door.ask("POST", "/async-function/f")
+    let_go(door)
+    for client in (fresh, served):
+        client.send(request("POST", f"/{route}/f", body=b"x"))
+        for run in door.runs:
+            if not run.reply.called:
+                run.answers(200)
+        answer = client.answers()[-1]
+        assert answer.status == (202 if route == "async-function" else 200)
+        assert answer.header("Connection") == b"close"
+        assert client.closed
+    door.clock.advance(LAST_WORDS_SECONDS)
+
+
+def test_nobody_waits_for_a_silence_that_is_not_there(door: FrontDoor) -> None:
+    """Where no client is idle the door is closed at once."""
+    client = door.ask("POST", "/function/f")
+    assert let_go(door).called
+    door.runs[0].answers(200)
+    assert client.closed
 
 
 def test_when_the_door_closes_what_is_under_way_is_answered(door: FrontDoor) -> None:
     """And told that it was the last; nothing that comes behind it is heard."""
     door.store.at_once = False
     caller, client = door.ask("POST", "/function/f"), door.ask("POST", "/async-function/f")
-    door.site.let_clients_go()
+    let_go(door)
     client.send(request("POST", "/async-function/f/behind"))
     assert (caller.closed, client.closed) == (False, False)
     door.store.answers[0].callback(None)
@@ -62,7 +100,7 @@ def test_a_request_that_is_half_there_when_the_door_closes(door: FrontDoor) -> N
     client = door.client()
     whole = request("POST", "/async-function/f", body=b"abc")
     client.send(whole[:-1])
-    door.site.let_clients_go()
+    let_go(door)
     assert not client.closed
     client.send(whole[-1:])
     assert client.received.startswith(b"HTTP/1.1 202 ")

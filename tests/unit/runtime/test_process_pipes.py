@@ -9,6 +9,7 @@ from typing import IO
 import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReadDescriptor, IWriteDescriptor
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from faasd_async.runtime.process.pipes import PIECE_BYTES, PipeReader, PipeWriter
@@ -16,10 +17,11 @@ from faasd_async.runtime.process.pipes import PIECE_BYTES, PipeReader, PipeWrite
 DONE = Failure(ConnectionDone())
 
 
-class Reactor:
+class Reactor(Clock):
     """Keeps what it is asked to watch."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.readers: set[IReadDescriptor] = set()
         self.writers: set[IWriteDescriptor] = set()
         self.addReader = self.readers.add
@@ -151,6 +153,7 @@ def test_writing(reactor: Reactor, pipe: Pipe) -> None:
         if reactor.writers:
             writer.doWrite()  # into a full pipe
         received += pipe.reading.read(PIECE_BYTES)
+    reactor.advance(0)
     while piece := pipe.reading.read(PIECE_BYTES):
         received += piece
     assert received == content
@@ -160,6 +163,7 @@ def test_writing(reactor: Reactor, pipe: Pipe) -> None:
 def test_writing_nothing(reactor: Reactor, pipe: Pipe) -> None:
     """Without content the reader sees an end at once."""
     PipeWriter(reactor, pipe.writing, b"")
+    reactor.advance(0)
     assert pipe.reading.read() == b""
     assert not reactor.writers
 
@@ -169,8 +173,19 @@ def test_nobody_reads(reactor: Reactor, pipe: Pipe) -> None:
     pipe.reading.close()
     writer = PipeWriter(reactor, pipe.writing, b"content")
     writer.doWrite()
+    reactor.advance(0)
     assert pipe.writing.closed
     assert not reactor.writers
+
+
+def test_a_number_that_is_given_away(reactor: Reactor, pipe: Pipe, reading: Reading) -> None:
+    """The reactor may have more to report of it in this turn: nobody gets it before the next."""
+    number = pipe.reading.fileno()
+    reading.reader.close()
+    assert (reading.reader.fileno(), reading.ends) == (-1, 1)
+    assert os.fstat(number)
+    reactor.advance(0)
+    assert pipe.reading.closed
 
 
 def test_lost_reader_that_is_another_pipe_s(reactor: Reactor, pipe: Pipe) -> None:

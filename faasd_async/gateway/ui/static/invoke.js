@@ -47,7 +47,7 @@ export function show(main, { query, signal }) {
         method: "POST", body: body.value, headers: fieldsSent,
       });
       const content = await got.arrayBuffer();
-      if (!signal.aborted) tell(got, content, (performance.now() - began) / 1000);
+      if (!signal.aborted) tell(got, content, way !== "sync", (performance.now() - began) / 1000);
     } catch (reason) {
       notice(reason.message, true);
     } finally {
@@ -55,9 +55,10 @@ export function show(main, { query, signal }) {
     }
   }
 
-  function tell(got, content, seconds) {
+  function tell(got, content, queued, seconds) {
     const id = got.headers.get("x-call-id");
-    const link = id && got.status === 202
+    const doubtful = queued && got.status === 504;
+    const link = id && (got.status === 202 || doubtful)
       ? h("a", { class: "id", href: `#/call/${segment(id)}` }, id)
       : null;
     told.hidden = false;
@@ -67,7 +68,7 @@ export function show(main, { query, signal }) {
         "header",
         {},
         pill(String(got.status), got.ok ? "good" : "bad"),
-        h("span", { class: "facts" }, got.status === 202 ? "accepted, and on disk" : `in ${duration(seconds)}`),
+        h("span", { class: "facts" }, came(got.status, doubtful, seconds)),
         link,
       ),
       fields([...got.headers].filter(([each]) => !["date", "server"].includes(each))),
@@ -94,6 +95,12 @@ export function show(main, { query, signal }) {
     fill(name, known.map((each) => option(each)));
     if (known.includes(chosen)) name.value = chosen;
   }, signal);
+}
+
+function came(status, doubtful, seconds) {
+  if (status === 202) return "accepted, and on disk";
+  if (doubtful) return "the disk was too slow to say whether the call is stored; if it is, it runs:";
+  return `in ${duration(seconds)}`;
 }
 
 function read(lines) {
