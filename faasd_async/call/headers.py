@@ -36,14 +36,16 @@ def end_to_end(headers: Headers, *, without: Collection[bytes] = ()) -> list[tup
 
     :param without: further lower-case names to leave out.
     """
-    kept, named = [], None
+    kept, listed = [], b""
     for field in headers:
         lowered = field[0].lower()
         if lowered in _NEVER_ON:
             if lowered == b"connection":
-                named = named_by_connection(headers)
+                listed += b"," + field[1]
         elif lowered not in without:
             kept.append(field)
+    # Mostly it is "keep-alive", which ends here anyway.
+    named = _tokens_in(listed) - _NEVER_ON if listed else None
     if named:
         return [field for field in kept if field[0].lower() not in named]
     return kept
@@ -51,12 +53,14 @@ def end_to_end(headers: Headers, *, without: Collection[bytes] = ()) -> list[tup
 
 def named_by_connection(headers: Headers) -> set[bytes]:
     """The lower-case names that ``Connection`` fields declare hop-by-hop."""
-    return {
-        token.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for token in value.split(b",")
-    }
+    lists = [value for name, value in headers if name.lower() == b"connection"]
+    return _tokens_in(b",".join(lists)) if lists else set()
+
+
+def _tokens_in(listed: bytes) -> set[bytes]:
+    tokens = {token.strip().lower() for token in listed.split(b",")}
+    tokens.discard(b"")
+    return tokens
 
 
 def first(headers: Headers, name: bytes) -> bytes | None:

@@ -186,10 +186,11 @@ def _around(arrival: Arrival, without: Collection[bytes]) -> tuple[Headers, Head
     fields = end_to_end(arrival.headers, without=without)
     if not arrival.trusted:
         fields = without_forwarded(fields)
+    names = {name.lower() for name, _ in fields}
     after = []
     host = first(arrival.headers, b"host")
-    if host and first(fields, b"x-forwarded-host") is None:
+    if host and b"x-forwarded-host" not in names:
         after.append((b"X-Forwarded-Host", host))
-    if first(fields, b"x-forwarded-for") is None:
+    if b"x-forwarded-for" not in names:
         after.append((b"X-Forwarded-For", arrival.peer))
     return fields, after
