@@ -85,6 +85,7 @@ class Roster:
         self._replicas: dict[str, int] = {}
         self._first_seen_ns: dict[str, int] = {}
         self._failed: dict[str, str] = {}
+        self._hidden: list[str] = []
         deployments.when_woken = self._woken
 
     # -- who there is
@@ -302,7 +303,18 @@ class Roster:
             if self._failed.get(name) != why:
                 self._log.error("{function} is not deployed: {why}", function=name, why=why)
         self._failed = failed
+        self._tell_hidden(wanted)
         return failed
+
+    def _tell_hidden(self, wanted: Functions) -> None:
+        hidden = sorted(name for name in self._provided if not wanted[name].is_provided)
+        if hidden and hidden != self._hidden:
+            self._log.warn(
+                "the provider has functions that are not called, for those of these names here"
+                " count: {functions}",
+                functions=", ".join(hidden),
+            )
+        self._hidden = hidden
 
     def _note(self, wanted: Functions) -> None:
         now_ns = self._now_ns()

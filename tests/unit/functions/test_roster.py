@@ -412,6 +412,25 @@ def test_functions_of_another_provider_stand_behind_ours(house: House) -> None:
     assert len(house.deployments) == 0
 
 
+def test_functions_of_another_provider_that_ours_hide_are_named(house: House) -> None:
+    """Once, until there are others of them."""
+    house.starts(of_file("b"))
+    provided = {name: replace(of_file(name), is_provided=True) for name in ("a", "b", "c")}
+
+    def told() -> list[str]:
+        with capturedLogs() as logs:
+            done(house.roster.deploy_provided(provided))
+        return [each["functions"] for each in logs if "not called" in each["log_format"]]
+
+    assert [told(), told()] == [["b"], []]
+    with capturedLogs() as logs:
+        done(house.put("a"))
+    assert [each["functions"] for each in logs if "functions" in each] == ["a, b"]
+    done(house.roster.remove("a"))
+    house.starts()
+    assert told() == []
+
+
 def test_what_is_deployed_anew_is_awake(house: House) -> None:
     """Somebody who deploys wants it to run."""
     house.starts()
