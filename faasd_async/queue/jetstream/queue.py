@@ -310,7 +310,7 @@ class JetStreamQueue:
         if in_flight and self._started is not None:
             self._in_flight = in_flight
             self._log.warn(
-                "{count} calls were in flight when the daemon went away; they are taken up again",
+                "{count} calls had been handed out when the daemon ended; they are taken up again",
                 count=sum(in_flight.values()),
             )
 
