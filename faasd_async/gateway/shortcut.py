@@ -23,12 +23,13 @@ from twisted.web.resource import IResource
 from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute, cut
 from faasd_async.direct import write_at_once
-from faasd_async.gateway.accept import Acceptance, Receipt
+from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answered import AT_ONCE, QUEUED
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
 from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
 from faasd_async.gateway.proxy import Passage, Proxy
+from faasd_async.gateway.receipt import Receipt
 from faasd_async.gateway.refusal import Fields, Refusal
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
 from faasd_async.gateway.written import accepted, refused
