@@ -10,7 +10,6 @@ from faasd_async.assembly.shared import Shared
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
-from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.callback_orders import CallbackOrders
 from faasd_async.gateway.calls.application import CallsGateway
@@ -19,6 +18,7 @@ from faasd_async.gateway.calls.events import Events
 from faasd_async.gateway.calls.results import Results
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.calls.waiting import Waiting
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway

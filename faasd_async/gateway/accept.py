@@ -21,7 +21,6 @@ from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import (
     OURS,
     Arrival,
-    Directory,
     Withhold,
     around,
     forwarded,
@@ -31,6 +30,7 @@ from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.authentication import Authentication, without_password
 from faasd_async.gateway.callback_orders import CallbackOrders
 from faasd_async.gateway.deadlines import Deadlines
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.letterhead import Letterhead, letterhead
 from faasd_async.gateway.orders import ORDERS, read_orders
 from faasd_async.gateway.receipt import Receipt

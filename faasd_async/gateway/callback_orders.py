@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
 from faasd_async.call.route import FunctionRoute
-from faasd_async.gateway.arrival import Arrival, Directory
+from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.authentication import Authentication
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.refusal import Refusal
 
 

@@ -30,7 +30,7 @@ async def pass_through(proxy: Proxy, arrival: Arrival, request: GatewayRequest) 
 
 
 class RoutedCaller:
-    """See :class:`~.proxy.Caller`.
+    """See :class:`~.passage.Caller`.
 
     :ivar answered: fires when the reply is out; fails with what there is instead of it.
     """

@@ -28,7 +28,8 @@ from faasd_async.gateway.answered import AT_ONCE, QUEUED
 from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
 from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
-from faasd_async.gateway.proxy import Passage, Proxy
+from faasd_async.gateway.passage import Passage
+from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.receipt import Receipt
 from faasd_async.gateway.refusal import Fields, Refusal
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
@@ -241,7 +242,7 @@ class ShortcutChannel(GatewayChannel):
 
 
 class ShortcutCaller:
-    """A caller who came by the short cut; see :class:`~.proxy.Caller`."""
+    """A caller who came by the short cut; see :class:`~.passage.Caller`."""
 
     __slots__ = ("_channel", "_method", "_out", "_status")
 
