@@ -11,9 +11,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, NotFound
 
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.proxy import NEVER
 from faasd_async.gateway.refusal import Refusal, not_allowed
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.gateway.written import line_of
 
 _log = Logger()

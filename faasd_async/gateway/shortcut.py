@@ -26,13 +26,15 @@ from faasd_async.direct import write_at_once
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answered import AT_ONCE, QUEUED
 from faasd_async.gateway.arrival import Arrival
-from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
+from faasd_async.gateway.channel import GatewayChannel
 from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
 from faasd_async.gateway.passage import Passage
+from faasd_async.gateway.peers import peer_name
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.receipt import Receipt
 from faasd_async.gateway.refusal import Fields, Refusal
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
+from faasd_async.gateway.site import BodyLimit, GatewaySite
 from faasd_async.gateway.written import accepted, refused
 from faasd_async.runtime.deployments import Deployment
 
