@@ -32,7 +32,7 @@ from faasd_async.gateway.passage import Passage
 from faasd_async.gateway.peers import peer_name
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.receipt import Receipt
-from faasd_async.gateway.refusal import Fields, Refusal
+from faasd_async.gateway.refusal import Fields, Refusal, failed_inside
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
 from faasd_async.gateway.site import BodyLimit, GatewaySite
 from faasd_async.gateway.written import accepted, refused
@@ -233,7 +233,7 @@ class ShortcutChannel(GatewayChannel):
     def failed(self, failure: Failure) -> None:
         """The request under way met a bug before anything of an answer was out."""
         _log.failure("a request failed inside the gateway", failure=failure)
-        self._answer(Refusal(500, "the daemon failed; its log says why"))
+        self._answer(failed_inside())
 
     def send(self, data: bytes) -> None:
         """Write at once what the socket takes."""
@@ -286,7 +286,7 @@ class ShortcutCaller:
     def fail(self, failure: Failure) -> None:
         if not self._out.begun:
             _log.failure("a request failed inside the gateway", failure=failure)
-            self.refuse(Refusal(500, "the daemon failed; its log says why"))
+            self.refuse(failed_inside())
             return
         _log.failure("a reply failed inside the gateway", failure=failure)
         self.break_off()

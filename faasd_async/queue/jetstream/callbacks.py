@@ -15,7 +15,7 @@ from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.filling import Filling
 from faasd_async.queue.jetstream.records import reason_of
 from faasd_async.queue.jetstream.store import Store
-from faasd_async.queue.jetstream.stored.parcels import write_callback
+from faasd_async.queue.jetstream.stored.callbacks import write_callback
 from faasd_async.queue.jetstream.subjects import CALLBACKS, callback_subject
 
 #: So much of the room for callbacks may be taken by those that nobody takes.

@@ -47,10 +47,10 @@ from faasd_async.queue.jetstream.recovery import (
 )
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store
-from faasd_async.queue.jetstream.stored.parcels import (
+from faasd_async.queue.jetstream.stored.callbacks import read_fresh_callback
+from faasd_async.queue.jetstream.stored.calls import (
     first_written,
     plain_header_block,
-    read_fresh_callback,
     read_request,
     read_waiting,
     write_request,
