@@ -32,8 +32,7 @@ _REPLAYS = b"Faas-Replays"
 #: Of so many callback URLs the target is kept: most go where others went a moment ago.
 _REMEMBERED = 256
 
-#: All that is noted of nearly every callback: where it goes, and what JetStream was told when it was
-#: put.
+#: All that is noted of nearly every callback: where it goes, and what JetStream was told of it.
 _NOTED_OF_MOST = re.compile(
     rb"NATS/1\.0\r\nFaas-Format: 1\r\nFaas-Callback-Url: ([!-~]+)\r\n"
     rb"(?:Nats-[^\r]*\r\n)*\r\n"
