@@ -18,8 +18,8 @@ from faasd_async.callback.signing import Signing
 from faasd_async.callback.way_out import WayOut
 from faasd_async.callback.world import World
 from faasd_async.gateway.accept import Acceptance
-from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.chained import accept_chained
+from faasd_async.gateway.directory import Directory
 from faasd_async.queue.interface import Queue
 from faasd_async.queue.leases import Leases
 from faasd_async.settings import Secret

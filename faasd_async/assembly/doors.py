@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from faasd_async.assembly.shared import Shared
 from faasd_async.gateway.application import Gateway
 from faasd_async.gateway.calls.waiting import Waiting
-from faasd_async.gateway.channel import GatewaySite
 from faasd_async.gateway.figures import FiguresGateway
 from faasd_async.gateway.peers import Crowd, Trusted
+from faasd_async.gateway.site import GatewaySite
 from faasd_async.gateway.system.live import Live
 from faasd_async.runtime.journal import Journal
 

@@ -10,14 +10,15 @@ from faasd_async.assembly.shared import Shared
 from faasd_async.callback.address import why_undeliverable
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
-from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.authentication import Authentication
+from faasd_async.gateway.callback_orders import CallbackOrders
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.calls.cancel import Cancellation
 from faasd_async.gateway.calls.events import Events
 from faasd_async.gateway.calls.results import Results
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.calls.waiting import Waiting
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
@@ -47,19 +48,23 @@ class Reception:
         return Authentication(self._operators, self.directory.find)
 
     def acceptance(self, queue: Queue, space: Space | None) -> Acceptance:
-        settings = self._shared.settings
+        settings, authentication = self._shared.settings, self._authentication()
         return Acceptance(
             self.directory,
             queue,
-            refuse_destination=self._shared.policy.refuse,
-            why_undeliverable=why_undeliverable,
-            own_route=self._shared.policy.own_route,
+            callback_orders=CallbackOrders(
+                self.directory,
+                authentication,
+                refuse_destination=self._shared.policy.refuse,
+                why_undeliverable=why_undeliverable,
+                own_route=self._shared.policy.own_route,
+            ),
             deadline_seconds=settings.queue.accept_deadline_seconds,
             clock=self._shared.reactor,
             now_ns=time.time_ns,
             accepted=self._shared.watch.accepted,
             verification=self._verification,
-            authentication=self._authentication(),
+            authentication=authentication,
             why_no_room=space.why_no_room if space else lambda size_bytes: None,
             withhold=self._withhold,
             begins_traces=settings.gateway.begin_traces,

@@ -6,18 +6,15 @@ what counts if it comes early. A delivery that came to no try (its receiver has 
 the daemon stops) uses none up, and neither does the time that the daemon is away: nothing is given
 up before it was tried as often as the schedule says. A callback that has been waiting here for as
 long as all its tries would have taken, because its receiver rests, is tried all the same: so each
-comes to its end, whoever never answers.
-
-A callback that is given up becomes a dead letter: that first, then the note that it is over, then
-the barrier, and then the queue forgets it.
+comes to its end, whoever never answers. What becomes of one whose try failed is
+:mod:`.failed_try`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -25,14 +22,16 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from faasd_async.call.ending import DeadCallback, Undelivered
-from faasd_async.call.history import FAILED_INSIDE, Attempt
+from faasd_async.call.history import FAILED_INSIDE
 from faasd_async.call.posting import NOT_POSTED, Posting
 from faasd_async.call.request import CallbackName, CallbackRequest
 from faasd_async.callback.chain import Sends
+from faasd_async.callback.failed_try import FINAL, FailedTries, FailureObserver
+from faasd_async.callback.notes import Notes
+from faasd_async.callback.post import Post
 from faasd_async.callback.receivers import Receiver, Receivers
 from faasd_async.callback.schedule import Schedule
-from faasd_async.callback.tried import LOOPED, Try
+from faasd_async.callback.tried import Try
 from faasd_async.errors import QueueError
 from faasd_async.queue.interface import Delivery, Queue, Subscription
 from faasd_async.queue.leases import Leases
@@ -49,9 +48,6 @@ _LOOK_AGAIN_SECONDS = 0.5
 #: The queue's clock may be so much ahead of ours.
 _EARLY_SECONDS = 0.1
 
-#: By these a receiver says that no further try will do.
-_FINAL: Mapping[int, Undelivered] = {410: "gone", LOOPED: "looped"}
-
 #: We failed over it ourselves. That counts as a try: we may do so each time.
 _FAILED_INSIDE = Try(0, 0.0, FAILED_INSIDE)
 
@@ -59,37 +55,10 @@ _FAILED_INSIDE = Try(0, 0.0, FAILED_INSIDE)
 _SPARE_ME = frozenset((429, 503))
 
 
-class CallbackObserver(Protocol):
+class CallbackObserver(FailureObserver, Protocol):
     """Who is told what became of callbacks."""
 
     def called_back(self, callback: CallbackRequest, status: int, seconds: float) -> None: ...
-
-    def callback_failed(
-        self, callback: CallbackRequest, reason: str, tries: int, again_seconds: float
-    ) -> None: ...
-
-    def callback_given_up(self, callback: CallbackRequest, reason: str, tries: int) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class _Post:
-    """One callback in hand.
-
-    :ivar name: what tells it from others.
-    :ivar delivery: the newest of its deliveries: the one that will be settled.
-    :ivar work: what is going on; cancelling it gives the callback back.
-    :ivar began_ns: when the try began, Unix nanoseconds.
-    """
-
-    name: CallbackName
-    delivery: Delivery[CallbackRequest]
-    receiver: Receiver
-    work: Deferred[Any] = field(default_factory=Deferred)
-    began_ns: int = 0
-
-    @property
-    def callback(self) -> CallbackRequest:
-        return self.delivery.parcel
 
 
 class Poster:
@@ -123,10 +92,18 @@ class Poster:
         self._receivers = receivers
         self._schedule = schedule
         self._max_inflight = max_inflight
-        self._keeps_dead_letters = keeps_dead_letters
         self._now_ns = now_ns
         self._observer = observer
-        self._posts: dict[CallbackName, _Post] = {}
+        self._notes = Notes(queue)
+        self._failed_tries = FailedTries(
+            queue,
+            schedule,
+            self._notes,
+            keeps_dead_letters=keeps_dead_letters,
+            now_ns=now_ns,
+            observer=observer,
+        )
+        self._posts: dict[CallbackName, Post] = {}
         self._began_seconds = clock.seconds()
         self._subscription: Subscription | None = None
         self._topping_up: IDelayedCall | None = None
@@ -180,7 +157,7 @@ class Poster:
             in_hand.delivery = delivery
             self._leases.hold(delivery)
         elif self._has_place(callback, receiver) or self._why_crowded_out(callback):
-            self._begin(_Post(name, delivery, receiver))
+            self._begin(Post(name, delivery, receiver))
         else:
             delivery.give_back(self._receivers.away_seconds(receiver))
         self._top_up_within(0)
@@ -205,11 +182,11 @@ class Poster:
         age_seconds = (self._now_ns() - callback.since_ns) / 1e9
         return min(age_seconds, self._clock.seconds() - self._began_seconds)
 
-    def _begin(self, post: _Post) -> None:
+    def _begin(self, post: Post) -> None:
         self._receivers.hold(post.receiver)
         self._leases.hold(post.delivery)
         self._posts[post.name] = post
-        if _is_fresh(post.delivery) and not self._queue.callbacks_full:
+        if post.is_fresh and not self._queue.callbacks_full:
             self._try(NOT_POSTED, post)
         else:
             post.work = Deferred.fromCoroutine(self._look(post))
@@ -233,16 +210,16 @@ class Poster:
 
     # -- one delivery
 
-    async def _look(self, post: _Post) -> Posting | None:
+    async def _look(self, post: Post) -> Posting | None:
         """
         :return: what was tried before; ``None`` if no further try is due.
         """
-        noted = await self._noted(post.delivery)
+        noted = await self._noted(post)
         if await self._makes_room(post, noted) or not self._is_due(post, noted):
             return None
         return None if await self._is_beyond_help(post, noted) else noted
 
-    def _try(self, noted: Posting | None, post: _Post) -> None:
+    def _try(self, noted: Posting | None, post: Post) -> None:
         """Wait for the receiver's token, try, and see to what comes of it.
 
         There is no coroutine before it is known that the try has failed, which few do; nor is one
@@ -260,13 +237,13 @@ class Poster:
             return
         self._send(slots, post, noted)
 
-    def _send(self, _: object, post: _Post, noted: Posting) -> None:
+    def _send(self, _: object, post: Post, noted: Posting) -> None:
         try:
             self._send_now(post, noted)
         except Exception:
             self._failed(Failure(), post)
 
-    def _send_now(self, post: _Post, noted: Posting) -> None:
+    def _send_now(self, post: Post, noted: Posting) -> None:
         if self._receivers.is_resting(post.receiver) and not self._is_late(post.callback):
             post.delivery.give_back(self._receivers.away_seconds(post.receiver))
             post.receiver.slots.release()
@@ -280,7 +257,7 @@ class Poster:
         post.work = trying
         trying.addBoth(self._over, post, noted)
 
-    def _over(self, tried: Try | Failure, post: _Post, noted: Posting) -> None:
+    def _over(self, tried: Try | Failure, post: Post, noted: Posting) -> None:
         """A try has come to its end, or to none."""
         try:
             if isinstance(tried, Failure):
@@ -289,7 +266,7 @@ class Poster:
         except Exception:
             self._failed(Failure(), post)
 
-    def _not_tried(self, failure: Failure, post: _Post) -> Try:
+    def _not_tried(self, failure: Failure, post: Post) -> Try:
         if failure.check(CancelledError, QueueError):
             post.receiver.slots.release()
             failure.raiseException()
@@ -300,36 +277,38 @@ class Poster:
         )
         return _FAILED_INSIDE
 
-    def _tried(self, tried: Try, post: _Post, noted: Posting) -> None:
+    def _tried(self, tried: Try, post: Post, noted: Posting) -> None:
         if tried is not _FAILED_INSIDE:
             self._note_receiver(post.receiver, tried)
         post.receiver.slots.release()
         if not tried.delivered:
-            post.work = Deferred.fromCoroutine(self._conclude(post, noted, tried))
+            tended_seconds = self._tended_seconds(post.callback)
+            concluding = self._failed_tries.conclude(post, noted, tried, tended_seconds)
+            post.work = Deferred.fromCoroutine(concluding)
             post.work.addCallbacks(lambda _: self._end(post), self._failed, errbackArgs=(post,))
             return
         self._observer.called_back(post.callback, tried.status, tried.seconds)
         # On its way before the acknowledgement is: nobody has to wait for it.
         posting = Posting("delivered", noted.tries + 1, status=tried.status)
-        self._queue.records.note_posting_then(post.name, posting, partial(self._told, post))
+        self._queue.records.note_posting_then(post.name, posting, partial(self._notes.told, post))
         post.delivery.settle()
         self._end(post)
 
-    async def _noted(self, delivery: Delivery[CallbackRequest]) -> Posting:
-        if _is_fresh(delivery):
+    async def _noted(self, post: Post) -> Posting:
+        if post.is_fresh:
             return NOT_POSTED
-        return await self._queue.records.find_posting(delivery.parcel.name) or NOT_POSTED
+        return await self._queue.records.find_posting(post.name) or NOT_POSTED
 
-    async def _makes_room(self, post: _Post, noted: Posting) -> bool:
+    async def _makes_room(self, post: Post, noted: Posting) -> bool:
         """Whether it is given up for the sake of others."""
         why = self._why_crowded_out(post.callback)
         if why is None or noted.over:
             return False
         why = f"{why}, and nearly all of the room for callbacks is taken"
-        await self._give_it_up(post, replace(noted, status=0, error=why), "crowded")
+        await self._failed_tries.give_up(post, replace(noted, status=0, error=why), "crowded")
         return True
 
-    def _is_due(self, post: _Post, noted: Posting) -> bool:
+    def _is_due(self, post: Post, noted: Posting) -> bool:
         """Whether there is something to do now; if not, it is dealt with."""
         if noted.over:
             post.delivery.settle()
@@ -341,12 +320,12 @@ class Poster:
             return False
         return True
 
-    async def _is_beyond_help(self, post: _Post, noted: Posting) -> bool:
+    async def _is_beyond_help(self, post: Post, noted: Posting) -> bool:
         """Whether it is given up without another try: it could not be written down the last
         time."""
-        if noted.tries < self._schedule.attempts and noted.status not in _FINAL:
+        if noted.tries < self._schedule.attempts and noted.status not in FINAL:
             return False
-        await self._give_it_up(post, noted)
+        await self._failed_tries.give_up(post, noted)
         return True
 
     def _note_receiver(self, receiver: Receiver, tried: Try) -> None:
@@ -355,87 +334,16 @@ class Poster:
         else:
             self._receivers.answered(receiver, tried.seconds)
 
-    async def _conclude(self, post: _Post, noted: Posting, tried: Try) -> None:
-        """See to a try that has failed."""
-        attempt = Attempt(post.began_ns, tried.status, tried.seconds, tried.error)
-        posting = noted.with_try(attempt)
-        if tried.is_refused:
-            await self._give_it_up(post, posting, "refused")
-        elif tried.status in _FINAL or self._schedule.is_used_up(
-            posting.tries, self._tended_seconds(post.callback)
-        ):
-            await self._give_it_up(post, posting)
-        else:
-            await self._put_off(post, posting, tried)
-
-    async def _put_off(self, post: _Post, posting: Posting, tried: Try) -> None:
-        """Let the next try wait for its time."""
-        now_ns = self._now_ns()
-        wait_seconds = self._schedule.wait_seconds(
-            posting.tries, tried.status, tried.retry_after, now_ns / 1e9
-        )
-        self._observer.callback_failed(post.callback, str(tried), posting.tries, wait_seconds)
-        posting = replace(posting, not_before_ns=now_ns + round(wait_seconds * 1e9))
-        await self._note(post.callback, posting)
-        post.delivery.give_back(wait_seconds)
-
-    async def _give_it_up(
-        self, post: _Post, posting: Posting, reason: Undelivered | None = None
-    ) -> None:
-        callback, records = post.callback, self._queue.records
-        reason = reason or _FINAL.get(posting.status, "exhausted")
-        letter = DeadCallback(
-            callback,
-            reason,
-            posting.status,
-            posting.error,
-            posting.tries,
-            self._now_ns(),
-            posting.attempts,
-        )
-        try:
-            if self._keeps_dead_letters(callback.function):
-                await self._queue.dead_letters.put_callback(letter)
-            await records.note_posting(callback.name, replace(posting, state="given_up"))
-            await self._queue.when_durable()
-        except QueueError:
-            # Then at the next delivery: without a further try, if at least this can be noted.
-            self._note(callback, posting)
-            raise
-        why = posting.error or f"status {posting.status}"
-        self._observer.callback_given_up(callback, why, posting.tries)
-        post.delivery.settle()
-
-    def _note(self, callback: CallbackRequest, posting: Posting) -> Deferred[None]:
-        """Note what was tried, if that can be done: the queue keeps the time without it, too."""
-
-        def failed(failure: Failure) -> None:
-            failure.trap(QueueError)
-            self._cannot_note(callback, failure.value)
-
-        return self._queue.records.note_posting(callback.name, posting).addErrback(failed)
-
-    def _told(self, post: _Post, reason: QueueError | None) -> None:
-        if reason is not None:
-            self._cannot_note(post.callback, reason)
-
-    def _cannot_note(self, callback: CallbackRequest, reason: object) -> None:
-        self._log.warn(
-            "what was tried of the callback of {call_id} cannot be noted: {reason}",
-            call_id=callback.key.call_id,
-            reason=reason,
-        )
-
     # -- the end of the work
 
-    def _failed(self, failure: Failure, post: _Post) -> None:
+    def _failed(self, failure: Failure, post: Post) -> None:
         """Give back what cannot be gone on with."""
         try:
             self._give_back(failure, post)
         finally:
             self._end(post)
 
-    def _give_back(self, failure: Failure, post: _Post) -> None:
+    def _give_back(self, failure: Failure, post: Post) -> None:
         reason = failure.value
         if isinstance(reason, CancelledError):
             post.delivery.give_back()
@@ -454,13 +362,8 @@ class Poster:
             )
             post.delivery.give_back(_BROKEN_AGAIN_SECONDS)
 
-    def _end(self, post: _Post) -> None:
+    def _end(self, post: Post) -> None:
         del self._posts[post.name]
         self._receivers.let_go(post.receiver)
         self._leases.drop(post.delivery)
         self._top_up_within(0)
-
-
-def _is_fresh(delivery: Delivery[CallbackRequest]) -> bool:
-    """Whether nothing can have been tried of it."""
-    return delivery.delivered == 1 and not delivery.inherited

@@ -7,43 +7,41 @@ from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 
 from faasd_async.call.body import Body, is_stored
-from faasd_async.call.callback_url import CallbackUrl, MalformedCallbackUrl, parse
-from faasd_async.call.ids import DRAWN, CallKey, adopt_call_key, draw_call_key
-from faasd_async.call.known import CallName
-from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key, why_another
+from faasd_async.call.callback_url import CallbackUrl
+from faasd_async.call.ids import adopt_call_key, draw_call_key
+from faasd_async.call.once import MAX_KEY_BYTES, Repeatable, idempotency_key
 from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import QueueRequest
 from faasd_async.call.route import FunctionRoute
 from faasd_async.call.trace import TRACEPARENT, carried
-from faasd_async.errors import MaybeStored, QueueError
+from faasd_async.errors import QueueError
 from faasd_async.garbage import scales
 from faasd_async.gateway.arrival import (
     OURS,
     Arrival,
-    Directory,
-    Tracing,
     Withhold,
     around,
     forwarded,
-    path_of,
     trace,
 )
 from faasd_async.gateway.attempts import MAX_ATTEMPTS_FIELD, read_max_attempts
 from faasd_async.gateway.authentication import Authentication, without_password
-from faasd_async.gateway.deadlines import Deadlines, Wait
+from faasd_async.gateway.callback_orders import CallbackOrders
+from faasd_async.gateway.deadlines import Deadlines
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.letterhead import Letterhead, letterhead
 from faasd_async.gateway.orders import ORDERS, read_orders
+from faasd_async.gateway.receipt import Receipt
 from faasd_async.gateway.refusal import (
-    Fields,
     Refusal,
     body_too_large,
     no_room,
     not_allowed,
     of_queue_error,
 )
+from faasd_async.gateway.storing import Stored, Storing, WhenAccepted, telling
 from faasd_async.gateway.timing import AT_ONCE, TIMING_FIELDS, Timing, read_timing
 from faasd_async.gateway.verification import Verification
 from faasd_async.queue.bodies import Bodies
@@ -56,10 +54,6 @@ _KEPT = OURS | TIMING_FIELDS | {MAX_ATTEMPTS_FIELD}
 
 #: Those of which something follows besides that they go on.
 _SAY_MORE = ORDERS | {b"x-call-id", b"authorization", TRACEPARENT}
-
-
-#: Told of a call, and how many seconds accepting it took.
-WhenAccepted = Callable[[PlainCall | QueueRequest, float], None]
 
 
 class CallStore(Protocol):
@@ -85,37 +79,6 @@ class CallStore(Protocol):
     def put_later(self, request: QueueRequest, delay_seconds: float) -> Deferred[None]: ...
 
 
-class Receipt(NamedTuple):
-    """A 202.
-
-    :ivar start_time_ns: when the call was accepted, Unix nanoseconds.
-    :ivar more: header fields besides those of any 202.
-    """
-
-    function: str
-    key: CallKey
-    start_time_ns: int
-    more: Fields = ()
-
-    @property
-    def name(self) -> CallName:
-        """The call it is about."""
-        return CallName(self.function, self.key)
-
-    @property
-    def location(self) -> bytes:
-        """Where that can be asked after."""
-        call_id, accept = self.key
-        if accept == DRAWN:
-            return b"/call/" + call_id.encode()
-        return path_of(call_id).encode()
-
-    @property
-    def fields(self) -> Fields:
-        location = (b"Location", self.location)
-        return (*Tracing(self.key, self.start_time_ns).fields, location, *self.more)
-
-
 class Wishes(NamedTuple):
     """What a caller ordered of a call besides that it be made."""
 
@@ -132,9 +95,7 @@ _NO_WISHES = Wishes()
 class Acceptance:
     """Accepts calls.
 
-    :param refuse_destination: why a callback may not go to a URL, or ``None``.
-    :param why_undeliverable: why one never could, or ``None``.
-    :param own_route: the function of this daemon that one is for, or ``None``.
+    :param callback_orders: reads where callbacks are to go.
     :param deadline_seconds: a call that is not durable by then is not accepted.
     :param now_ns: the wall clock, Unix nanoseconds.
     :param accepted: told of each call that was accepted, and how many seconds that took.
@@ -150,9 +111,7 @@ class Acceptance:
         directory: Directory,
         queue: CallStore,
         *,
-        refuse_destination: Callable[[CallbackUrl], str | None],
-        why_undeliverable: Callable[[CallbackUrl], str | None],
-        own_route: Callable[[CallbackUrl], FunctionRoute | None],
+        callback_orders: CallbackOrders,
         deadline_seconds: float,
         clock: IReactorTime,
         now_ns: Callable[[], int],
@@ -165,9 +124,7 @@ class Acceptance:
     ) -> None:
         self._directory = directory
         self._queue = queue
-        self._refuse_destination = refuse_destination
-        self._why_undeliverable = why_undeliverable
-        self._own_route = own_route
+        self._callback_orders = callback_orders
         self._seconds = clock.seconds
         self._deadlines = Deadlines(clock, deadline_seconds)
         self._now_ns = now_ns
@@ -260,7 +217,7 @@ class Acceptance:
             self._let_fall(arrival.body)
             answered(refusal)
             return
-        storing = _Storing(self._deadlines, call, began_seconds, answered, self._accepted)
+        storing = Storing(self._deadlines, call, began_seconds, answered, self._accepted)
         self._deadlines.begin(storing, began_seconds)
         try:
             if isinstance(call, PlainCall):
@@ -273,17 +230,17 @@ class Acceptance:
             self._deadlines.over(storing)
             raise
 
-    def _put(self, request: QueueRequest, stored: _Stored) -> None:
+    def _put(self, request: QueueRequest, stored: Stored) -> None:
         if request.digest:
             putting = self._queue.keyed.put(request, self._delay_seconds(request))
-            putting.addCallbacks(lambda earlier: stored(None, earlier), _telling(stored))
+            putting.addCallbacks(lambda earlier: stored(None, earlier), telling(stored))
         elif request.not_before_ns:
             later = self._queue.put_later(request, self._delay_seconds(request))
-            later.addCallbacks(lambda _: stored(None), _telling(stored))
+            later.addCallbacks(lambda _: stored(None), telling(stored))
         else:
             self._queue.put_call_then(request, stored)
 
-    def _put_stored(self, request: QueueRequest, stored: _Stored) -> None:
+    def _put_stored(self, request: QueueRequest, stored: Stored) -> None:
         """Put a call whose body lies in the store."""
         bodies = self._queue.bodies
         assert bodies is not None
@@ -298,7 +255,7 @@ class Acceptance:
             stored(reason, earlier)
 
         preparing = bodies.prepare_call(request)
-        preparing.addCallbacks(lambda prepared: self._put(prepared, told), _telling(told))
+        preparing.addCallbacks(lambda prepared: self._put(prepared, told), telling(told))
 
     def _let_fall(self, body: Body) -> None:
         if self._queue.bodies is not None and is_stored(body):
@@ -391,8 +348,8 @@ class Acceptance:
         """
         :raises Refusal: one is not understood, or may not be.
         """
-        callback = self._callback(arrival, said, "X-Callback-Url")
-        on_failure = self._callback(arrival, said, "X-Callback-On-Failure")
+        callback = self._callback_orders.read(arrival, said, "X-Callback-Url")
+        on_failure = self._callback_orders.read(arrival, said, "X-Callback-On-Failure")
         timing = read_timing(said, now_ns)
         repeatable = self._repeatable(arrival, said, deployment)
         if repeatable is not None:
@@ -413,96 +370,3 @@ class Acceptance:
             return self._queue.keyed.name(deployment.name, key, arrival.route.target, arrival.body)
         except QueueError as reason:
             raise of_queue_error(reason, ()) from None
-
-    def _callback(
-        self, arrival: Arrival, said: Mapping[bytes, bytes], name: str
-    ) -> CallbackUrl | None:
-        raw = said.get(name.lower().encode())
-        if not raw:
-            return None
-        try:
-            url = parse(raw)
-        except MalformedCallbackUrl as reason:
-            raise Refusal(400, f"{name}: {reason}") from None
-        undeliverable = self._why_undeliverable(url)
-        if undeliverable is not None:
-            raise Refusal(400, f"{name}: {undeliverable}")
-        forbidden = self._refuse_destination(url)
-        if forbidden is not None:
-            raise Refusal(403, f"{name}: {forbidden}")
-        route = self._own_route(url)
-        if route is not None and not self._directory.knows(route):
-            raise Refusal(400, f"{name}: no function is called {route.name}")
-        # Whoever names a user in the URL is asked for them at the door.
-        if route is not None and url.username is None and not arrival.inside:
-            self._authentication.admit_callback(route, arrival.headers)
-        return url
-
-
-class _Stored(Protocol):
-    """Is told what became of a call, once."""
-
-    def __call__(self, reason: QueueError | None, earlier: Accepted | None = None) -> None: ...
-
-
-def _telling(stored: Callable[[QueueError], None]) -> Callable[[Failure], None]:
-    """Tells why something was not stored."""
-
-    def failed(failure: Failure) -> None:
-        failure.trap(QueueError)
-        stored(failure.value)  # type: ignore[arg-type]
-
-    return failed
-
-
-class _Storing(Wait):
-    """A call that is being stored, and whose caller waits for the receipt.
-
-    :param accepted: told of it with the seconds it took, once it is safe.
-    """
-
-    __slots__ = ("_accepted", "_answered", "_began_seconds", "_call", "_deadlines")
-
-    def __init__(
-        self,
-        deadlines: Deadlines,
-        call: PlainCall | QueueRequest,
-        began_seconds: float,
-        answered: Callable[[Receipt | Refusal], None],
-        accepted: WhenAccepted,
-    ) -> None:
-        self._deadlines = deadlines
-        self._call = call
-        self._began_seconds = began_seconds
-        self._answered = answered
-        self._accepted = accepted
-
-    def expired(self) -> None:
-        self._answered(of_queue_error(MaybeStored(), self._ids))
-
-    def stored(self, reason: QueueError | None, earlier: Accepted | None = None) -> None:
-        """See :class:`_Stored`."""
-        if not self._deadlines.over(self):
-            return
-        call = self._call
-        if reason is not None:
-            self._answered(of_queue_error(reason, self._ids))
-        elif earlier is not None:
-            assert type(call) is QueueRequest
-            self._answered(_repeated(call, earlier))
-        else:
-            self._accepted(call, self._deadlines.seconds() - self._began_seconds)
-            self._answered(Receipt(call.function, call.key, call.start_time_ns))
-
-    @property
-    def _ids(self) -> Fields:
-        return Tracing(self._call.key, self._call.start_time_ns).fields
-
-
-def _repeated(request: QueueRequest, earlier: Accepted) -> Receipt | Refusal:
-    """The receipt of a call that was accepted before; 422 if that was another call."""
-    other = why_another(request.digest, earlier.digest)
-    if other is not None:
-        return Refusal(422, f"another call, with another {other}, was sent under this key")
-    replayed = ((b"Idempotency-Replayed", b"true"),)
-    return Receipt(request.function, earlier.key, earlier.start_time_ns, replayed)

@@ -11,9 +11,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from werkzeug.exceptions import HTTPException, NotFound
 
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.proxy import NEVER
-from faasd_async.gateway.refusal import Refusal, not_allowed
+from faasd_async.gateway.refusal import Refusal, failed_inside, not_allowed
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.gateway.written import line_of
 
 _log = Logger()
@@ -82,9 +82,9 @@ def _unrouted(gateway: object, request: GatewayRequest, failure: Failure) -> byt
     return text(request, reason.code or 500, why)
 
 
-def _broken(_: object, request: GatewayRequest, failure: Failure) -> bytes:
+def _broken(gateway: object, request: GatewayRequest, failure: Failure) -> bytes:
     _log.failure("a request failed inside the gateway", failure=failure)
     if request.startedWriting:
         request.break_off()
         return b""
-    return text(request, 500, "the daemon failed; its log says why")
+    return _refused(gateway, request, Failure(failed_inside()))

@@ -13,16 +13,18 @@ from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answers import explain_errors, text, written_json
-from faasd_async.gateway.arrival import Arrival, Directory
+from faasd_async.gateway.arrival import Arrival
 from faasd_async.gateway.authentication import Authentication
 from faasd_async.gateway.calls.application import CallsGateway
-from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.operator import Operators, refuse_foreign_pages
 from faasd_async.gateway.prefer import applied, read_preferences, without
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.request import SMALL_BODY_BYTES, GatewayRequest
 from faasd_async.gateway.routed import pass_through
 from faasd_async.gateway.shortcut import ShortcutSite
+from faasd_async.gateway.site import GatewaySite
 from faasd_async.gateway.system.application import SystemGateway
 from faasd_async.gateway.ui import page
 from faasd_async.gateway.upload import Uploads

@@ -7,7 +7,8 @@ from faasd_async.call.headers import Headers, first
 from faasd_async.call.route import FunctionRoute
 from faasd_async.errors import QueueError
 from faasd_async.gateway.accept import Acceptance
-from faasd_async.gateway.arrival import Arrival, Directory
+from faasd_async.gateway.arrival import Arrival
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.refusal import Refusal, of_queue_error
 
 #: Where they say they come from.

@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute
 from faasd_async.gateway.answers import explain_errors, text
-from faasd_async.gateway.channel import SMALL_BODY_BYTES, GatewayRequest, GatewaySite
+from faasd_async.gateway.request import SMALL_BODY_BYTES, GatewayRequest
+from faasd_async.gateway.site import GatewaySite
 
 _READ_ONLY = ("GET", "HEAD")
 _READ_TIMEOUT_SECONDS = 60.0

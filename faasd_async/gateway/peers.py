@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
 from faasd_async.call.headers import Headers
@@ -102,3 +103,22 @@ class Crowd:
 
 
 _LOOPBACK = Trusted(("127.0.0.0/8", "::1"))
+
+
+def peer_name(address: IAddress) -> bytes:
+    """A client's address and port, as ``X-Forwarded-For`` has it."""
+    host, port = host_of(address), getattr(address, "port", None)
+    if host is None:
+        return b"unix"
+    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+
+
+def host_of(address: IAddress) -> str | None:
+    """A client's address; ``None`` on a Unix socket.
+
+    One of IPv4 is told as such, whether it came to a listener of IPv4 or to one of both.
+    """
+    host: str | None = getattr(address, "host", None)
+    if host is not None and "." in host:
+        return host.removeprefix("::ffff:")
+    return host

@@ -37,6 +37,11 @@ class Refusal(FaasdAsyncError):
         self.fields = fields
 
 
+def failed_inside() -> Refusal:
+    """There is a bug."""
+    return Refusal(500, "the daemon failed; its log says why")
+
+
 def unknown_function(name: str) -> Refusal:
     return Refusal(404, f"no function is called {name}")
 

@@ -8,10 +8,10 @@ from twisted.python.failure import Failure
 
 from faasd_async.call.headers import Headers
 from faasd_async.gateway.arrival import Arrival
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.request import GatewayRequest
 
 
 async def pass_through(proxy: Proxy, arrival: Arrival, request: GatewayRequest) -> None:
@@ -30,7 +30,7 @@ async def pass_through(proxy: Proxy, arrival: Arrival, request: GatewayRequest) 
 
 
 class RoutedCaller:
-    """See :class:`~.proxy.Caller`.
+    """See :class:`~.passage.Caller`.
 
     :ivar answered: fires when the reply is out; fails with what there is instead of it.
     """

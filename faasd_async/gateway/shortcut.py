@@ -23,14 +23,18 @@ from twisted.web.resource import IResource
 from faasd_async.call.headers import Headers
 from faasd_async.call.route import FunctionRoute, cut
 from faasd_async.direct import write_at_once
-from faasd_async.gateway.accept import Acceptance, Receipt
+from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.answered import AT_ONCE, QUEUED
 from faasd_async.gateway.arrival import Arrival
-from faasd_async.gateway.channel import BodyLimit, GatewayChannel, GatewaySite, peer_name
+from faasd_async.gateway.channel import GatewayChannel
 from faasd_async.gateway.outgoing import CLOSE_LINE, Outgoing
-from faasd_async.gateway.proxy import Passage, Proxy
-from faasd_async.gateway.refusal import Fields, Refusal
+from faasd_async.gateway.passage import Passage
+from faasd_async.gateway.peers import peer_name
+from faasd_async.gateway.proxy import Proxy
+from faasd_async.gateway.receipt import Receipt
+from faasd_async.gateway.refusal import Fields, Refusal, failed_inside
 from faasd_async.gateway.regular import Recogniser, Regular, Unfinished
+from faasd_async.gateway.site import BodyLimit, GatewaySite
 from faasd_async.gateway.written import accepted, refused
 from faasd_async.runtime.deployments import Deployment
 
@@ -229,7 +233,7 @@ class ShortcutChannel(GatewayChannel):
     def failed(self, failure: Failure) -> None:
         """The request under way met a bug before anything of an answer was out."""
         _log.failure("a request failed inside the gateway", failure=failure)
-        self._answer(Refusal(500, "the daemon failed; its log says why"))
+        self._answer(failed_inside())
 
     def send(self, data: bytes) -> None:
         """Write at once what the socket takes."""
@@ -240,7 +244,7 @@ class ShortcutChannel(GatewayChannel):
 
 
 class ShortcutCaller:
-    """A caller who came by the short cut; see :class:`~.proxy.Caller`."""
+    """A caller who came by the short cut; see :class:`~.passage.Caller`."""
 
     __slots__ = ("_channel", "_method", "_out", "_status")
 
@@ -282,7 +286,7 @@ class ShortcutCaller:
     def fail(self, failure: Failure) -> None:
         if not self._out.begun:
             _log.failure("a request failed inside the gateway", failure=failure)
-            self.refuse(Refusal(500, "the daemon failed; its log says why"))
+            self.refuse(failed_inside())
             return
         _log.failure("a reply failed inside the gateway", failure=failure)
         self.break_off()

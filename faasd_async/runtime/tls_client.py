@@ -41,7 +41,7 @@ from faasd_async.call.headers import HOP_BY_HOP, named_by_connection
 from faasd_async.errors import InvocationBroken, NotHandedOver
 from faasd_async.http.pool import SAFE_METHODS
 from faasd_async.runtime.interface import Invocation, Reply
-from faasd_async.runtime.pooled import IDLE_SECONDS
+from faasd_async.runtime.pooled.client import IDLE_SECONDS
 from faasd_async.runtime.reply import FlowingReply
 from faasd_async.runtime.request import RawRequest
 
@@ -49,7 +49,7 @@ WITHOUT_BODY = frozenset((204, 304))
 
 
 class TlsClient:
-    """The connections to one function, as :class:`.pooled.PooledClient`."""
+    """The connections to one function, as :class:`.pooled.client.PooledClient`."""
 
     def __init__(
         self,

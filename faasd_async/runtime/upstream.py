@@ -22,7 +22,7 @@ from faasd_async.runtime.collect import gather_whole
 from faasd_async.runtime.deadline import UnderWay
 from faasd_async.runtime.interface import Invocation, Passing, Receiver, Reply, WhenWhole
 from faasd_async.runtime.passing import pass_reply
-from faasd_async.runtime.pooled import PooledClient
+from faasd_async.runtime.pooled.client import PooledClient
 from faasd_async.runtime.reactor import IRuntimeReactor
 from faasd_async.runtime.request import write_head, write_head_of
 from faasd_async.runtime.tls import HandshakenEndpoint

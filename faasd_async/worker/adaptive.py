@@ -68,7 +68,8 @@ class Ceiling:
 
     @property
     def round(self) -> int:
-        """That of a call that begins now, as :meth:`begin` tells it."""
+        """That of a call that begins while the ceiling bounds nothing; otherwise :meth:`begin`
+        tells it."""
         return self._round
 
     def begin(self, running: int) -> int:

@@ -22,8 +22,9 @@ class Trial:
         self._function = deployment.name
         self._ceiling = ceiling
         if ceiling.width < ceiling.most:
-            ceiling.begin(ceilings.inside(deployment))
-        self._round = ceiling.round
+            self._round = ceiling.begin(ceilings.inside(deployment))
+        else:
+            self._round = ceiling.round
         self._answered = False
 
     def answered(self, status: int, asked_seconds: float | None) -> None:

@@ -1,8 +1,8 @@
 """The ways of calls that do not simply walk.
 
-Some have to be looked at before they begin, or wait for tokens, or stand aside; some that began to
-walk are tried again, or cannot come to their end just now. These are coroutines. Each leads to the
-call's end, back to the queue, or to the beginning of its walk.
+Some have to be looked at before they begin, or wait for tokens, or stand aside (:mod:`.approach`);
+some that began to walk are tried again, or cannot come to their end just now. These are coroutines.
+Each leads to the call's end, back to the queue, or to the beginning of its walk.
 """
 
 from __future__ import annotations
@@ -15,41 +15,28 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from faasd_async.call.ending import Ending
-from faasd_async.call.ids import CallKey
 from faasd_async.call.request import Outcome, QueueRequest
 from faasd_async.errors import NotHandedOver, QueueError
-from faasd_async.queue.interface import Queue
-from faasd_async.runtime.deployments import Deployment, Deployments
+from faasd_async.runtime.deployments import Deployment
 from faasd_async.worker.admission import Admission
 from faasd_async.worker.another_try import LONGEST_WAIT_SECONDS, AnotherTry
-from faasd_async.worker.aside import Aside
-from faasd_async.worker.asking import Asking
+from faasd_async.worker.approach import Approach, NotNow
 from faasd_async.worker.ends import Ends
 from faasd_async.worker.lane import Lane
-from faasd_async.worker.lanes import Lanes
-from faasd_async.worker.past import Past
 from faasd_async.worker.run import Run
-from faasd_async.worker.settlement import Settlement
 from faasd_async.worker.walk import Walk
 from faasd_async.worker.way_back import WayBack
 
 Going = Coroutine[Deferred[Any], Any, Deployment | None]
 
 
-class _NotNow(Exception):
-    """A call was delivered that may not begin."""
-
-
 class Detours:
     """Brings calls to the beginning of their walk, and takes over from walks; an
     :class:`~faasd_async.worker.walk.Overseer`.
 
-    :param orphan_ttl_seconds: how long calls wait for a function that is not deployed.
-    :param is_taking: whether calls may begin.
-    :param now_ns: the wall clock, Unix nanoseconds.
+    :param admission: takes the tokens back of those that walked.
     :param begin: given a call that has its tokens, and walks.
     :param let_go: given a call that has come to its end, or has gone back to the queue.
-    :param ended: told of each call whose end is written down here.
     :param given_back: told of each call that was not handed over, why, and how many seconds it
         waits.
     """
@@ -58,54 +45,28 @@ class Detours:
 
     def __init__(
         self,
-        queue: Queue,
-        deployments: Deployments,
-        settlement: Settlement,
-        asking: Asking,
+        approach: Approach,
+        another_try: AnotherTry,
+        ends: Ends,
         way_back: WayBack,
-        lanes: Lanes,
         admission: Admission,
-        aside: Aside,
         *,
-        orphan_ttl_seconds: float,
-        is_taking: Callable[[], bool],
-        now_ns: Callable[[], int],
         begin: Callable[[Run, Lane, Deployment], None],
         let_go: Callable[[Run, Lane], None],
-        ended: Callable[[CallKey], None],
         given_back: Callable[[QueueRequest, str, float], None],
     ) -> None:
-        self._lanes = lanes
-        self._admission = admission
-        self._aside = aside
+        self._approach = approach
+        self._another_try = another_try
+        self._ends = ends
         self._way_back = way_back
-        self._is_taking = is_taking
+        self._admission = admission
         self._begin = begin
         self._let_go = let_go
         self._given_back = given_back
-        self._ends = Ends(
-            deployments,
-            asking,
-            settlement,
-            way_back,
-            orphan_ttl_seconds=orphan_ttl_seconds,
-            now_ns=now_ns,
-            ended=ended,
-        )
-        self._past = Past(queue, deployments, asking, way_back, self._ends, now_ns)
-        self._another_try = AnotherTry(
-            queue,
-            deployments,
-            asking,
-            way_back,
-            self._ends,
-            orphan_ttl_seconds=orphan_ttl_seconds,
-            now_ns=now_ns,
-        )
 
     def approach(self, run: Run, lane: Lane) -> None:
         """See to a call that there is something to wait for, or to look at."""
-        self._see_to(run, lane, self._approach(run, lane))
+        self._see_to(run, lane, self._approach.lead(run, lane))
 
     # -- what becomes of those that walk
 
@@ -155,7 +116,7 @@ class Detours:
         except NotHandedOver as reason:
             delay_seconds = self._another_try.hand_over_seconds(run)
             self._given_back(run.request, str(reason), delay_seconds)
-        except (CancelledError, _NotNow):
+        except (CancelledError, NotNow):
             pass
         except Exception:
             self._log.failure(
@@ -171,31 +132,6 @@ class Detours:
         else:
             await self._way_back.give_back(run, delay_seconds, insistent=insistent)
         return None
-
-    async def _approach(self, run: Run, lane: Lane) -> Deployment | None:
-        """Bring a call to the beginning of its walk.
-
-        :raises NotHandedOver: its function is not deployed.
-        :raises CancelledError, _NotNow: it is to go back to the queue.
-        """
-        if not run.is_recollected and await self._past.settles(run):
-            return None
-        if await self._ends.end_unbegun(run):
-            return None
-        if self._lanes.steps_aside(run.request, lane):
-            await self._aside.step(run, lane)
-            return None
-        deployment, begins = await self._admission.wait(run, lane), False
-        try:
-            if run.recalled or not self._is_taking():
-                raise _NotNow
-            if not self._lanes.has_room(run.request, deployment):
-                raise _NotNow
-            begins = not await self._ends.end_unbegun(run)
-        finally:
-            if not begins:
-                self._admission.release(deployment)
-        return deployment if begins else None
 
     def _broken(self, failure: Failure, run: Run) -> None:
         self._log.failure(

@@ -26,15 +26,18 @@ from faasd_async.queue.leases import Leases
 from faasd_async.runtime.deployments import Deployment, Deployments
 from faasd_async.semaphore import Semaphore
 from faasd_async.worker.admission import Admission
+from faasd_async.worker.another_try import AnotherTry
+from faasd_async.worker.approach import Approach
 from faasd_async.worker.aside import Aside
 from faasd_async.worker.asking import Asking
 from faasd_async.worker.attempts import Attempts
 from faasd_async.worker.detours import Detours
+from faasd_async.worker.ends import Ends
 from faasd_async.worker.lane import Lane
 from faasd_async.worker.lanes import Lanes
 from faasd_async.worker.orphans import Orphans
 from faasd_async.worker.overdue import Overdue
-from faasd_async.worker.past import may_have_been_here
+from faasd_async.worker.past import Past, may_have_been_here
 from faasd_async.worker.run import Run
 from faasd_async.worker.settlement import Settlement
 from faasd_async.worker.walk import Walk, Walks
@@ -100,22 +103,8 @@ class Worker:
         self._lanes = Lanes(clock, queue, deployments, tokens, static=static, take=self._take)
         self._admission = Admission(deployments, self._lanes, tokens, now_ns)
         self._aside = Aside(self._lanes, leases, way_back)
-        self._detours = Detours(
-            queue,
-            deployments,
-            settlement,
-            asking,
-            way_back,
-            self._lanes,
-            self._admission,
-            self._aside,
-            orphan_ttl_seconds=orphan_ttl_seconds,
-            is_taking=lambda: self._taking,
-            now_ns=now_ns,
-            begin=self._begin,
-            let_go=self._let_go,
-            ended=ended,
-            given_back=observer.given_back,
+        self._detours = self._make_detours(
+            settlement, asking, way_back, observer.given_back, orphan_ttl_seconds
         )
         self._walks = Walks(
             clock,
@@ -146,6 +135,51 @@ class Worker:
         )
         self._runs: dict[CallKey, Run] = {}
         self._taking = False
+
+    def _make_detours(
+        self,
+        settlement: Settlement,
+        asking: Asking,
+        way_back: WayBack,
+        given_back: Callable[[QueueRequest, str, float], None],
+        orphan_ttl_seconds: float,
+    ) -> Detours:
+        ends = Ends(
+            self._deployments,
+            asking,
+            settlement,
+            way_back,
+            orphan_ttl_seconds=orphan_ttl_seconds,
+            now_ns=self._now_ns,
+            ended=self._ended,
+        )
+        another_try = AnotherTry(
+            self._queue,
+            self._deployments,
+            asking,
+            way_back,
+            ends,
+            orphan_ttl_seconds=orphan_ttl_seconds,
+            now_ns=self._now_ns,
+        )
+        past = Past(self._queue, self._deployments, asking, way_back, ends, self._now_ns)
+        return Detours(
+            Approach(
+                past,
+                ends,
+                self._lanes,
+                self._aside,
+                self._admission,
+                is_taking=lambda: self._taking,
+            ),
+            another_try,
+            ends,
+            way_back,
+            self._admission,
+            begin=self._begin,
+            let_go=self._let_go,
+            given_back=given_back,
+        )
 
     def start(self) -> None:
         """Take calls for whatever is deployed, now and after each change."""

@@ -25,7 +25,7 @@ from faasd_async.queue.jetstream.body_sweep import GRACE_SECONDS, BodySweep
 from faasd_async.queue.jetstream.durability import Acknowledged
 from faasd_async.queue.jetstream.layout import Layout
 from faasd_async.queue.jetstream.store import Store
-from faasd_async.queue.jetstream.stored.parcels import first_written
+from faasd_async.queue.jetstream.stored.calls import first_written
 from faasd_async.queue.jetstream.subjects import CALLS, piece_subject, queued_subject
 
 MIB = 2**20

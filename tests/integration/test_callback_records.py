@@ -14,7 +14,7 @@ from twisted.internet.defer import gatherResults
 
 from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
-from faasd_async.queue.jetstream.stored.parcels import write_callback
+from faasd_async.queue.jetstream.stored.callbacks import write_callback
 from faasd_async.queue.jetstream.subjects import CALLBACK_CONSUMER, CALLBACKS, callback_subject
 from faasd_async.settings import ResultSettings
 

@@ -14,11 +14,11 @@ from faasd_async.gateway.calls.events import Events
 from faasd_async.gateway.calls.flowing import pass_on
 from faasd_async.gateway.calls.results import Results, Shown, receipt
 from faasd_async.gateway.calls.status import Status
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.prefer import LONGEST_SECONDS, Preferences, read_preferences
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.queue.bodies import Bodies
 from faasd_async.settings.mistakes import Refusal as Mistake
 from faasd_async.settings.quantities import parse_duration_or_zero

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from faasd_async.call.known import CallName, Known
 from faasd_async.gateway.arrival import path_of
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.query import Query, named
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.request import GatewayRequest
 
 #: An id of fewer characters is not shown to everybody.
 SHORTEST_SECRET = 16

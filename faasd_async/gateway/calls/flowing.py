@@ -10,8 +10,8 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from faasd_async.errors import BodyGone
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.queue.bodies import Pieces
 
 _log = Logger()

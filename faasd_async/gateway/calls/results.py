@@ -11,11 +11,11 @@ from faasd_async.call.body import Body
 from faasd_async.call.ending import Ending, Withheld
 from faasd_async.call.headers import Headers, end_to_end, first, replaced
 from faasd_async.call.known import CallName
-from faasd_async.gateway.accept import Receipt
 from faasd_async.gateway.arrival import path_of
 from faasd_async.gateway.calls.asked import Asked, unknown
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.prefer import LONGEST_SECONDS
+from faasd_async.gateway.receipt import Receipt
 from faasd_async.gateway.refusal import RETRY_SOON, Refusal, answered
 from faasd_async.gateway.written import BODILESS
 from faasd_async.queue.interface import Lookup, Records

@@ -6,8 +6,8 @@ from klein import Klein
 from klein.resource import KleinResource
 
 from faasd_async.gateway.answers import done, explain_errors, json
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.query import Query, named
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.gateway.system.dead_letters import DeadLetterOffice
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.flow_sheet import Sheet

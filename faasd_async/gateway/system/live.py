@@ -21,8 +21,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.refusal import RETRY_LATER, Refusal
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.gateway.system.flow import Flow
 from faasd_async.gateway.system.letter_sheet import Sheet
 from faasd_async.gateway.system.recent import RecentCalls

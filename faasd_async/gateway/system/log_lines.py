@@ -11,9 +11,9 @@ from zope.interface import implementer
 
 from faasd_async.call.moments import NoMoment, parse_moment, rfc3339
 from faasd_async.functions.roster import Roster
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.query import Query, mistake
 from faasd_async.gateway.refusal import RETRY_LATER, Refusal
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.gateway.system.orders import Namespace, refusing
 from faasd_async.runtime.journal import MOST_FOLLOWERS, Follower, Journal, Line
 from faasd_async.settings.mistakes import Refusal as NoDuration

@@ -6,9 +6,9 @@ import platform
 from typing import Protocol
 
 from faasd_async import __version__
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import Refusal
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.gateway.system.functions import Sheet
 from faasd_async.gateway.system.orders import Namespace
 

@@ -12,8 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.refusal import Fields, Refusal, not_allowed
+from faasd_async.gateway.request import GatewayRequest
 
 _TYPES = {
     ".html": b"text/html; charset=utf-8",

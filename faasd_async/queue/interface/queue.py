@@ -88,7 +88,7 @@ class Queue(Protocol):
         that lies elsewhere is where those of calls are."""
 
     def put_plain_then(self, call: PlainCall, stored: Callable[[QueueError | None], None]) -> None:
-        """As :meth:`put_call_then`."""
+        """As :meth:`put_call_then`, of a call that is written already."""
 
     def put_call(self, request: QueueRequest) -> Deferred[None]:
         """Store a call. One that was tried before, or replayed, is stored once, if it is put twice

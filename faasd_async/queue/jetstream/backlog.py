@@ -22,8 +22,8 @@ from faasd_async.queue.interface import Depth, OfFunction, OfQueue, Source, Wait
 from faasd_async.queue.jetstream.bodies import JetStreamBodies
 from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store, queue_error
+from faasd_async.queue.jetstream.stored.calls import read_request
 from faasd_async.queue.jetstream.stored.message import FromTheFuture, Unreadable
-from faasd_async.queue.jetstream.stored.parcels import read_request
 from faasd_async.queue.jetstream.subjects import (
     CALLS,
     LATER,

@@ -39,9 +39,9 @@ from faasd_async.queue.jetstream.stored.acceptance import (
     read_accepting,
     start_time_of,
 )
+from faasd_async.queue.jetstream.stored.calls import read_request
 from faasd_async.queue.jetstream.stored.dead_letters import read_dead_callback, read_dead_letter
 from faasd_async.queue.jetstream.stored.message import FromTheFuture, Unreadable
-from faasd_async.queue.jetstream.stored.parcels import read_request
 from faasd_async.queue.jetstream.stored.records import generation_of
 from faasd_async.queue.jetstream.subjects import (
     CALLBACKS,

@@ -23,7 +23,7 @@ from faasd_async.errors import AlreadyStored, NoSchedules, QueueError, QueueFull
 from faasd_async.nats.errors import NatsError
 from faasd_async.queue.interface import Delivery
 from faasd_async.queue.jetstream.store import Fields, Store, queue_error
-from faasd_async.queue.jetstream.stored.parcels import write_request
+from faasd_async.queue.jetstream.stored.calls import write_request
 from faasd_async.queue.jetstream.subjects import LATER, queued_subject
 
 #: How many due calls are on their way back at a time.

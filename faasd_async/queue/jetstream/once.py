@@ -32,8 +32,8 @@ from faasd_async.queue.jetstream.later import Later
 from faasd_async.queue.jetstream.records import Found
 from faasd_async.queue.jetstream.store import Store, queue_error
 from faasd_async.queue.jetstream.stored.acceptance import read_accepted
+from faasd_async.queue.jetstream.stored.calls import write_request
 from faasd_async.queue.jetstream.stored.message import FromTheFuture, Unreadable
-from faasd_async.queue.jetstream.stored.parcels import write_request
 from faasd_async.queue.jetstream.subjects import (
     CALLS,
     CONTROL,

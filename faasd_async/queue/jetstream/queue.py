@@ -6,28 +6,26 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from faasd_async.call.body import Body, is_stored
+from faasd_async.call.body import is_stored
 from faasd_async.call.plain import PlainCall
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, QueueRequest
-from faasd_async.errors import AlreadyStored, BodyGone, CallTooLarge, QueueError, StartError
+from faasd_async.errors import QueueError, StartError
 from faasd_async.nats import NatsClient
 from faasd_async.nats.errors import NatsError
 from faasd_async.nats.jetstream import ConsumerConfig, JetStream, JetStreamMessage
-from faasd_async.nats.wire import encode_headers
-from faasd_async.queue.bodies import BodyKind
 from faasd_async.queue.interface import Delivery, Source, Subscription, told
 from faasd_async.queue.jetstream.answering import Answering
 from faasd_async.queue.jetstream.asking import Round
 from faasd_async.queue.jetstream.backlog import JetStreamBacklog
-from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies, Places
+from faasd_async.queue.jetstream.bodies import PIECE_BYTES, JetStreamBodies
 from faasd_async.queue.jetstream.body_sweep import BodySweep
 from faasd_async.queue.jetstream.burial import Burial
+from faasd_async.queue.jetstream.callbacks import Callbacks
 from faasd_async.queue.jetstream.clocks import Clocks, WhenBelieved, at_once
 from faasd_async.queue.jetstream.dead_letters import JetStreamDeadLetters
 from faasd_async.queue.jetstream.delivery import CountedDelivery, JetStreamDelivery, Settlements
@@ -40,7 +38,7 @@ from faasd_async.queue.jetstream.listing import JetStreamListing
 from faasd_async.queue.jetstream.once import JetStreamKeyedCalls
 from faasd_async.queue.jetstream.pauses import JetStreamPauses
 from faasd_async.queue.jetstream.peers import JetStreamPeers
-from faasd_async.queue.jetstream.records import JetStreamRecords, reason_of
+from faasd_async.queue.jetstream.records import JetStreamRecords
 from faasd_async.queue.jetstream.recovery import (
     all_returned,
     consumers_of,
@@ -49,13 +47,12 @@ from faasd_async.queue.jetstream.recovery import (
 )
 from faasd_async.queue.jetstream.schedules import JetStreamSchedules
 from faasd_async.queue.jetstream.store import Store
-from faasd_async.queue.jetstream.stored.parcels import (
+from faasd_async.queue.jetstream.stored.callbacks import read_fresh_callback
+from faasd_async.queue.jetstream.stored.calls import (
     first_written,
     plain_header_block,
-    read_fresh_callback,
     read_request,
     read_waiting,
-    write_callback,
     write_request,
 )
 from faasd_async.queue.jetstream.streams import StoreDisk, Streams
@@ -64,7 +61,6 @@ from faasd_async.queue.jetstream.subjects import (
     CALLS,
     LATER,
     belongs_to_mode,
-    callback_subject,
     drawn_subject,
     queued_subject,
 )
@@ -74,12 +70,6 @@ Parcel = TypeVar("Parcel")
 
 #: What a message's headers and the stored head may take of the broker's largest payload.
 _HEAD_BYTES = 64 * 1024
-
-#: So much of the room for callbacks may be taken by those that nobody takes.
-_CROWDED_SHARE = 0.5
-
-#: With so much it is high time to make room.
-_FULL_SHARE = 0.9
 
 #: When bringing things up failed.
 _AGAIN_SECONDS = 1.0
@@ -163,7 +153,11 @@ class JetStreamQueue:
         )
         self._calls = Filling(clock, self._jetstream, CALLS, self._streams.calls_share)
         self._store.when_full = self._calls.refused
-        self._callbacks = Filling(clock, self._jetstream, CALLBACKS, self._streams.callbacks_share)
+        filling = Filling(clock, self._jetstream, CALLBACKS, self._streams.callbacks_share)
+        self._callbacks = Callbacks(
+            self._store, self.bodies, filling, lambda: self.largest_call_bytes
+        )
+        self.put_callback_then = self._callbacks.put_then
         self._settlements = Settlements(self.bodies.discard, client.flush)
         self._asking = Round(clock)
         self._subscriptions: list[JetStreamSubscription[Any]] = []
@@ -265,7 +259,7 @@ class JetStreamQueue:
             else:
                 break
         self.ready = True
-        self._callbacks.look()
+        self._callbacks.filling.look()
         if self._started is not None:
             self._durability.start()
             self._sweep.start()
@@ -376,63 +370,14 @@ class JetStreamQueue:
 
     @property
     def callbacks_crowded(self) -> bool:
-        return self._callbacks.share >= _CROWDED_SHARE
+        return self._callbacks.are_crowded
 
     @property
     def callbacks_full(self) -> bool:
-        return self._callbacks.share >= _FULL_SHARE
+        return self._callbacks.are_full
 
     def put_callback(self, callback: CallbackRequest) -> Deferred[None]:
         return told(lambda stored: self.put_callback_then(callback, stored))
-
-    def put_callback_then(
-        self, callback: CallbackRequest, stored: Callable[[QueueError | None], None]
-    ) -> None:
-        if type(callback.body) is bytes:
-            self._put_callback_then(callback, stored)
-            return
-        putting = Deferred.fromCoroutine(self._put_callback_with_body(callback))
-        putting.addCallbacks(stored, lambda failure: stored(reason_of(failure)))
-
-    async def _put_callback_with_body(self, callback: CallbackRequest) -> None:
-        place = (CALLBACKS, callback_subject(callback.name))
-        body = await self._fetch_body("callback", callback.body, (place,))
-        stored: Deferred[QueueError | None] = Deferred()
-        self._put_callback_then(replace(callback, body=body), stored.callback, told_twice=True)
-        reason = await stored
-        self.bodies.put(body, reason)
-        if reason is not None and not isinstance(reason, AlreadyStored):
-            raise reason
-
-    async def _fetch_body(self, kind: BodyKind, body: Body, places: Places) -> Body:
-        try:
-            return await self.bodies.bring(kind, body, places)
-        except BodyGone:
-            # Then it is to be told without.
-            raise CallTooLarge(len(body), self.largest_call_bytes) from None
-
-    def _put_callback_then(
-        self,
-        callback: CallbackRequest,
-        stored: Callable[[QueueError | None], None],
-        *,
-        told_twice: bool = False,
-    ) -> None:
-        """:param told_twice: that it lies there already is told."""
-        fields, payload = write_callback(callback)
-        subject = callback_subject(callback.name)
-        message_id = f"{subject}/{callback.generation}/{callback.replays}"
-        fields += [
-            (b"Nats-Msg-Id", message_id.encode()),
-            (b"Nats-Expected-Last-Subject-Sequence", b"0"),
-        ]
-
-        def put(reason: QueueError | None) -> None:
-            stored(None if isinstance(reason, AlreadyStored) and not told_twice else reason)
-
-        header_block = encode_headers(fields)
-        self._callbacks.add(len(header_block) + len(payload), 1)
-        self._store.put_then(subject.encode(), header_block, payload, put)
 
     def when_durable(self) -> Deferred[None]:
         return self._store.when_durable()
@@ -470,7 +415,7 @@ class JetStreamQueue:
     ) -> Subscription:
         consumer = self._streams.layout.callback_consumer
         # Not of a certain parcel: to say so costs more than to make one.
-        deliver: Any = partial(CountedDelivery, filling=self._callbacks)
+        deliver: Any = partial(CountedDelivery, filling=self._callbacks.filling)
         return self._take(CALLBACKS, consumer, _read_callback, on_delivery, room, deliver)
 
     def _take(

@@ -40,7 +40,7 @@ from faasd_async.nats.stan import SessionRefused, StanClient, StanMessage, Unint
 from faasd_async.queue.interface import Delivery, Lookup, OfQueue, Source, Subscription
 from faasd_async.queue.jetstream import JetStreamQueue
 from faasd_async.queue.jetstream.store import queue_error
-from faasd_async.queue.jetstream.stored.parcels import write_request as write_stored
+from faasd_async.queue.jetstream.stored.calls import write_request as write_stored
 from faasd_async.queue.jetstream.subjects import queued_subject
 from faasd_async.queue.streaming.inlet import Inlet, NotNew
 from faasd_async.queue.streaming.published import Published, StreamingLookup

@@ -29,8 +29,8 @@ from faasd_async.callback.letter import write_letter
 from faasd_async.errors import QueueError
 from faasd_async.gateway.accept import Acceptance
 from faasd_async.gateway.application import Gateway
-from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.authentication import Authentication
+from faasd_async.gateway.callback_orders import CallbackOrders
 from faasd_async.gateway.calls.application import CallsGateway
 from faasd_async.gateway.calls.cancel import Cancellation
 from faasd_async.gateway.calls.events import Events
@@ -38,6 +38,7 @@ from faasd_async.gateway.calls.results import Results
 from faasd_async.gateway.calls.status import Status
 from faasd_async.gateway.calls.waiting import Waiting
 from faasd_async.gateway.channel import GatewayChannel
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.operator import Operators
 from faasd_async.gateway.proxy import Proxy
 from faasd_async.gateway.system.application import SystemGateway
@@ -417,9 +418,13 @@ class FrontDoor:
         acceptance = Acceptance(
             directory,
             self.store,
-            refuse_destination=self._refuse,
-            why_undeliverable=why_undeliverable,
-            own_route=DestinationPolicy(True, lambda: {OWN_PORT}).own_route,
+            callback_orders=CallbackOrders(
+                directory,
+                authentication,
+                refuse_destination=self._refuse,
+                why_undeliverable=why_undeliverable,
+                own_route=DestinationPolicy(True, lambda: {OWN_PORT}).own_route,
+            ),
             deadline_seconds=ACCEPT_DEADLINE_SECONDS,
             clock=self.clock,
             now_ns=lambda: NOW_NS,

@@ -10,8 +10,8 @@ from front_door import Failures, FrontDoor
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.route import FunctionRoute
-from faasd_async.gateway.arrival import Directory
 from faasd_async.gateway.chained import accept_chained
+from faasd_async.gateway.directory import Directory
 from faasd_async.gateway.operator import Operators
 from faasd_async.settings import AuthSettings
 from faasd_async.settings.credentials import Credentials

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from front_door import LARGEST_BODY_BYTES, READ_TIMEOUT_SECONDS, FrontDoor, request
 
-from faasd_async.gateway.channel import LINGER_SECONDS, SMALL_BODY_BYTES
+from faasd_async.gateway.channel import LINGER_SECONDS
+from faasd_async.gateway.request import SMALL_BODY_BYTES
 
 TARGETS = ["/function/f", "/async-function/f", "/function/f.openfaas-fn/x?y"]
 ROOM_BYTES = 1000

@@ -6,7 +6,7 @@ import pytest
 from front_door import FrontDoor, request
 from twisted.internet.defer import Deferred
 
-from faasd_async.gateway.channel import LAST_WORDS_SECONDS
+from faasd_async.gateway.site import LAST_WORDS_SECONDS
 
 
 def test_who_sent_a_call_may_stop_speaking(door: FrontDoor) -> None:

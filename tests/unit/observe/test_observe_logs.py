@@ -12,7 +12,8 @@ import pytest
 from twisted.logger import ILogObserver, Logger, LogLevel
 
 from faasd_async.observe import logs
-from faasd_async.observe.logs import MOST_CHARACTERS, BoundedLog, Level, make_observer
+from faasd_async.observe.line import MOST_CHARACTERS
+from faasd_async.observe.logs import BoundedLog, Level, make_observer
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +168,7 @@ def test_a_line_commands_nothing(
     assert [each for each in guarded if not (each.isprintable() or each in "\n\t")] == []
     assert guarded.count("\\") >= 2
     if not as_json:
-        monkeypatch.setattr("faasd_async.observe.logs.written_out", lambda text: text)
+        monkeypatch.setattr("faasd_async.observe.line.written_out", lambda text: text)
         assert injected in written()
 
 

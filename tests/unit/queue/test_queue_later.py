@@ -17,7 +17,7 @@ from faasd_async.call.request import QueueRequest
 from faasd_async.errors import AlreadyStored, NoSchedules, QueueFull, QueueUnavailable
 from faasd_async.nats.jetstream import StreamConfig, StreamInfo, StreamState
 from faasd_async.queue.jetstream.later import MOVING, Later
-from faasd_async.queue.jetstream.stored.parcels import write_request
+from faasd_async.queue.jetstream.stored.calls import write_request
 
 REQUEST = QueueRequest(
     function="f",

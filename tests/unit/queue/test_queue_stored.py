@@ -19,7 +19,13 @@ from faasd_async.call.ids import CallKey
 from faasd_async.call.posting import Posting
 from faasd_async.call.request import NOT_TRIED, CallbackRequest, Outcome, QueueRequest
 from faasd_async.nats.wire import Headers, decode_headers, encode_headers
-from faasd_async.queue.jetstream.stored import parcels
+from faasd_async.queue.jetstream.stored import callbacks, calls
+from faasd_async.queue.jetstream.stored.callbacks import (
+    read_callback,
+    read_fresh_callback,
+    write_callback,
+)
+from faasd_async.queue.jetstream.stored.calls import read_request, read_waiting, write_request
 from faasd_async.queue.jetstream.stored.dead_letters import (
     read_dead_callback,
     read_dead_letter,
@@ -27,14 +33,6 @@ from faasd_async.queue.jetstream.stored.dead_letters import (
     write_dead_letter,
 )
 from faasd_async.queue.jetstream.stored.message import FORMAT, Fields, FromTheFuture, Unreadable
-from faasd_async.queue.jetstream.stored.parcels import (
-    read_callback,
-    read_fresh_callback,
-    read_request,
-    read_waiting,
-    write_callback,
-    write_request,
-)
 from faasd_async.queue.jetstream.stored.records import (
     generation_of,
     read_ending,
@@ -166,7 +164,7 @@ def test_most_calls_are_read_at_a_glance(
 ) -> None:
     """Those of which no more is noted than when they came, and where their end is told."""
     request = replace(A_CALL, callback=callback)
-    monkeypatch.setattr(parcels, "read_request", None)
+    monkeypatch.setattr(calls, "read_request", None)
     assert read_waiting(stored(subject_of(request), write_request(request))) == request
 
 
@@ -195,7 +193,7 @@ def test_a_callback_can_be_read_back(callback: CallbackRequest) -> None:
 
 def test_most_callbacks_are_read_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were not replayed, nor their calls."""
-    monkeypatch.setattr(parcels, "read_callback", None)
+    monkeypatch.setattr(callbacks, "read_callback", None)
     message = stored(callback_subject(A_CALLBACK.name), write_callback(A_CALLBACK))
     assert read_fresh_callback(message, 0) == A_CALLBACK
 

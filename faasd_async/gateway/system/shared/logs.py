@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from faasd_async.gateway.channel import GatewayRequest
 from faasd_async.gateway.query import Query
 from faasd_async.gateway.refusal import RETRY_LATER, Refusal
+from faasd_async.gateway.request import GatewayRequest
 from faasd_async.gateway.system.functions import Functions
 from faasd_async.gateway.system.log_lines import LogLines
 from faasd_async.gateway.system.shared.theirs import Theirs

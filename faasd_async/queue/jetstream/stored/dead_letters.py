@@ -6,6 +6,8 @@ import msgspec
 
 from faasd_async.call.ending import DeadCallback, DeadLetter, Reason, Undelivered
 from faasd_async.call.history import Attempt
+from faasd_async.queue.jetstream.stored.callbacks import read_callback_as, write_callback
+from faasd_async.queue.jetstream.stored.calls import read_request, write_request
 from faasd_async.queue.jetstream.stored.message import (
     Fields,
     Message,
@@ -13,12 +15,6 @@ from faasd_async.queue.jetstream.stored.message import (
     in_ascii,
     noted_in,
     whole_format,
-)
-from faasd_async.queue.jetstream.stored.parcels import (
-    read_callback_as,
-    read_request,
-    write_callback,
-    write_request,
 )
 from faasd_async.queue.jetstream.subjects import read_queued_subject
 
@@ -42,7 +38,7 @@ def write_dead_letter(letter: DeadLetter) -> tuple[Fields, bytes]:
 
 
 def read_dead_letter(message: Message) -> DeadLetter:
-    """As :func:`.parcels.read_request`."""
+    """As :func:`.calls.read_request`."""
     request = read_request(message)
     death = decoded(message, message.headers.get(_DEATH), _Death)
     return DeadLetter(request, death.reason, death.status, death.error, death.ended_ns)
@@ -91,7 +87,7 @@ def write_dead_callback(letter: DeadCallback) -> tuple[Fields, bytes]:
 
 
 def read_dead_callback(message: Message) -> DeadCallback:
-    """As :func:`.parcels.read_callback`."""
+    """As :func:`.callbacks.read_callback`."""
     callback = read_callback_as(message, lambda subject: read_queued_subject(subject)[1:])
     failure = decoded(message, message.headers.get(_DEATH), _Failure)
     return DeadCallback(

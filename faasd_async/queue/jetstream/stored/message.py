@@ -25,6 +25,7 @@ HISTORY = b"Faas-History"
 DIGEST = b"Faas-Digest"
 TRACEPARENT = b"Faas-Traceparent"
 BODY = b"Faas-Body"
+CALLBACK_URL = b"Faas-Callback-Url"
 
 Fields = list[tuple[bytes, bytes]]
 Record = TypeVar("Record")
@@ -49,6 +50,13 @@ class Message(Protocol):
 
     @property
     def payload(self) -> bytes: ...
+
+
+class Travelling(Message, Protocol):
+    """A message as it comes, its headers not read yet."""
+
+    @property
+    def header_block(self) -> bytes: ...
 
 
 def noted_in(message: Message) -> Headers:
