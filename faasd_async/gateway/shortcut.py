@@ -180,15 +180,25 @@ class ShortcutChannel(GatewayChannel):
         arrival = Arrival(
             route, found.method, found.headers, body, self._peer_name, self.trusted, False, found
         )
-        try:
-            if route.asynchronous:
-                site.acceptance.take(arrival, self._answer, deployment)
-            else:
-                caller = ShortcutCaller(self, found.method)
-                self._passage = site.proxy.pass_on(arrival, caller, deployment)
-        except Exception:
-            self.failed(Failure())
+        if route.asynchronous:
+            self._take(arrival, deployment)
+        else:
+            self._pass_on(arrival, deployment)
         return True
+
+    def _take(self, arrival: Arrival, deployment: Deployment) -> None:
+        try:
+            self.site.acceptance.take(arrival, self._answer, deployment)
+        except Exception:
+            _log.failure("a request failed inside the gateway")
+            self._answer(failed_inside())
+
+    def _pass_on(self, arrival: Arrival, deployment: Deployment) -> None:
+        caller = ShortcutCaller(self, arrival.method)
+        try:
+            self._passage = self.site.proxy.pass_on(arrival, caller, deployment)
+        except Exception:
+            caller.fail(Failure())
 
     def _is_for_us(self, begun: Unfinished) -> bool:
         """Whether a request is for a function, and its body not too large for that."""
@@ -229,11 +239,6 @@ class ShortcutChannel(GatewayChannel):
             self.loseConnection()
         elif self._pieces and not self._walking:
             self._walk(self._take_held())
-
-    def failed(self, failure: Failure) -> None:
-        """The request under way met a bug before anything of an answer was out."""
-        _log.failure("a request failed inside the gateway", failure=failure)
-        self._answer(failed_inside())
 
     def send(self, data: bytes) -> None:
         """Write at once what the socket takes."""

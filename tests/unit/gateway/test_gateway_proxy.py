@@ -11,6 +11,7 @@ from faasd_async.errors import (
     InvocationTimedOut,
     NotHandedOver,
 )
+from faasd_async.gateway.proxy import Proxy
 
 TARGET = "/function/f"
 
@@ -188,6 +189,25 @@ def test_a_reply_that_fails_by_a_bug(door: FrontDoor, failures: Failures) -> Non
     assert client.closed
     assert reply.heard == ["abort"]
     assert door.free == 2
+    assert failures.take() == [bug]
+
+
+def test_a_bug_before_the_function_is_asked(
+    door: FrontDoor, failures: Failures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is told in the words of its own method, and can go on."""
+    bug = RuntimeError("a bug")
+
+    def broken(*_: object) -> None:
+        raise bug
+
+    with monkeypatch.context() as broken_proxy:
+        broken_proxy.setattr(Proxy, "pass_on", broken)
+        client = door.ask("HEAD", TARGET)
+        assert client.answer(bodiless=True).status == 500
+    client.send(request("HEAD", TARGET))
+    door.runs[0].answers(204)
+    assert [each.status for each in client.answers(bodiless=True)] == [500, 204]
     assert failures.take() == [bug]
 
 
