@@ -7,6 +7,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from faasd_async.call.body import StoredBody
+from faasd_async.call.headers import Headers, replaced
 from faasd_async.call.history import Attempt
 from faasd_async.call.http_form import StoredFields
 from faasd_async.call.request import Outcome
@@ -54,16 +55,13 @@ class Attempts:
 
     def _invocation(self, run: Run) -> Invocation:
         request = run.request
-        attempt = b"X-Attempt", b"%d" % (len(run.history.attempts) + 1)
-        headers, body = request.headers, request.body
+        body = request.body
         return Invocation(
             function=request.function,
             call_id=request.key.call_id,
             method=b"POST",
             target=request.target,
-            headers=headers.with_one_more(attempt)
-            if type(headers) is StoredFields
-            else [*headers, attempt],
+            headers=_counted(request.headers, len(run.history.attempts) + 1),
             body=body if isinstance(body, bytes) else self._flowing(body),
             spill=self._spill,
         )
@@ -88,3 +86,11 @@ class Attempts:
         attempt = Attempt(run.begun_ns, outcome.status, seconds, outcome.error)
         run.history = run.history.with_attempt(attempt)
         return outcome
+
+
+def _counted(headers: Headers, attempt: int) -> Headers:
+    """A call's fields, and which attempt at it this is, whatever its caller has said of that."""
+    field = b"X-Attempt", b"%d" % attempt
+    if type(headers) is StoredFields and not headers.may_hold(b"x-attempt"):
+        return headers.with_one_more(field)
+    return replaced(headers, (field,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from worker_house import BEGAN_NS, CALLBACK, House, call
 
+from faasd_async.call.http_form import StoredFields
 from faasd_async.errors import InvocationBroken, InvocationError, InvocationTimedOut
 
 
@@ -19,6 +20,17 @@ def test_a_function_is_given_the_call_as_it_was_accepted(house: House) -> None:
     assert (invocation.target, invocation.body) == (b"/x%2Fy?z=%ff", b"\0\xff")
     assert invocation.headers == [*fields, (b"X-Attempt", b"1")]
     assert invoked.timeout_seconds == 77.0
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_caller_does_not_say_which_attempt_it_is(house: House, stored: bool) -> None:
+    """A function that looks at the first such field would believe that it has seen the call."""
+    fields = [(b"x-attempt", b"7"), (b"A", b"X-Attempt"), (b"X-Attempt", b"8")]
+    lines = b"".join([b"\r\n%b: %b" % field for field in fields])
+    house.starts(f={})
+    house.puts(call("1", headers=StoredFields(lines) if stored else fields))
+    (invoked,) = house.invoked
+    assert invoked.invocation.headers == [(b"A", b"X-Attempt"), (b"X-Attempt", b"1")]
 
 
 def test_the_whole_answer_is_the_outcome(house: House) -> None:
