@@ -23,6 +23,7 @@ _HOPS = HOPS.lower()
 _NOT_ITS_OWN = frozenset(
     (
         b"host",
+        b"user-agent",
         _HOPS,
         b"webhook-timestamp",
         b"webhook-signature",

@@ -133,13 +133,14 @@ def test_what_identifies_a_call_is_ours_alone() -> None:
 
 
 def test_what_was_for_the_hop_stays_here() -> None:
-    """As are framing and a host, which are the endpoint's."""
+    """As are framing, and what the daemon says of itself and of the endpoint."""
     hop = [
         (b"Connection", b"X-Hop"),
         (b"X-Hop", b"1"),
         (b"Transfer-Encoding", b"chunked"),
         (b"Content-Length", b"3"),
         (b"Host", b"h"),
+        (b"User-Agent", b"a function"),
     ]
     assert list(letter(*hop).headers) == [DATE, *OURS]
 
