@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from faasd_async.nats.client import NatsClient
 from faasd_async.nats.errors import NatsError, NotConnected
@@ -146,14 +145,13 @@ class StanSubscription:
         said = self.farewell()
         self.unbind()
         self._stopped(self)
-        if said is None:
-            return succeed(None)
-        leaving = self._client.request(*said, timeout_seconds=self._request_seconds)
-        return leaving.addCallbacks(_left, self._cannot_leave)
+        return succeed(None) if said is None else Deferred.fromCoroutine(self._leave(said))
 
-    def _cannot_leave(self, failure: Failure) -> None:
-        failure.trap(NatsError)
-        self._log.debug("cannot leave {name}: {reason}", name=self.channel, reason=failure.value)
+    async def _leave(self, said: Said) -> None:
+        try:
+            await self._client.request(*said, timeout_seconds=self._request_seconds)
+        except NatsError as reason:
+            self._log.debug("cannot leave {name}: {reason}", name=self.channel, reason=reason)
 
     def _received(self, message: Message) -> None:
         try:
@@ -178,7 +176,3 @@ class StanSubscription:
             raise NotConnected("the session that a message came in is gone")
         ack = messages.Ack(subject=self.channel, sequence=sequence)
         self._client.publish(ack_inbox, messages.write(ack))
-
-
-def _left(_answer: Message) -> None:
-    """The server has seen to it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from raw_peer import MIB, NEVER, OK, ClockedReactor, Listener, Upstream, call, make
+from raw_peer import MIB, NEVER, OK, ClockedReactor, Listener, Request, Upstream, call, make
 from twisted.internet.defer import Deferred
 
 from faasd_async.call.headers import Headers
@@ -73,6 +73,19 @@ class Ways:
 @pytest.fixture(params=["by itself", "for any runtime"])
 def ways(request: pytest.FixtureRequest) -> Ways:
     return Ways(request.param == "by itself")
+
+
+async def answered(
+    begun: tuple[Taker, Passing], listener: Listener, part: bytes
+) -> tuple[Taker, Passing, Request]:
+    """The call under way, once *part* of an answer, or its request alone, has come across."""
+    taker, passing = begun
+    request = await listener.when_request()
+    if part:
+        some = taker.when_flushed(4)
+        request.answer(part)
+        await some
+    return taker, passing, request
 
 
 @pytest_twisted.ensureDeferred
@@ -144,13 +157,8 @@ async def test_slow_answer(
     clocked: ClockedReactor, listener: Listener, ways: Ways, part: bytes
 ) -> None:
     """A function that passes its limit is let go of."""
-    upstream = make(clocked, f"http://127.0.0.1:{listener.port}")
-    taker, _ = ways.invoke(upstream, call(), 2.0)
-    request = await listener.when_request()
-    if part:
-        some = taker.when_flushed(4)
-        request.answer(part)
-        await some
+    begun = ways.invoke(make(clocked, f"http://127.0.0.1:{listener.port}"), call(), 2.0)
+    taker, _, request = await answered(begun, listener, part)
     clocked.clock.advance(2.0)
     assert "figlet did not answer within 2 s" in str(await taker.over)
     assert taker.heard[-1] is InvocationTimedOut
@@ -177,13 +185,8 @@ async def test_receiver_that_leaves(
     clocked: ClockedReactor, listener: Listener, ways: Ways, part: bytes
 ) -> None:
     """The function is let go of, and nothing more is told."""
-    upstream = make(clocked, f"http://127.0.0.1:{listener.port}")
-    taker, passing = ways.invoke(upstream, call())
-    request = await listener.when_request()
-    if part:
-        some = taker.when_flushed(4)
-        request.answer(part)
-        await some
+    begun = ways.invoke(make(clocked, f"http://127.0.0.1:{listener.port}"), call())
+    taker, passing, request = await answered(begun, listener, part)
     passing.stop()
     await request.peer.when_lost
     assert len(taker.heard) == bool(part)
