@@ -64,7 +64,6 @@ class Regular:
     """A regular request, but for its body.
 
     :ivar head: as it was written, with the empty line behind it.
-    :ivar target: as it was written.
     :ivar route: the function it is for.
     :ivar headers: field lines in their order and case.
     :ivar body_bytes: how long its body is.
@@ -76,7 +75,6 @@ class Regular:
 
     __slots__ = (
         "around", "body_bytes", "head", "headers", "letterhead", "method", "route", "size_bytes",
-        "target",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +82,6 @@ class Regular:
     ) -> None:
         self.head = head
         self.method = method
-        self.target = target
         self.route: FunctionRoute | None = cut(target)
         self.headers = headers
         self.body_bytes = body_bytes
